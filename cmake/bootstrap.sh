@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Installs what sp2dpo needs and this machine lacks; does nothing where all is present.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: bash cmake/bootstrap.sh [--torch-wheel] [--check]
+
+  (no option)     the distribution's packages (Debian 12 and its kin): compilers' companions,
+                  libtorch, OpenBLAS, Eigen, simdjson, fmt, Highway, CLI11, GoogleTest, Benchmark
+  --torch-wheel   besides, torch 2.11.0 from PyPI in a virtual environment under build/torch-wheel
+                  (about 4.6 GB), for a current libtorch and for CUDA
+  --check         only say what is missing; exit 1 if anything is
+
+A libtorch that CMAKE_PREFIX_PATH or Torch_DIR points at is used instead of the distribution's.
+TEXT
+}
+
+wheel=no check=no
+for arg in "$@"; do
+  case "$arg" in
+    --torch-wheel) wheel=yes ;;
+    --check) check=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "bootstrap: unknown option '$arg'" >&2; usage >&2; exit 2 ;;
+  esac
+done
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+torch_version=2.11.0
+wheel_dir=$root/build/torch-wheel
+
+say() { printf 'bootstrap: %s\n' "$*"; }
+
+# True where the user brings a libtorch of their own.
+own_libtorch() {
+  [ -n "${Torch_DIR:-}" ] && [ -e "$Torch_DIR/TorchConfig.cmake" ] && return 0
+  local prefix
+  local IFS=':;'
+  for prefix in ${CMAKE_PREFIX_PATH:-}; do
+    [ -e "$prefix/share/cmake/Torch/TorchConfig.cmake" ] && return 0
+  done
+  return 1
+}
+
+packages=(g++ cmake ninja-build libeigen3-dev libsimdjson-dev libfmt-dev libhwy-dev libcli11-dev
+          libssl-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev)
+if [ "$wheel" = yes ]; then
+  packages+=(python3-venv)
+elif own_libtorch; then
+  say "using the libtorch that CMAKE_PREFIX_PATH or Torch_DIR names"
+else
+  # Without OpenBLAS, Debian's libtorch computes with the reference BLAS: twelve times slower.
+  packages+=(libtorch-dev libopenblas0-pthread)
+fi
+
+missing=()
+if command -v dpkg-query >/dev/null; then
+  for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+    [ "$status" = "install ok installed" ] || missing+=("$package")
+  done
+else
+  say "this is no Debian-like system, so it is left alone. Needed here, by Debian's names:"
+  say "  ${packages[*]}"
+fi
+
+wheel_missing=no
+if [ "$wheel" = yes ] && [ "$(cat "$wheel_dir/.installed" 2>/dev/null || true)" != "$torch_version" ]; then
+  wheel_missing=yes
+fi
+
+if [ "$check" = yes ]; then
+  [ ${#missing[@]} -eq 0 ] || say "missing: ${missing[*]}"
+  [ "$wheel_missing" = no ] || say "missing: torch $torch_version in build/torch-wheel"
+  [ ${#missing[@]} -eq 0 ] && [ "$wheel_missing" = no ]
+  exit
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" -eq 0 ]; then
+    as_root=()
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  else
+    say "these packages are missing, and this account may not install them:" >&2
+    say "  ${missing[*]}" >&2
+    say "ask an administrator for: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  say "installing ${missing[*]} (about a minute)"
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  if ! { "${as_root[@]}" apt-get update &&
+         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+           "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    say "apt-get failed; its last lines stand above" >&2
+    exit 1
+  fi
+fi
+
+if [ "$wheel_missing" = yes ]; then
+  say "installing torch $torch_version from PyPI into build/torch-wheel (531 MB to fetch, a few minutes)"
+  rm -rf "$wheel_dir"
+  mkdir -p "$root/build"
+  python=$(command -v /usr/bin/python3 || command -v python3)
+  "$python" -m venv "$wheel_dir"
+  "$wheel_dir/bin/pip" install --quiet --disable-pip-version-check "torch==$torch_version" numpy
+  # A path that does not name the Python version, for CMakePresets.json.
+  ln -s "$(cd "$wheel_dir"/lib/python3*/site-packages && pwd)/torch" "$wheel_dir/torch"
+  echo "$torch_version" >"$wheel_dir/.installed"
+fi

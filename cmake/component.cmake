@@ -1,0 +1,49 @@
+# sp2dpo_component(<name> HEADERS <header>...)
+# Gives the target sp2dpo_<name> its alias sp2dpo::<name>, its public headers as a checked file set,
+# C++20, and a place in an export set of its own.
+function(sp2dpo_component name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS")
+  set(target sp2dpo_${name})
+  get_target_property(type ${target} TYPE)
+  set(scope PUBLIC)
+  if(type STREQUAL "INTERFACE_LIBRARY")
+    set(scope INTERFACE)
+  endif()
+
+  add_library(sp2dpo::${name} ALIAS ${target})
+  list(TRANSFORM arg_HEADERS PREPEND "${PROJECT_SOURCE_DIR}/include/sp2dpo/")
+  target_sources(${target} ${scope}
+    FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}/include" FILES ${arg_HEADERS})
+  target_compile_features(${target} ${scope} cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    EXPORT_NAME ${name}
+    VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL}
+    POSITION_INDEPENDENT_CODE ON
+    VERSION "${PROJECT_VERSION}"
+    SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}"
+    INSTALL_RPATH "$ORIGIN")
+  set_property(GLOBAL APPEND PROPERTY SP2DPO_COMPONENTS ${name})
+  if(SP2DPO_INSTALL)
+    install(TARGETS ${target} EXPORT sp2dpo-${name}
+      FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+    install(EXPORT sp2dpo-${name} NAMESPACE sp2dpo:: FILE sp2dpo-${name}-targets.cmake
+      DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo")
+  endif()
+endfunction()
+
+# sp2dpo::sp2dpo stands for every component that this build has.
+function(sp2dpo_everything)
+  get_property(components GLOBAL PROPERTY SP2DPO_COMPONENTS)
+  message(STATUS "sp2dpo: components ${components}")
+  add_library(sp2dpo_sp2dpo INTERFACE)
+  add_library(sp2dpo::sp2dpo ALIAS sp2dpo_sp2dpo)
+  foreach(component IN LISTS components)
+    target_link_libraries(sp2dpo_sp2dpo INTERFACE sp2dpo::${component})
+  endforeach()
+endfunction()
+
+# Warnings for the project's own sources; never part of an interface.
+function(sp2dpo_warnings target)
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion>)
+endfunction()

@@ -1,0 +1,11 @@
+include(CMakePackageConfigHelpers)
+get_property(SP2DPO_COMPONENTS GLOBAL PROPERTY SP2DPO_COMPONENTS)
+get_property(SP2DPO_TORCH_VERSION GLOBAL PROPERTY SP2DPO_TORCH_VERSION)
+set(SP2DPO_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo")
+configure_package_config_file(cmake/sp2dpo-config.cmake.in sp2dpo-config.cmake
+  INSTALL_DESTINATION "${SP2DPO_PACKAGE_DIR}")
+write_basic_package_version_file(sp2dpo-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES
+  "${PROJECT_BINARY_DIR}/sp2dpo-config.cmake" "${PROJECT_BINARY_DIR}/sp2dpo-config-version.cmake"
+  cmake/sp2dpo-find-torch.cmake
+  DESTINATION "${SP2DPO_PACKAGE_DIR}")

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include <sp2dpo/detail/host_device.hpp>
+
+namespace sp2dpo {
+
+/// The element types that kernels read and write; known at run time, as tensors know theirs.
+enum class DType : std::uint8_t { float16, bfloat16, float32, float64 };
+
+[[nodiscard]] constexpr std::size_t size_of(DType dtype) {
+  return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2;
+}
+
+[[nodiscard]] constexpr const char* name_of(DType dtype) {
+  constexpr const char* names[] = {"float16", "bfloat16", "float32", "float64"};
+  return names[static_cast<std::size_t>(dtype)];
+}
+
+namespace detail {
+
+[[nodiscard]] SP2DPO_HD inline float float_from_bfloat16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+/// Rounds to nearest, ties to even; NaN stays NaN.
+[[nodiscard]] SP2DPO_HD inline std::uint16_t bfloat16_from_float(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+[[nodiscard]] SP2DPO_HD inline float float_from_float16(std::uint16_t bits) {
+  const std::uint32_t sign = (bits & 0x8000u) << 16;
+  const std::uint32_t magnitude = bits & 0x7fffu;
+  if (magnitude >= 0x7c00u)  // infinity or NaN
+    return std::bit_cast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
+  // Shifting puts a subnormal's digits where a normal number's are; the product mends the exponent.
+  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(scaled) | sign);
+}
+
+/// Rounds to nearest, ties to even; what is too large becomes infinity, NaN stays NaN.
+[[nodiscard]] SP2DPO_HD inline std::uint16_t float16_from_float(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);
+  if (magnitude >= 0x47800000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
+  if (magnitude < 0x38800000u) {
+    // Below 2^-14, adding 0.5 leaves the rounded subnormal in the lowest bits of the sum.
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - 0x3f000000u));
+  }
+  const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+}
+
+[[nodiscard]] SP2DPO_HD inline double load(const void* data, DType dtype, std::int64_t i) {
+  switch (dtype) {
+    case DType::float16:
+      return float_from_float16(static_cast<const std::uint16_t*>(data)[i]);
+    case DType::bfloat16:
+      return float_from_bfloat16(static_cast<const std::uint16_t*>(data)[i]);
+    case DType::float32:
+      return static_cast<const float*>(data)[i];
+    case DType::float64:
+      break;
+  }
+  return static_cast<const double*>(data)[i];
+}
+
+/// Rounds once, from double to the element type (by way of float for the 16-bit types).
+SP2DPO_HD inline void store(void* data, DType dtype, std::int64_t i, double value) {
+  switch (dtype) {
+    case DType::float16:
+      static_cast<std::uint16_t*>(data)[i] = float16_from_float(static_cast<float>(value));
+      return;
+    case DType::bfloat16:
+      static_cast<std::uint16_t*>(data)[i] = bfloat16_from_float(static_cast<float>(value));
+      return;
+    case DType::float32:
+      static_cast<float*>(data)[i] = static_cast<float>(value);
+      return;
+    case DType::float64:
+      break;
+  }
+  static_cast<double*>(data)[i] = value;
+}
+
+}  // namespace detail
+}  // namespace sp2dpo

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/objective.hpp>
+
+namespace sp2dpo {
+
+/// One number a pair, read as double: an array (borrowed) of any element type and stride, or one
+/// number that stands for all pairs.
+class PairValues {
+ public:
+  SP2DPO_HD PairValues(double number) : number_(number) {}  // NOLINT: a number is a PairValues
+  SP2DPO_HD PairValues(const void* data, DType dtype, std::int64_t stride = 1)
+      : data_(data), stride_(stride), dtype_(dtype) {}
+
+  [[nodiscard]] SP2DPO_HD double operator[](std::int64_t i) const {
+    return data_ == nullptr ? number_ : detail::load(data_, dtype_, i * stride_);
+  }
+
+ private:
+  const void* data_ = nullptr;
+  double number_ = 0;
+  std::int64_t stride_ = 1;
+  DType dtype_ = DType::float64;
+};
+
+/// Where one number a pair is written; empty where it is not wanted.
+class PairSink {
+ public:
+  PairSink() = default;
+  SP2DPO_HD PairSink(void* data, DType dtype, std::int64_t stride = 1)
+      : data_(data), stride_(stride), dtype_(dtype) {}
+
+  SP2DPO_HD void set(std::int64_t i, double value) const {
+    if (data_ != nullptr) detail::store(data_, dtype_, i * stride_, value);
+  }
+
+ private:
+  void* data_ = nullptr;
+  std::int64_t stride_ = 1;
+  DType dtype_ = DType::float64;
+};
+
+/// What the loss of a batch is made of. Log-probabilities are those of a whole answer, in nats.
+struct PairInputs {
+  PairValues policy_chosen = 0.0;
+  PairValues policy_rejected = 0.0;
+  PairValues reference_chosen = 0.0;
+  PairValues reference_rejected = 0.0;
+  PairValues beta = 0.0;
+  PairValues margin = 0.0;
+  PairValues weight = 1.0;
+};
+
+/// What comes of it, by pair. The derivatives are those of `gradient_scale` · Σ weight_i · value_i, so that
+/// a scale of 1/P gives the gradient of the mean.
+struct PairOutputs {
+  PairSink loss{};  ///< weight · value
+  PairSink d_policy_chosen{};
+  PairSink d_policy_rejected{};
+  PairSink d_beta{};
+  PairSink d_margin{};
+  PairSink chosen_reward{};    ///< beta · (policy − reference), of the chosen answer
+  PairSink rejected_reward{};  ///< the same of the rejected one
+  PairSink delta{};            ///< the log-ratio margin: delta_chosen − delta_rejected
+  double gradient_scale = 1;
+};
+
+/// The whole of the loss for pair i, in double: the one place where log-probabilities, beta, margin
+/// and weight meet. Host loop and kernels call it alike. Returns weight · value.
+template <PairObjective Objective>
+SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const Objective& objective,
+                           std::int64_t i) {
+  const double delta_chosen = in.policy_chosen[i] - in.reference_chosen[i];
+  const double delta_rejected = in.policy_rejected[i] - in.reference_rejected[i];
+  const double beta = in.beta[i];
+  const double weight = in.weight[i];
+  const auto term = pair_term(objective, delta_chosen, delta_rejected, beta, in.margin[i]);
+  const double loss = weight * term.value;
+  const double scale = weight * out.gradient_scale;
+
+  out.loss.set(i, loss);
+  out.d_policy_chosen.set(i, scale * term.d_delta_chosen);
+  out.d_policy_rejected.set(i, scale * term.d_delta_rejected);
+  out.d_beta.set(i, scale * term.d_beta);
+  out.d_margin.set(i, scale * term.d_margin);
+  out.chosen_reward.set(i, beta * delta_chosen);
+  out.rejected_reward.set(i, beta * delta_rejected);
+  out.delta.set(i, delta_chosen - delta_rejected);
+  return loss;
+}
+
+/// Loss and gradient of `pairs` pairs on the host, in one pass over memory that the caller owns.
+/// Returns Σ weight_i · value_i, summed in the order of the pairs. Allocates nothing.
+template <PairObjective Objective>
+double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t pairs,
+                 const Objective& objective = {}) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < pairs; ++i) sum += pair_step(in, out, objective, i);
+  return sum;
+}
+
+}  // namespace sp2dpo

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <sp2dpo/aggregator.hpp>
+#include <sp2dpo/beta_mapper.hpp>
+#include <sp2dpo/category.hpp>
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo {
+
+/// One pair's beta, and the gap that it was made from.
+struct ScheduleEntry {
+  std::string id{};
+  double beta{};
+  std::optional<SemanticGap> gap{};  ///< empty: no annotation, and beta is the one stated for that
+  Clip clipped = Clip::none;
+};
+
+/// One beta a pair, in the order of the pairs: what training is given. Immutable once made: every id
+/// is there once, every beta finite and positive.
+class Schedule {
+ public:
+  /// Throws InvalidArgument naming the pair whose beta is not finite and positive, or that is there
+  /// twice. Names of the entries' categories are found in `categories`.
+  explicit Schedule(std::vector<ScheduleEntry> entries, Categories categories = {})
+      : entries_(std::move(entries)), categories_(std::move(categories)) {
+    index_.reserve(entries_.size());
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      const auto& entry = entries_[i];
+      detail::require(std::isfinite(entry.beta) && entry.beta > 0,
+                      "pair {}: beta must be finite and positive, not {}", entry.id, entry.beta);
+      detail::require(index_.emplace(entry.id, i).second, "pair {} is in the schedule twice",
+                      entry.id);
+      if (entry.gap) (void)categories_.name(entry.gap->category);
+    }
+  }
+
+  // The index holds views into the entries: moving keeps them in place, copying would not.
+  Schedule(const Schedule&) = delete;
+  Schedule& operator=(const Schedule&) = delete;
+  Schedule(Schedule&&) = default;
+  Schedule& operator=(Schedule&&) = default;
+
+  [[nodiscard]] std::span<const ScheduleEntry> entries() const noexcept { return entries_; }
+  [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+
+  /// Null where there is no such pair.
+  [[nodiscard]] const ScheduleEntry* find(std::string_view id) const {
+    const auto found = index_.find(id);
+    return found == index_.end() ? nullptr : &entries_[found->second];
+  }
+
+  /// The betas of these pairs, in this order: the join of a batch with its schedule. Throws
+  /// InvalidArgument naming an id that the schedule lacks, or that is asked for twice.
+  [[nodiscard]] std::vector<double> betas(std::span<const std::string> ids) const {
+    std::vector<double> result;
+    result.reserve(ids.size());
+    std::unordered_map<std::string_view, std::size_t> seen;
+    for (const auto& id : ids) {
+      const ScheduleEntry* entry = find(id);
+      detail::require(entry != nullptr, "pair {} is not in the schedule of {} pairs", id, size());
+      const auto [first, fresh] = seen.emplace(id, result.size());
+      detail::require(fresh, "pair {} is in the batch twice, at {} and {}", id, first->second,
+                      result.size());
+      result.push_back(entry->beta);
+    }
+    return result;
+  }
+
+ private:
+  std::vector<ScheduleEntry> entries_;
+  Categories categories_;
+  std::unordered_map<std::string_view, std::size_t> index_;
+};
+
+}  // namespace sp2dpo
