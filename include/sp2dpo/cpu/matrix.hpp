@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <sp2dpo/cpu/executor.hpp>
+#include <sp2dpo/rows.hpp>
+
+/// What a loss from hidden states needs beside the caller's matrix products.
+namespace sp2dpo::cpu {
+
+/// A matrix [rows, columns], borrowed; the elements of a row lie side by side, `stride` elements
+/// from one row to the next.
+template <class Void>
+struct BasicMatrix {
+  Void* data = nullptr;
+  DType dtype = DType::float32;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t stride = 0;
+};
+using Matrix = BasicMatrix<void>;
+using ConstMatrix = BasicMatrix<const void>;
+
+/// out[r] = hidden[r] · head[label[r]] + bias[label[r]] for each selected row whose label is not
+/// ignored: the label's logit without the rounding of stored logits, for RowLabels::logit. Products
+/// of 16- and 32-bit elements are summed in float within blocks and in double across them. `bias`
+/// is null or has the head's rows and element type. Throws InvalidArgument as row_log_probs does,
+/// and where hidden and head differ in columns or element type.
+void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
+                  const RowLabels& labels, const RowSelection& selection, double* out,
+                  const Executor& executor = {});
+
+/// sum += scale · addend, element by element, in the precision of `sum` (float32 or float64), where
+/// the addend may be of any element type and of the same shape: a gradient that is summed over
+/// chunks and rounded once. Throws InvalidArgument for another shape or element type.
+void accumulate(const Matrix& sum, const ConstMatrix& addend, double scale = 1,
+                const Executor& executor = {});
+
+/// out[i] = in[rows[i]] for each i in [0, out.rows): the unmasked rows, close together. Throws
+/// InvalidArgument for a row outside `in`, another number of columns or another element type.
+void gather_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& out,
+                 const Executor& executor = {});
+
+/// out[rows[i]] = in[i] for each i in [0, in.rows); other rows of `out` are left as they are. No row
+/// may come twice. Throws as gather_rows.
+void scatter_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& out,
+                  const Executor& executor = {});
+
+}  // namespace sp2dpo::cpu

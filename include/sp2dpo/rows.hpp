@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <sp2dpo/detail/host_device.hpp>
+#include <sp2dpo/dtype.hpp>
+
+namespace sp2dpo {
+
+/// Where each row begins, counted in elements from the first. Rows may lie in blocks, as those of a
+/// tensor [batch, inner, columns] whose outer strides are not those of a contiguous one.
+struct RowLayout {
+  std::int64_t stride = 0;        ///< from one row to the next
+  std::int64_t inner = 0;         ///< rows in a block; 0 where there are no blocks
+  std::int64_t outer_stride = 0;  ///< from one block to the next
+
+  [[nodiscard]] SP2DPO_HD constexpr std::int64_t offset(std::int64_t row) const {
+    return inner == 0 ? row * stride : row / inner * outer_stride + row % inner * stride;
+  }
+};
+
+/// Logits [rows, vocab], borrowed; the elements of a row lie side by side. Columns from `vocab` up
+/// to `padded_vocab` exist in memory only: they are never read, and their gradient is zero.
+struct LogitRows {
+  const void* data = nullptr;
+  DType dtype = DType::float32;
+  std::int64_t rows = 0;
+  std::int64_t vocab = 0;
+  std::int64_t padded_vocab = 0;  ///< at least `vocab`, or 0 for the same
+  RowLayout layout{};
+};
+
+/// Where the gradient of LogitRows goes: the same shape and element type, a layout of its own. It
+/// may be the logits' own memory (with the logits' own layout), but must not overlap it otherwise.
+struct GradientRows {
+  void* data = nullptr;
+  RowLayout layout{};
+};
+
+/// The token that each row predicts, by row number: in [0, vocab), or `ignored`. An ignored (masked)
+/// row of logits is never read; its log-probability counts as zero.
+struct RowLabels {
+  const std::int64_t* label = nullptr;
+  std::int64_t ignored = -100;
+  /// The label's logit where it is known better than the logits tell (computed in higher precision
+  /// than they are stored in), by row number; null to take it from the logits.
+  const double* logit = nullptr;
+};
+
+/// The rows that a call works on: `count` rows from number `first` on or, with a list, the rows that
+/// the list names from its place `first` on. No row may come twice.
+struct RowSelection {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+  const std::int64_t* list = nullptr;
+
+  [[nodiscard]] SP2DPO_HD constexpr std::int64_t operator[](std::int64_t i) const {
+    return list == nullptr ? first + i : list[first + i];
+  }
+};
+
+/// What is kept of a row, by row number; each array may be null where it is not wanted.
+struct RowStatistics {
+  double* log_prob = nullptr;  ///< of the label, in nats; never above 0
+  double* lse_others =
+      nullptr;  ///< log Σ exp(logit) over all but the label; what the gradient needs
+  double* logit_sum = nullptr;  ///< Σ logit over the vocabulary, for the mean-logits metric
+};
+
+/// What the gradient of a masked row becomes: zeros, or what is in memory already.
+enum class MaskedRows : std::uint8_t { zero, leave };
+
+}  // namespace sp2dpo
