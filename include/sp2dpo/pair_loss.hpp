@@ -93,13 +93,13 @@ SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const O
   return loss;
 }
 
-/// Loss and gradient of `pairs` pairs on the host, in one pass over memory that the caller owns.
-/// Returns Σ weight_i · value_i, summed in the order of the pairs. Allocates nothing.
+/// Loss and gradient of the pairs in [begin, end) on the host, in one pass over memory that the
+/// caller owns. Returns Σ weight_i · value_i, summed in the order of the pairs. Allocates nothing.
 template <PairObjective Objective>
-double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t pairs,
-                 const Objective& objective = {}) {
+double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t begin, std::int64_t end,
+                 const Objective& objective) {
   double sum = 0;
-  for (std::int64_t i = 0; i < pairs; ++i) sum += pair_step(in, out, objective, i);
+  for (std::int64_t i = begin; i < end; ++i) sum += pair_step(in, out, objective, i);
   return sum;
 }
 

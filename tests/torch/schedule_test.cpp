@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <sp2dpo/torch/schedule.hpp>
+
+namespace sp2dpo {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+Schedule three_pairs() {
+  return Schedule({{.id = "a", .beta = 0.03}, {.id = "b", .beta = 0.1}, {.id = "c", .beta = 0.3}});
+}
+
+TEST(BetaTensor, JoinsByPairIdInTheOrderOfTheBatch) {
+  const std::vector<std::string> ids{"c", "a"};
+  const auto beta = beta_tensor(three_pairs(), ids);
+  EXPECT_EQ(beta.scalar_type(), at::kFloat);
+  EXPECT_TRUE(at::equal(beta, at::tensor({0.3f, 0.03f})));
+}
+
+TEST(BetaTensor, RefusesAnIdThatIsMissingOrDoubled) {
+  const auto schedule = three_pairs();
+  const std::vector<std::string> missing{"a", "z"};
+  EXPECT_THAT([&] { (void)beta_tensor(schedule, missing); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("pair z is not in the schedule")));
+  const std::vector<std::string> doubled{"a", "b", "a"};
+  EXPECT_THAT([&] { (void)beta_tensor(schedule, doubled); },
+              ThrowsMessage<InvalidArgument>(AllOf(HasSubstr("pair a"), HasSubstr("twice"))));
+}
+
+}  // namespace
+}  // namespace sp2dpo
