@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sp2dpo/io/row_reader.hpp>
+#include <sp2dpo/pair.hpp>
+
+namespace sp2dpo::io {
+
+/// The id of a pair that has none of its own: the first 16 hex digits of SHA-256 over the canonical
+/// JSON `{"chosen":…,"prompt":…,"rejected":…}`.
+[[nodiscard]] std::string content_id(const PreferencePair& pair);
+
+struct PairReaderOptions {
+  enum class Duplicates : std::uint8_t { error, first };
+
+  /// The column that holds the id. Empty: `id` where the first row has it, else content_id().
+  std::string id_field{};
+  Duplicates duplicates = Duplicates::error;  ///< first: keeps the first of an id, counts the rest
+  bool lenient = false;                       ///< skips bad rows and lists them
+};
+
+/// Reads a file of preference pairs row by row, as text or as conversations, with the prompt given
+/// or implied (docs/formats.md). Of the rows gone by it keeps 16 bytes each, to know a double id.
+///
+///     PairReader reader("pairs.jsonl.gz");
+///     for (PreferencePair pair; reader.next(pair);) ids.push_back(pair.id);
+class PairReader : public RowReader {
+ public:
+  /// Throws DataError where the file cannot be opened.
+  explicit PairReader(std::filesystem::path path, PairReaderOptions options = {});
+  ~PairReader();
+
+  /// False at the end. Reuses what `pair` holds. Throws DataError with file, line and field.
+  bool next(PreferencePair& pair);
+
+  /// Rows passed over because their id was there before.
+  [[nodiscard]] std::int64_t duplicates() const noexcept { return duplicates_; }
+
+ private:
+  struct Ids;
+
+  void parse(PreferencePair& pair);
+
+  PairReaderOptions options_;
+  std::optional<bool> own_ids_;  // whether the first row has an id column, once there was one
+  std::int64_t duplicates_ = 0;
+  std::unique_ptr<Ids> ids_;
+};
+
+/// The whole file at once.
+[[nodiscard]] std::vector<PreferencePair> read_pairs(const std::filesystem::path& path,
+                                                     const PairReaderOptions& options = {});
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule_builder.hpp>
+
+namespace sp2dpo::io {
+
+/// A file that a schedule was made from.
+struct InputFile {
+  std::string role;    ///< `pairs` or `annotations`
+  std::string path;    ///< as given
+  std::string sha256;  ///< of its bytes, hex
+  std::int64_t rows{};
+
+  friend bool operator==(const InputFile&, const InputFile&) = default;
+};
+
+/// An aggregator, a mapper or a policy by name, with its parameters as JSON text.
+struct PartDescription {
+  std::string name{};
+  std::map<std::string, std::string, std::less<>> parameters{};
+
+  friend bool operator==(const PartDescription&, const PartDescription&) = default;
+};
+
+/// Names and parameters of the library's own parts; describe your own by hand.
+[[nodiscard]] PartDescription describe(const Jmamp& aggregator);
+[[nodiscard]] PartDescription describe(const Linear& mapper);
+[[nodiscard]] PartDescription describe(const Missing& missing);
+
+struct ScheduleCounts {
+  std::int64_t pairs{};
+  std::int64_t annotations{};
+  std::int64_t missing{};  ///< pairs without a gap: left out, or given the stated beta
+  std::int64_t clipped_low{};
+  std::int64_t clipped_high{};
+
+  friend bool operator==(const ScheduleCounts&, const ScheduleCounts&) = default;
+};
+
+[[nodiscard]] ScheduleCounts count(const Schedule& schedule, std::int64_t pairs,
+                                   std::int64_t annotations);
+
+/// Where a schedule comes from. No time, host or user, so that the same inputs make the same bytes.
+struct ScheduleManifest {
+  std::vector<InputFile> inputs{};
+  PartDescription aggregator{};
+  PartDescription mapper{};
+  PartDescription missing{};
+  ScheduleCounts counts{};
+  std::string program{};  ///< name and version; write_schedule() writes its own where this is empty
+
+  friend bool operator==(const ScheduleManifest&, const ScheduleManifest&) = default;
+};
+
+/// Writes the schedule as canonical JSON Lines, one line per pair in the schedule's order, after a
+/// first line with the manifest; `manifest_file` takes the manifest instead where it is not empty.
+/// Throws DataError where a file cannot be written, InvalidArgument for a name that ends in `.gz`.
+void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
+                    const ScheduleManifest& manifest,
+                    const std::filesystem::path& manifest_file = {});
+
+struct ScheduleFile {
+  Schedule schedule;
+  std::optional<ScheduleManifest> manifest;  ///< empty where it lies in a file of its own
+};
+
+/// Throws DataError with file, line and field. `categories` serve where the file has no manifest.
+[[nodiscard]] ScheduleFile read_schedule(const std::filesystem::path& path,
+                                         Categories categories = {});
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "json_rows.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+
+#include "json_text.hpp"
+
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::io {
+
+namespace {
+
+using simdjson::dom::element;
+using simdjson::dom::element_type;
+
+std::string shortened(std::string text) {
+  constexpr std::size_t longest = 60;
+  if (text.size() <= longest) return text;
+  std::size_t end = longest;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not inside a character
+  text.resize(end);
+  return text + "…";
+}
+
+/// The field of the first bare NaN or Infinity, which Python's json module writes and JSON lacks.
+std::optional<std::string_view> find_not_a_number(std::string_view line) {
+  std::string_view field;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') {
+      const std::size_t start = ++i;
+      while (i < line.size() && line[i] != '"') i += line[i] == '\\' ? 2 : 1;
+      if (i >= line.size()) break;
+      const std::size_t after = line.find_first_not_of(" \t", i + 1);
+      if (after != std::string_view::npos && line[after] == ':')
+        field = line.substr(start, i - start);
+    } else if (line.substr(i).starts_with("NaN") || line.substr(i).starts_with("Infinity")) {
+      return field;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string Field::path() const {
+  if (parent_ == nullptr) return "";
+  std::string path = parent_->path();
+  if (index_ >= 0) return path + "[" + std::to_string(index_) + "]";
+  if (!path.empty()) path += '.';
+  return path.append(key_);
+}
+
+void Field::fail(const std::string& message) const {
+  throw DataError(*file_, line_, path(), message);
+}
+
+void Field::fail(std::string_view field, const std::string& message) const {
+  Field(*this, field, value_).fail(message);
+}
+
+void Field::expected(std::string_view what) const {
+  fail(fmt::format("expected {}, not {}", what, shortened(simdjson::minify(value_))));
+}
+
+/// A lone half of a surrogate pair, `"\ud800"`, comes out of the parser as three bytes that are not
+/// UTF-8, or as an error of the parser.
+void Field::check_text(std::string_view text) const {
+  for (std::size_t i = text.find('\xED'); i != std::string_view::npos; i = text.find('\xED', i + 1))
+    if (i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0xA0)
+      fail("half of a surrogate pair stands alone");
+}
+
+std::string_view Field::text() const {
+  std::string_view text;
+  if (value_.get(text) != simdjson::SUCCESS) expected("a string");
+  check_text(text);
+  return text;
+}
+
+std::string_view Field::name() const {
+  const auto name = text();
+  if (name.empty()) expected("a name");
+  return name;
+}
+
+double Field::number(double low, double high) const {
+  double number{};
+  if (!value_.is_number() || value_.get(number) != simdjson::SUCCESS) expected("a number");
+  if (!(number >= low && number <= high)) expected(fmt::format("a number in [{}, {}]", low, high));
+  return number;
+}
+
+std::int64_t Field::integer(std::int64_t low, std::int64_t high) const {
+  std::int64_t number{};
+  if (value_.get(number) != simdjson::SUCCESS) expected("an integer");
+  if (number < low || number > high) expected(fmt::format("an integer in [{}, {}]", low, high));
+  return number;
+}
+
+void Field::id(std::string& to) const {
+  if (value_.is_int64() || value_.is_uint64()) {
+    to = simdjson::minify(value_);
+    return;
+  }
+  if (!value_.is_string() || name().empty()) expected("a string or an integer");
+  to.assign(name());
+}
+
+simdjson::dom::object Field::fields() const {
+  simdjson::dom::object object;
+  if (value_.get(object) != simdjson::SUCCESS) expected("an object");
+  const auto twice = [&](std::string_view key) { fail(key, "the key is there twice"); };
+  constexpr std::size_t few = 32;
+  std::string_view keys[few];
+  std::size_t n = 0;
+  for (const auto [key, value] : object) {
+    check_text(key);
+    if (n == few) {
+      std::vector<std::string_view> all;
+      for (const auto [name, ignored] : object) all.push_back(name);
+      std::ranges::sort(all);
+      if (const auto same = std::ranges::adjacent_find(all); same != all.end()) twice(*same);
+      break;
+    }
+    if (std::find(keys, keys + n, key) != keys + n) twice(key);
+    keys[n++] = key;
+  }
+  return object;
+}
+
+simdjson::dom::array Field::items() const {
+  simdjson::dom::array array;
+  if (value_.get(array) != simdjson::SUCCESS) expected("a list");
+  return array;
+}
+
+void Field::append_to(std::string& to) const {
+  switch (value_.type()) {
+    case element_type::OBJECT: {
+      std::vector<Field> sorted;
+      each([&](const Field& field) { sorted.push_back(field); });
+      std::sort(sorted.begin(), sorted.end(),
+                [](const Field& a, const Field& b) { return a.key_ < b.key_; });
+      JsonWriter json(to);
+      json.open('{');
+      for (const Field& field : sorted) {
+        json.key(field.key_);
+        field.append_to(to);
+      }
+      json.close('}');
+      return;
+    }
+    case element_type::ARRAY: {
+      JsonWriter json(to);
+      json.open('[');
+      each_item([&](const Field& item) {
+        json.item();
+        item.append_to(to);
+      });
+      json.close(']');
+      return;
+    }
+    case element_type::STRING:
+      append_json(to, text());
+      return;
+    case element_type::DOUBLE:
+      append_json(to, double(value_));
+      return;
+    default:
+      to += simdjson::minify(value_);
+  }
+}
+
+std::string Field::json() const {
+  std::string text;
+  append_to(text);
+  return text;
+}
+
+void Field::check() const {
+  if (value_.is_object()) each([](const Field& field) { field.check(); });
+  if (value_.is_array()) each_item([](const Field& item) { item.check(); });
+  if (value_.is_string()) (void)text();
+}
+
+std::string canonical_json(std::string_view text) {
+  simdjson::dom::parser parser;
+  element value;
+  const auto error = parser.parse(text.data(), text.size()).get(value);
+  detail::require(!error, "\"{}\" is not JSON: {}", shortened(std::string(text)),
+                  simdjson::error_message(error));
+  try {
+    static const std::string nowhere;
+    return Field(nowhere, 0, value).json();
+  } catch (const DataError& inside) {
+    throw InvalidArgument(fmt::format("\"{}\"{}", shortened(std::string(text)), inside.what()));
+  }
+}
+
+bool JsonRows::next() {
+  while (lines_.next(text_))
+    if (text_.find_first_not_of(" \t\r") != std::string_view::npos) return true;
+  return false;
+}
+
+Field JsonRows::row() {
+  if (lines_.line() == 1 && text_.starts_with("\xEF\xBB\xBF"))
+    throw DataError(lines_.name(), 1, "", "begins with a byte order mark; save it as plain UTF-8");
+  // By powers of two, or every line that is a little longer than the ones before would allocate.
+  if (text_.size() > parser_.capacity())
+    if (const auto error = parser_.allocate(std::bit_ceil(text_.size()))) fail(error);
+  element value;
+  if (const auto error = parser_.parse(text_.data(), text_.size(), false).get(value)) fail(error);
+  return Field(lines_.name(), lines_.line(), value);
+}
+
+void JsonRows::fail(simdjson::error_code error) const {
+  const auto& file = lines_.name();
+  const auto line = lines_.line();
+  if (line == 1 && text_.starts_with("\x1F\x8B"))
+    throw DataError(file, line, "", "is gzip data; a name that ends in .gz would say so");
+  if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "a byte that is not UTF-8");
+  if (const auto field = find_not_a_number(text_))
+    throw DataError(file, line, std::string(*field), "NaN and Infinity are no JSON numbers");
+  throw DataError(file, line, "",
+                  fmt::format("not a JSON object: {}", simdjson::error_message(error)));
+}
+
+}  // namespace sp2dpo::io

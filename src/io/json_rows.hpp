@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "line_source.hpp"
+#include <simdjson.h>
+
+namespace sp2dpo::io {
+
+/// A JSON value together with its place in its file, for messages: `pairs.jsonl:7: field
+/// "chosen[0].content": expected a string, not 3`.
+class Field {
+ public:
+  /// The whole row.
+  Field(const std::string& file, std::int64_t line, simdjson::dom::element value)
+      : file_(&file), line_(line), value_(value) {}
+
+  [[nodiscard]] std::string_view key() const noexcept { return key_; }
+  [[nodiscard]] std::string path() const;
+  [[noreturn]] void fail(const std::string& message) const;
+  /// As fail(), of a field of this object.
+  [[noreturn]] void fail(std::string_view field, const std::string& message) const;
+
+  [[nodiscard]] bool is_text() const { return value_.is_string(); }
+  [[nodiscard]] bool is_list() const { return value_.is_array(); }
+  [[nodiscard]] bool is_null() const { return value_.is_null(); }
+
+  /// Each throws DataError where the value is of another type or out of range.
+  [[nodiscard]] std::string_view text() const;
+  [[nodiscard]] std::string_view name() const;  ///< text that is not empty
+  [[nodiscard]] double number(double low, double high) const;
+  [[nodiscard]] std::int64_t integer(std::int64_t low, std::int64_t high) const;
+  /// An id: a text that is not empty, or an integer in decimal.
+  void id(std::string& to) const;
+
+  /// Calls f(field) for each field of an object. Throws where a key is there twice.
+  template <class F>
+  void each(F f) const {
+    const auto object = fields();
+    for (const auto [key, value] : object) f(Field(*this, key, value));
+  }
+  /// Calls f(item) for each item of a list.
+  template <class F>
+  void each_item(F f) const {
+    std::int64_t index = 0;
+    for (const auto item : items()) f(Field(*this, index++, item));
+  }
+
+  /// The value as canonical JSON behind `to`. Throws as check() does.
+  void append_to(std::string& to) const;
+  [[nodiscard]] std::string json() const;
+  /// Throws where a key inside is there twice, or a text holds half a surrogate pair.
+  void check() const;
+
+ private:
+  Field(const Field& parent, std::string_view key, simdjson::dom::element value)
+      : file_(parent.file_), line_(parent.line_), value_(value), parent_(&parent), key_(key) {}
+  Field(const Field& parent, std::int64_t index, simdjson::dom::element value)
+      : file_(parent.file_), line_(parent.line_), value_(value), parent_(&parent), index_(index) {}
+
+  [[noreturn]] void expected(std::string_view what) const;
+  [[nodiscard]] simdjson::dom::object fields() const;
+  [[nodiscard]] simdjson::dom::array items() const;
+  void check_text(std::string_view text) const;
+
+  const std::string* file_;
+  std::int64_t line_;
+  simdjson::dom::element value_;
+  const Field* parent_ = nullptr;
+  std::string_view key_{};
+  std::int64_t index_ = -1;
+};
+
+/// The same value as canonical JSON. Throws InvalidArgument where `text` is no JSON.
+[[nodiscard]] std::string canonical_json(std::string_view text);
+
+/// The lines of a file, each an object. One document per line: a bad line spoils no other, and the
+/// parser looks at every byte of it.
+class JsonRows {
+ public:
+  explicit JsonRows(const std::filesystem::path& path) : lines_(path) {}
+
+  /// Goes on to the next line that is not blank; false at the end of the file.
+  bool next();
+  /// The row of the current line; good until next(). Throws DataError where it is no JSON object.
+  [[nodiscard]] Field row();
+
+  [[nodiscard]] const LineSource& source() const noexcept { return lines_; }
+
+ private:
+  [[noreturn]] void fail(simdjson::error_code error) const;
+
+  LineSource lines_;
+  std::string_view text_;
+  simdjson::dom::parser parser_;
+};
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "json_text.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <iterator>
+
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::io {
+
+void append_json(std::string& to, std::string_view text) {
+  to += '"';
+  std::size_t plain = 0;  // where what needs no escape begins
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
+    to.append(text, plain, i - plain);
+    plain = i + 1;
+    switch (c) {
+      case '"':
+        to += "\\\"";
+        break;
+      case '\\':
+        to += "\\\\";
+        break;
+      case '\b':
+        to += "\\b";
+        break;
+      case '\f':
+        to += "\\f";
+        break;
+      case '\n':
+        to += "\\n";
+        break;
+      case '\r':
+        to += "\\r";
+        break;
+      case '\t':
+        to += "\\t";
+        break;
+      default:
+        fmt::format_to(std::back_inserter(to), "\\u{:04x}", static_cast<unsigned>(c));
+    }
+  }
+  to.append(text, plain);
+  to += '"';
+}
+
+void append_json(std::string& to, double number) {
+  detail::require(std::isfinite(number), "JSON has no number {}", number);
+  const std::size_t start = to.size();
+  fmt::format_to(std::back_inserter(to), "{}", number);
+  // Without it a column of betas that begins with 1 would be taken for a column of integers.
+  if (to.find_first_of(".e", start) == std::string::npos) to += ".0";
+}
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sp2dpo::io {
+
+/// Canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as the same
+/// double (with a `.0` where it would look like an integer), keys sorted by their bytes.
+void append_json(std::string& to, std::string_view text);
+void append_json(std::string& to, double number);
+
+/// Puts the commas and colons of an object or list. The caller puts the keys in order.
+class JsonWriter {
+ public:
+  explicit JsonWriter(std::string& to) : to_(to) {}
+
+  /// `{` or `[`, and its end.
+  void open(char bracket) {
+    to_ += bracket;
+    first_ = true;
+  }
+  void close(char bracket) {
+    to_ += bracket;
+    first_ = false;
+  }
+  JsonWriter& key(std::string_view name) {
+    item();
+    append_json(to_, name);
+    to_ += ':';
+    return *this;
+  }
+  JsonWriter& item() {
+    if (!first_) to_ += ',';
+    first_ = false;
+    return *this;
+  }
+  void text(std::string_view value) { append_json(to_, value); }
+  void number(double value) { append_json(to_, value); }
+  void integer(std::int64_t value) { to_ += std::to_string(value); }
+  /// JSON text that is canonical already.
+  void raw(std::string_view json) { to_ += json; }
+
+ private:
+  std::string& to_;
+  bool first_ = true;
+};
+
+}  // namespace sp2dpo::io

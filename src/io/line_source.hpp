@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sha256.hpp"
+
+namespace sp2dpo::io {
+
+/// The lines of a text file, plain or (by its name) gzip, in one buffer that grows with the longest.
+class LineSource {
+ public:
+  /// What may be read behind a line's end: what simdjson wants there.
+  static constexpr std::size_t padding = 64;
+
+  /// Throws DataError where the file cannot be opened.
+  explicit LineSource(const std::filesystem::path& path);
+  ~LineSource();
+
+  /// The next line without its line feed; it lives until the next call. False at the end.
+  bool next(std::string_view& line);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::int64_t line() const noexcept { return line_; }
+  [[nodiscard]] std::int64_t bytes_read() const noexcept { return bytes_read_; }
+  /// SHA-256 of the file's bytes; empty before the end of the file.
+  [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }
+
+ private:
+  struct Inflater;
+  struct Descriptor {
+    int value;
+    explicit Descriptor(int descriptor) : value(descriptor) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor();
+  };
+
+  [[noreturn]] void fail(const std::string& message) const;
+  std::size_t read_file(char* to, std::size_t size);  // 0: the end
+  std::size_t read_text(char* to, std::size_t size);  // 0: the end
+  void fill();
+
+  std::string name_;
+  Descriptor file_;
+  std::unique_ptr<Inflater> inflater_;
+  Sha256 hash_;
+  std::string sha256_;
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0;  // of the line to come
+  std::size_t end_ = 0;    // of what was read
+  bool at_end_ = false;
+  std::int64_t line_ = 0;
+  std::int64_t bytes_read_ = 0;
+};
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/io/output_file.hpp>
+
+namespace sp2dpo::io {
+
+namespace {
+
+constexpr std::size_t block = 1 << 16;
+constexpr mode_t default_mode = 0666;  // less the process's umask
+
+[[noreturn]] void fail(const std::filesystem::path& path, int error) {
+  throw DataError(path.string(), 0, "",
+                  "cannot be written: " + std::generic_category().message(error));
+}
+
+bool is_device(const std::filesystem::path& path) {
+  const std::string name = path.lexically_normal().string();
+  // A link of /dev may lead to a regular file (/dev/stdout > log), which is the shell's to replace.
+  return name.starts_with("/dev/") || name.starts_with("/proc/");
+}
+
+}  // namespace
+
+OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
+  std::error_code ignored;
+  target_ = std::filesystem::weakly_canonical(path_, ignored);
+  if (ignored || target_.empty()) target_ = path_;
+
+  struct stat known {};
+  const bool exists = ::stat(path_.c_str(), &known) == 0;
+  if (exists && S_ISDIR(known.st_mode)) fail(path_, EISDIR);
+  if (exists && (!S_ISREG(known.st_mode) || is_device(path_))) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (descriptor_ < 0) fail(path_, errno);
+    return;
+  }
+
+  static std::atomic<unsigned> count = 0;
+  temporary_ = target_;
+  temporary_ += fmt::format(".{}-{}.tmp", ::getpid(), count++);
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, default_mode);
+  if (descriptor_ < 0) fail(path_, errno);
+  if (exists) (void)::fchmod(descriptor_, known.st_mode & 07777);
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void OutputFile::write(std::string_view bytes) {
+  detail::require(descriptor_ >= 0, "{}: write() after commit()", path_.string());
+  buffer_ += bytes;
+  if (buffer_.size() >= block) flush();
+}
+
+void OutputFile::flush() {
+  for (std::string_view rest = buffer_; !rest.empty();) {
+    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail(path_, errno);
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  buffer_.clear();
+}
+
+void OutputFile::commit() {
+  detail::require(descriptor_ >= 0, "{}: commit() twice", path_.string());
+  flush();
+  if (!temporary_.empty()) {
+    // Some file systems report a full disk only here, and a rename may overtake the data.
+    if (::fsync(descriptor_) != 0) fail(path_, errno);
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, errno);
+    temporary_.clear();
+  }
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail(path_, errno);
+}
+
+}  // namespace sp2dpo::io

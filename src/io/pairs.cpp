@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "id_set.hpp"
+#include "json_rows.hpp"
+#include "json_text.hpp"
+
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/io/pairs.hpp>
+
+namespace sp2dpo::io {
+
+namespace {
+
+using Messages = std::vector<Message>;
+
+Messages messages(const Field& field) {
+  Messages list;
+  field.each_item([&](const Field& item) {
+    std::optional<std::string> role;
+    std::optional<std::string> content;
+    item.each([&](const Field& part) {
+      if (part.key() == "role")
+        role = part.name();
+      else if (part.key() == "content")
+        content = part.text();
+      else
+        part.check();
+    });
+    if (!role) item.fail("role", "is missing");
+    if (!content) item.fail("content", "is missing");
+    list.push_back({std::move(*role), std::move(*content)});
+  });
+  if (list.empty()) field.fail("expected at least one message");
+  return list;
+}
+
+void assign(Text& text, const Field& field) {
+  if (field.is_list()) {
+    text = messages(field);
+  } else if (!field.is_text()) {
+    field.fail(fmt::format("expected a string or a list of messages, not {}", field.json()));
+  } else if (auto* plain = std::get_if<std::string>(&text)) {
+    plain->assign(field.text());
+  } else {
+    text = std::string(field.text());
+  }
+}
+
+/// Moves the messages with which both answers begin to the prompt.
+void split_off_prompt(const Field& row, PreferencePair& pair) {
+  auto& chosen = std::get<Messages>(pair.chosen);
+  auto& rejected = std::get<Messages>(pair.rejected);
+  const auto shared = std::ranges::mismatch(chosen, rejected).in1 - chosen.begin();
+  if (shared == 0)
+    row.fail("prompt", "is missing, and the answers share no first message to take for it");
+  if (shared == std::ssize(chosen))
+    row.fail("chosen", "is no more than the beginning of \"rejected\"");
+  if (shared == std::ssize(rejected))
+    row.fail("rejected", "is no more than the beginning of \"chosen\"");
+  pair.prompt =
+      Messages(std::move_iterator(chosen.begin()), std::move_iterator(chosen.begin() + shared));
+  chosen.erase(chosen.begin(), chosen.begin() + shared);
+  rejected.erase(rejected.begin(), rejected.begin() + shared);
+}
+
+void append_json(std::string& to, const Text& text) {
+  if (const auto* plain = std::get_if<std::string>(&text)) {
+    append_json(to, *plain);
+    return;
+  }
+  JsonWriter json(to);
+  json.open('[');
+  for (const auto& message : std::get<Messages>(text)) {
+    json.item().open('{');
+    json.key("content").text(message.content);
+    json.key("role").text(message.role);
+    json.close('}');
+  }
+  json.close(']');
+}
+
+std::string content_id(const PreferencePair& pair, Sha256& hash) {
+  std::string text;
+  JsonWriter json(text);
+  json.open('{');
+  json.key("chosen");
+  append_json(text, pair.chosen);
+  json.key("prompt");
+  append_json(text, pair.prompt);
+  json.key("rejected");
+  append_json(text, pair.rejected);
+  json.close('}');
+  hash.update(text);
+  return hex(hash.finish()).substr(0, 16);
+}
+
+}  // namespace
+
+std::string content_id(const PreferencePair& pair) {
+  Sha256 hash;
+  return content_id(pair, hash);
+}
+
+struct PairReader::Ids {
+  IdSet seen;
+  Sha256 content;
+};
+
+PairReader::PairReader(std::filesystem::path path, PairReaderOptions options)
+    : RowReader(std::move(path), options.lenient),
+      options_(std::move(options)),
+      ids_(std::make_unique<Ids>()) {
+  for (const std::string_view taken : {"prompt", "chosen", "rejected"})
+    detail::require(options_.id_field != taken, "the column \"{}\" cannot be the id as well",
+                    taken);
+}
+
+PairReader::~PairReader() = default;
+
+bool PairReader::next(PreferencePair& pair) {
+  return next_row([&] {
+    parse(pair);
+    if (ids_->seen.insert(pair.id)) return true;
+    if (options_.duplicates == PairReaderOptions::Duplicates::error)
+      throw DataError(path().string(), line(), options_.id_field.empty() ? "id" : options_.id_field,
+                      fmt::format("the id {} was there before", pair.id));
+    ++duplicates_;
+    return false;
+  });
+}
+
+void PairReader::parse(PreferencePair& pair) {
+  const Field row = json().row();
+  const std::string_view id_field = options_.id_field.empty() ? "id" : options_.id_field;
+  std::optional<Field> prompt;
+  bool has_id = false;
+  bool has_chosen = false;
+  bool has_rejected = false;
+  pair.columns.clear();
+  row.each([&](const Field& field) {
+    if (field.key() == id_field) {
+      field.id(pair.id);
+      has_id = true;
+    } else if (field.key() == "prompt") {
+      prompt.emplace(field);
+    } else if (field.key() == "chosen") {
+      assign(pair.chosen, field);
+      has_chosen = true;
+    } else if (field.key() == "rejected") {
+      assign(pair.rejected, field);
+      has_rejected = true;
+    } else {
+      pair.columns.emplace(field.key(), field.json());
+    }
+  });
+  if (!has_chosen) row.fail("chosen", "is missing");
+  if (!has_rejected) row.fail("rejected", "is missing");
+  const bool conversation = std::holds_alternative<Messages>(pair.chosen);
+  if (conversation != std::holds_alternative<Messages>(pair.rejected))
+    row.fail("rejected", "is text where \"chosen\" is a conversation, or the other way round");
+
+  if (prompt && (prompt->is_list() || !conversation)) {
+    assign(pair.prompt, *prompt);
+    if (prompt->is_list() && !conversation)
+      prompt->fail("is a conversation, but the answers are text");
+  } else if (conversation) {
+    split_off_prompt(row, pair);
+    // The prompt as text beside whole conversations (UltraFeedback) says nothing that they do not.
+    if (prompt) pair.columns.emplace("prompt", prompt->json());
+  } else {
+    row.fail("prompt", "is missing, which only conversations allow");
+  }
+
+  if (!has_id && !options_.id_field.empty()) row.fail(id_field, "is missing");
+  if (!own_ids_) own_ids_ = has_id;
+  if (has_id != *own_ids_)
+    row.fail(id_field, has_id ? "is here, but the first row has none" : "is missing");
+  if (!has_id) pair.id = content_id(pair, ids_->content);
+}
+
+std::vector<PreferencePair> read_pairs(const std::filesystem::path& path,
+                                       const PairReaderOptions& options) {
+  PairReader reader(path, options);
+  std::vector<PreferencePair> pairs;
+  for (PreferencePair pair; reader.next(pair);) pairs.push_back(std::move(pair));
+  return pairs;
+}
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <utility>
+
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::io {
+
+/// The path, unless its name promises a compressed file, which no writer here makes.
+inline std::filesystem::path plain_name(std::filesystem::path path) {
+  detail::require(path.extension() != ".gz",
+                  "{}: is written as plain text; leave the .gz away, and run gzip on it afterwards",
+                  path.string());
+  return path;
+}
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "json_rows.hpp"
+
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/io/row_reader.hpp>
+
+namespace sp2dpo::io {
+
+RowReader::RowReader(std::filesystem::path path, bool lenient)
+    : path_(std::move(path)), lenient_(lenient), json_(std::make_unique<JsonRows>(path_)) {}
+
+RowReader::~RowReader() = default;
+
+std::int64_t RowReader::line() const noexcept {
+  return json_->source().line();
+}
+
+std::int64_t RowReader::bytes_read() const noexcept {
+  return json_->source().bytes_read();
+}
+
+std::string RowReader::sha256() const {
+  const auto& digest = json_->source().sha256();
+  detail::require(!digest.empty(), "{}: the SHA-256 is known only when all rows are read",
+                  path_.string());
+  return digest;
+}
+
+bool RowReader::next_row(const std::function<bool()>& parse) {
+  while (json_->next()) {
+    try {
+      if (!parse()) continue;
+      ++rows_;
+      return true;
+    } catch (const DataError& error) {
+      skip(error);
+    }
+  }
+  if (rows_ > 0) return false;
+  throw DataError(path_.string(), 0, "",
+                  n_skipped_ == 0
+                      ? "holds no rows"
+                      : fmt::format("holds no good row; {} were skipped, the first as {}",
+                                    n_skipped_, skipped_.front().what()));
+}
+
+void RowReader::refuse(const std::string& field, const std::string& reason) {
+  skip(DataError(path_.string(), line(), field, reason));
+  --rows_;
+}
+
+void RowReader::skip(const DataError& error) {
+  if (!lenient_) throw error;
+  ++n_skipped_;
+  if (skipped_.size() < max_listed) skipped_.push_back(error);
+}
+
+}  // namespace sp2dpo::io

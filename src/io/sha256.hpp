@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <openssl/evp.h>
+
+namespace sp2dpo::io {
+
+class Sha256 {
+ public:
+  using Digest = std::array<unsigned char, 32>;
+
+  Sha256();
+  void update(std::string_view bytes);
+  /// The digest of all since the last finish().
+  Digest finish();
+
+ private:
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Free> context_;
+};
+
+[[nodiscard]] std::string hex(const Sha256::Digest& digest);
+
+}  // namespace sp2dpo::io
