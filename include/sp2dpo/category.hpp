@@ -64,7 +64,11 @@ class Categories {
   [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
 
   /// The names in their order, for messages: `safety, factuality, …`.
-  [[nodiscard]] std::string list() const { return fmt::format("{}", fmt::join(names_, ", ")); }
+  [[nodiscard]] std::string list() const {
+    std::string text;
+    for (const auto& name : names_) text += (text.empty() ? "" : ", ") + name;
+    return text;
+  }
 
   friend bool operator==(const Categories&, const Categories&) = default;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,13 +22,20 @@ enum class DType : std::uint8_t { float16, bfloat16, float32, float64 };
 
 namespace detail {
 
+/// std::bit_cast, which nvcc holds to be a function of the host.
+template <class To, class From>
+[[nodiscard]] SP2DPO_HD constexpr To bits_as(const From& value) {
+  static_assert(sizeof(To) == sizeof(From));
+  return __builtin_bit_cast(To, value);
+}
+
 [[nodiscard]] SP2DPO_HD inline float float_from_bfloat16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  return bits_as<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
 /// Rounds to nearest, ties to even; NaN stays NaN.
 [[nodiscard]] SP2DPO_HD inline std::uint16_t bfloat16_from_float(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto bits = bits_as<std::uint32_t>(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
@@ -38,23 +44,23 @@ namespace detail {
   const std::uint32_t sign = (bits & 0x8000u) << 16;
   const std::uint32_t magnitude = bits & 0x7fffu;
   if (magnitude >= 0x7c00u)  // infinity or NaN
-    return std::bit_cast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
+    return bits_as<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
   // Shifting puts a subnormal's digits where a normal number's are; the product mends the exponent.
-  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(scaled) | sign);
+  const float scaled = bits_as<float>(magnitude << 13) * 0x1p112f;
+  return bits_as<float>(bits_as<std::uint32_t>(scaled) | sign);
 }
 
 /// Rounds to nearest, ties to even; what is too large becomes infinity, NaN stays NaN.
 [[nodiscard]] SP2DPO_HD inline std::uint16_t float16_from_float(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto bits = bits_as<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
   const std::uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x47800000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
   if (magnitude < 0x38800000u) {
     // Below 2^-14, adding 0.5 leaves the rounded subnormal in the lowest bits of the sum.
-    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - 0x3f000000u));
+    const float sum = bits_as<float>(magnitude) + 0.5f;
+    return static_cast<std::uint16_t>(sign | (bits_as<std::uint32_t>(sum) - 0x3f000000u));
   }
   const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
   return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13));

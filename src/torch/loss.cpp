@@ -6,7 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "dtypes.hpp"
+#include "on_cuda.hpp"
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <sp2dpo/torch/loss.hpp>
@@ -21,24 +24,6 @@ using torch::autograd::tensor_list;
 
 /// The rows of PairRecord::rows. Those from `gradients` on are there only while backward needs them.
 enum Row : std::int64_t { loss_row, chosen_reward_row, rejected_reward_row, delta_row, gradients };
-
-DType dtype_of(const Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kHalf:
-      return DType::float16;
-    case at::kBFloat16:
-      return DType::bfloat16;
-    case at::kFloat:
-      return DType::float32;
-    default:
-      return DType::float64;
-  }
-}
-
-bool is_floating(const Tensor& tensor) {
-  const auto type = tensor.scalar_type();
-  return type == at::kHalf || type == at::kBFloat16 || type == at::kFloat || type == at::kDouble;
-}
 
 PairValues values_of(const Tensor& tensor) {
   return {tensor.data_ptr(), dtype_of(tensor), tensor.stride(0)};
@@ -93,9 +78,9 @@ struct Call {
   std::array<bool, 4> needs;  ///< a gradient of policy.chosen, policy.rejected, beta, margin
 };
 
-/// Runs the pair loop where the tensors are. The gradients go to the rows from `gradients` on, in the
-/// order of Call::needs, without those that nobody needs. Returns the sum of the losses over `divisor`.
-double run(const Call& call, const LogProbs& policy, const Tensor& rows, double divisor) {
+/// Runs the pair loop where the tensors are. Fills `rows`: the gradients that Call::needs asks for
+/// stand from row `gradients` on, in that order. Returns Σ weight · value / divisor.
+Tensor run(const Call& call, const LogProbs& policy, const Tensor& rows, double divisor) {
   const auto row = [&](std::int64_t number) {
     const auto bytes = number * rows.stride(0) * static_cast<std::int64_t>(rows.element_size());
     return PairSink(static_cast<char*>(rows.data_ptr()) + bytes, dtype_of(rows));
@@ -117,7 +102,13 @@ double run(const Call& call, const LogProbs& policy, const Tensor& rows, double 
                       .beta = values_of(call.controls.beta),
                       .margin = values_of(call.controls.margin),
                       .weight = values_of(call.controls.weight)};
-  return call.objective.pair_loss(in, out, 0, rows.size(1)) / divisor;
+  const Tensor total = at::empty({}, rows.options());
+  if (rows.is_cpu())
+    detail::store(total.data_ptr(), dtype_of(total), 0,
+                  call.objective.pair_loss(in, out, 0, rows.size(1)) / divisor);
+  else
+    on_cuda::pair_loss(call.objective, in, out, rows.size(1), total);
+  return total;
 }
 
 struct PairLoss : torch::autograd::Function<PairLoss> {
@@ -134,15 +125,8 @@ struct PairLoss : torch::autograd::Function<PairLoss> {
     const double divisor = call.options.reduction == Reduction::mean
                                ? call.options.normalizer.value_or(static_cast<double>(pairs))
                                : 1.0;
-    const double value = run(call, {chosen, rejected}, rows, divisor);
-
-    Tensor loss;
-    if (call.options.reduction == Reduction::none) {
-      loss = rows.select(0, loss_row).clone();
-    } else {
-      loss = at::empty({}, options);
-      detail::store(loss.data_ptr(), dtype_of(loss), 0, value);
-    }
+    Tensor loss = run(call, {chosen, rejected}, rows, divisor);
+    if (call.options.reduction == Reduction::none) loss = rows.select(0, loss_row).clone();
     if (rows.size(0) > gradients) {
       ctx->save_for_backward({rows.narrow(0, gradients, rows.size(0) - gradients)});
       const std::array<c10::optional<Tensor>, 4> inputs{chosen, rejected, beta, margin};
@@ -156,7 +140,7 @@ struct PairLoss : torch::autograd::Function<PairLoss> {
   }
 
   static tensor_list backward(AutogradContext* ctx, tensor_list upstream) {
-    TORCH_CHECK(!at::GradMode::is_enabled(),
+    TORCH_CHECK(!c10::GradMode::is_enabled(),
                 "sp2dpo::Loss: a gradient of the gradient (create_graph) is not available");
     const Tensor scaled = ctx->get_saved_variables()[0] * upstream[0];
     tensor_list gradient(5);
@@ -205,7 +189,7 @@ LossOutput loss_of_log_probs(const AnyObjective& objective, const LossOptions& o
               "sp2dpo::Loss: normalizer must be finite and > 0, not ", normalizer);
 
   const auto needs_gradient = [](const Tensor& tensor) {
-    return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
+    return c10::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
   };
   const auto given = [](const PerPair& control) {
     return control.tensor.defined() ? c10::optional<Tensor>(control.tensor) : c10::nullopt;

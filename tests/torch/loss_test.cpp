@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
 #include <sp2dpo/torch/loss.hpp>
@@ -142,7 +143,7 @@ TEST(Loss, DividesByTheNormalizerThatIsGiven) {
 
 TEST(Loss, LeavesOutTheGradientThatNobodyNeeds) {
   Golden golden;
-  at::NoGradGuard guard;
+  const c10::NoGradGuard guard;
   const auto out = Loss<>()(golden.policy, golden.reference, {.beta = golden.beta});
   EXPECT_FALSE(out.loss.requires_grad());
   EXPECT_NEAR(out.loss.item<double>(), 0.6215292320032973, 1e-15);

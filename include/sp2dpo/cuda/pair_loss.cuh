@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <typeinfo>
+
+#include <cuda_runtime.h>
+
+#include <sp2dpo/cuda/pair_loss.hpp>
+#include <sp2dpo/error.hpp>
+
+namespace sp2dpo::cuda {
+namespace detail {
+
+inline constexpr int threads_per_block = 512;
+inline constexpr std::int64_t pairs_in_one_block = 4096;
+inline constexpr std::int64_t most_blocks = 1024;
+
+[[nodiscard]] inline std::int64_t pair_loss_blocks(std::int64_t pairs) {
+  if (pairs <= pairs_in_one_block) return 1;
+  return std::min(most_blocks, (pairs + threads_per_block - 1) / threads_per_block);
+}
+
+/// Sum over the block, in an order that depends on nothing; valid in thread 0.
+__device__ inline double block_sum(double value) {
+  __shared__ double warps[threads_per_block / 32];
+  constexpr unsigned all = 0xffffffffu;
+  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(all, value, offset);
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
+  __syncthreads();
+  if (threadIdx.x >= 32) return 0;
+  value = threadIdx.x < threads_per_block / 32 ? warps[threadIdx.x] : 0.0;
+  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(all, value, offset);
+  return value;
+}
+
+/// Each block's sum goes to `partial`, or as the total to where it belongs if there is one block only.
+template <class Objective>
+__global__ void __launch_bounds__(threads_per_block)
+    pair_loss_kernel(PairInputs in, PairOutputs out, PairSink total, double* partial,
+                     std::int64_t pairs, Objective objective) {
+  const auto stride = static_cast<std::int64_t>(gridDim.x) * threads_per_block;
+  double sum = 0;
+  for (auto i = static_cast<std::int64_t>(blockIdx.x) * threads_per_block + threadIdx.x; i < pairs;
+       i += stride)
+    sum += pair_step(in, out, objective, i);
+  sum = block_sum(sum);
+  if (threadIdx.x != 0) return;
+  if (gridDim.x == 1)
+    total.set(0, out.gradient_scale * sum);
+  else
+    partial[blockIdx.x] = sum;
+}
+
+/// One block, over the sums of the others.
+static __global__ void __launch_bounds__(threads_per_block)
+    total_kernel(const double* partial, int blocks, PairSink total, double scale) {
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < blocks; i += threads_per_block) sum += partial[i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) total.set(0, scale * sum);
+}
+
+inline void check_launch(const char* what) {
+  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess)
+    throw CudaError(std::string(what) + ": " + cudaGetErrorName(status) + ", " +
+                    cudaGetErrorString(status));
+}
+
+}  // namespace detail
+
+template <PairObjective Objective>
+void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stream) {
+  if (args.pairs == 0) return;
+  if (args.pairs < 0)
+    throw InvalidArgument("cuda::pair_loss: the number of pairs is " + std::to_string(args.pairs));
+  const std::size_t wanted = pair_loss_workspace(args.pairs);
+  if (args.workspace_bytes < wanted || (wanted > 0 && args.workspace == nullptr))
+    throw InvalidArgument("cuda::pair_loss: " + std::to_string(args.pairs) + " pairs want " +
+                          std::to_string(wanted) + " bytes of workspace, given are " +
+                          std::to_string(args.workspace == nullptr ? 0 : args.workspace_bytes));
+  const auto blocks = static_cast<int>(detail::pair_loss_blocks(args.pairs));
+  auto* partial = static_cast<double*>(args.workspace);
+  detail::pair_loss_kernel<<<blocks, detail::threads_per_block, 0, stream>>>(
+      args.in, args.out, args.total, partial, args.pairs, objective);
+  detail::check_launch("cuda::pair_loss");
+  if (blocks == 1) return;
+  detail::total_kernel<<<1, detail::threads_per_block, 0, stream>>>(partial, blocks, args.total,
+                                                                    args.out.gradient_scale);
+  detail::check_launch("cuda::pair_loss, total");
+}
+
+/// Makes an objective of your own usable on CUDA tensors, by one line in a .cu file:
+///
+///     static const sp2dpo::cuda::Registered<Mine> registered;
+template <PairObjective Objective>
+struct Registered {
+  Registered() {
+    register_objective(typeid(Objective),
+                       [](const PairLossArgs& args, const void* objective, Stream stream) {
+                         pair_loss(args, *static_cast<const Objective*>(objective), stream);
+                       });
+  }
+};
+
+}  // namespace sp2dpo::cuda

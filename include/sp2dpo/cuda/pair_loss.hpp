@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <typeinfo>
+
+#include <sp2dpo/any_objective.hpp>
+
+// Declared here, so that this header needs neither nvcc nor the CUDA toolkit.
+struct CUstream_st;
+
+namespace sp2dpo::cuda {
+
+using Stream = CUstream_st*;
+
+/// One batch. Every pointer is one of device memory that the caller owns.
+struct PairLossArgs {
+  PairInputs in{};
+  PairOutputs out{};
+  PairSink
+      total{};  ///< one number: out.gradient_scale · Σ weight_i · value_i, summed in a fixed order
+  std::int64_t pairs = 0;
+  void* workspace = nullptr;  ///< pair_loss_workspace(pairs) bytes, 8-byte aligned
+  std::size_t workspace_bytes = 0;
+};
+
+/// Bytes that pair_loss wants as workspace: none for up to 4096 pairs.
+[[nodiscard]] std::size_t pair_loss_workspace(std::int64_t pairs);
+
+/// sp2dpo::pair_loss on the device, with the same numbers from the same code: one launch on `stream`
+/// for up to 4096 pairs, two beyond. Returns at once; allocates and synchronises nothing. Outputs are
+/// the same bits on every run. Throws InvalidArgument for a workspace that is too small, CudaError
+/// where a launch fails. Built in for Sigmoid; pair_loss.cuh gives it for an objective of your own.
+template <PairObjective Objective>
+void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stream);
+
+extern template void pair_loss<Sigmoid>(const PairLossArgs&, const Sigmoid&, Stream);
+
+using PairLossLauncher = void (*)(const PairLossArgs&, const void* objective, Stream);
+
+/// Makes an objective known to pair_loss(AnyObjective): what Registered<Objective> in pair_loss.cuh
+/// does in one line.
+void register_objective(const std::type_info& type, PairLossLauncher launcher);
+
+/// As above for an objective that is built in or registered. Throws InvalidArgument naming the missing
+/// line for any other.
+void pair_loss(const PairLossArgs& args, const AnyObjective& objective, Stream stream);
+
+}  // namespace sp2dpo::cuda

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include <sp2dpo/cuda/pair_loss.hpp>
+#include <sp2dpo/error.hpp>
+
+namespace sp2dpo::cuda {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+// What needs no device: the numbers that the kernels give are those of pair_step, which tests/core
+// holds against references.
+
+TEST(CudaPairLoss, ReturnsAtOnceForNoPairs) {
+  pair_loss({}, Sigmoid{}, nullptr);
+}
+
+TEST(CudaPairLoss, WantsWorkspaceBeyond4096PairsOnly) {
+  EXPECT_EQ(pair_loss_workspace(1), 0u);
+  EXPECT_EQ(pair_loss_workspace(4096), 0u);
+  EXPECT_EQ(pair_loss_workspace(4097), 9 * sizeof(double));  // 9 blocks of 512
+  EXPECT_EQ(pair_loss_workspace(std::int64_t{1} << 40), 1024 * sizeof(double));
+}
+
+TEST(CudaPairLoss, SaysWhatWorkspaceItWants) {
+  EXPECT_THAT(
+      [] { pair_loss({.pairs = 5000}, Sigmoid{}, nullptr); },
+      ThrowsMessage<InvalidArgument>(AllOf(HasSubstr("5000 pairs"), HasSubstr("80 bytes"))));
+  EXPECT_THAT([] { pair_loss({.pairs = -1}, Sigmoid{}, nullptr); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("-1")));
+}
+
+struct Unregistered {
+  ZTerm<double> operator()(double z) const { return {z, 1}; }
+};
+
+TEST(CudaPairLoss, NamesTheLineThatAnObjectiveOfOnesOwnLacks) {
+  EXPECT_THAT([] { pair_loss(PairLossArgs{}, AnyObjective(Unregistered{}), nullptr); },
+              ThrowsMessage<InvalidArgument>(
+                  AllOf(HasSubstr("Unregistered"), HasSubstr("sp2dpo::cuda::Registered<"))));
+  pair_loss(PairLossArgs{}, AnyObjective(Sigmoid{}), nullptr);  // built in
+}
+
+}  // namespace
+}  // namespace sp2dpo::cuda
