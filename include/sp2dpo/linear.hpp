@@ -17,8 +17,9 @@ struct Interval {
   friend bool operator==(const Interval&, const Interval&) = default;
 };
 
-/// SP²DPO's map (arXiv:2601.22385): beta = envelope.low + width · clip((gap − range.low) / (range.high
-/// − range.low), 0, 1). Aggregate first, map and clip once: clipping does not commute with a mean.
+/// SP²DPO's map (arXiv:2601.22385): beta = envelope.low + width of the envelope · share, where share
+/// = clip((gap − range.low) / (range.high − range.low), 0, 1). Aggregate first, map and clip once:
+/// clipping does not commute with a mean. NaN stays NaN, which no schedule takes.
 ///
 ///     Linear()({.value = 0.5})   // 0.165, the middle of [0.03, 0.3]
 class Linear {
@@ -41,6 +42,7 @@ class Linear {
   }
 
   [[nodiscard]] double operator()(const SemanticGap& gap) const {
+    if (std::isnan(gap.value)) return gap.value;  // std::lerp would make the upper end of it
     const double share = (gap.value - gap_range_.low) / (gap_range_.high - gap_range_.low);
     return std::lerp(envelope_.low, envelope_.high, std::clamp(share, 0.0, 1.0));
   }

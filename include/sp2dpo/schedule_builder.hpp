@@ -27,7 +27,7 @@ struct Missing {
 };
 
 /// Collects annotations in any order, and makes a schedule of them in the order of the pairs. What
-/// it holds of an annotation are the numbers that the gap is made of: 40 bytes, no text.
+/// it holds of an annotation are the numbers that the gap is made of: 32 bytes, no text.
 ///
 ///     ScheduleBuilder builder(ids);
 ///     for (const auto& annotation : annotations) builder.add(annotation);

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The floors: a room includes itself, the rooms below it, and one third-party library.
+set -euo pipefail
+cd include/sp2dpo
+status=0
+
+# refuse <pattern> <why> <file>...: no file may have an include that matches.
+refuse() {
+  local pattern=$1 why=$2
+  shift 2
+  [ $# -gt 0 ] || return 0
+  if grep -HnE "^ *# *include *[<\"]($pattern)" "$@"; then
+    echo "  ^ $why"
+    status=1
+  fi
+}
+
+mapfile -t all < <(find . -name '*.hpp' -o -name '*.cuh' | sed 's|^\./||' | sort)
+mapfile -t core < <(printf '%s\n' "${all[@]}" | grep -E '^(detail/)?[^/]+$')
+mapfile -t no_torch < <(printf '%s\n' "${all[@]}" | grep -v '^torch/')
+
+# What nvcc compiles: these, every .cuh, and whatever of our own they include.
+device=(detail/host_device.hpp dtype.hpp objective.hpp pair_loss.hpp)
+mapfile -t -O ${#device[@]} device < <(printf '%s\n' "${all[@]}" | grep '\.cuh$')
+for ((i = 0; i < ${#device[@]}; ++i)); do
+  while read -r header; do
+    [[ " ${device[*]} " == *" $header "* ]] || device+=("$header")
+  done < <(sed -nE 's|^ *# *include <sp2dpo/(.*)>.*|\1|p' "${device[i]}")
+done
+
+refuse 'sp2dpo/(cpu|cuda|io|report|torch)/' 'core stands on no other room' "${core[@]}"
+refuse 'Eigen|hwy/|cuda' 'core needs the standard library and fmt, no more' "${core[@]}"
+refuse 'fmt/' 'nvcc does not compile fmt' "${device[@]}"
+refuse 'torch/|ATen/|c10/' 'libtorch is for torch/ alone' "${no_torch[@]}"
+refuse 'simdjson|curl|zlib|openssl|sqlite3|CLI/|hwy/' 'a private library in a public header' "${all[@]}"
+refuse 'torch/(torch|extension)\.h' '13 seconds for whoever includes it' "${all[@]}"
+
+# rooms <room> <room it may include>...: in its public headers and in its sources.
+rooms() {
+  local room=$1 allowed
+  allowed=$(IFS='|'; echo "$*")
+  local files
+  mapfile -t files < <(find "$room" "../../src/$room" -type f 2>/dev/null | grep -E '\.(hpp|cuh|cpp|cu)$')
+  [ ${#files[@]} -gt 0 ] || return 0
+  if grep -HnE '^ *# *include <sp2dpo/[a-z]+/' "${files[@]}" |
+    grep -vE "include <sp2dpo/(detail|$allowed)/"; then
+    echo "  ^ $room/ may include only core and: $*"
+    status=1
+  fi
+}
+rooms cpu
+rooms cuda
+rooms io
+rooms report io
+rooms torch cpu cuda
+exit $status

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# symbols.sh <configuration> <nm> <object>...: a library does not print, log or end the process.
+set -euo pipefail
+if [ "$1" = Debug ]; then
+  echo "skipped: without optimisation, assertions of third-party headers print and abort"
+  exit 77
+fi
+nm=$2
+shift 2
+banned='abort|_?_?exit|_Exit|quick_exit|std::terminate\(\)|printf|puts|putchar|perror|syslog|stdout|stderr|std::(cout|cerr|clog)'
+if "$nm" --undefined-only --demangle "$@" | grep -E "^ +U ($banned)(@.*)?$"; then
+  echo "  ^ referred to by this library, which may not print, log or end the process"
+  exit 1
+fi
