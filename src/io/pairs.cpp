@@ -83,6 +83,11 @@ void append_json(std::string& to, const Text& text) {
   json.close(']');
 }
 
+std::string_view id_column(const PairReaderOptions& options) {
+  if (options.id_field.empty()) return "id";
+  return options.id_field;
+}
+
 std::string content_id(const PreferencePair& pair, Sha256& hash) {
   std::string text;
   JsonWriter json(text);
@@ -126,7 +131,7 @@ bool PairReader::next(PreferencePair& pair) {
     parse(pair);
     if (ids_->seen.insert(pair.id)) return true;
     if (options_.duplicates == PairReaderOptions::Duplicates::error)
-      throw DataError(path().string(), line(), options_.id_field.empty() ? "id" : options_.id_field,
+      throw DataError(path().string(), line(), std::string(id_column(options_)),
                       fmt::format("the id {} was there before", pair.id));
     ++duplicates_;
     return false;
@@ -135,7 +140,7 @@ bool PairReader::next(PreferencePair& pair) {
 
 void PairReader::parse(PreferencePair& pair) {
   const Field row = json().row();
-  const std::string_view id_field = options_.id_field.empty() ? "id" : options_.id_field;
+  const std::string_view id_field = id_column(options_);
   std::optional<Field> prompt;
   bool has_id = false;
   bool has_chosen = false;

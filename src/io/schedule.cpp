@@ -35,9 +35,11 @@ std::string json_interval(Interval interval) {
 void append(JsonWriter& json, const PartDescription& part) {
   json.open('{');
   json.key("name").text(part.name);
-  json.key("parameters").open('{');
-  for (const auto& [name, value] : part.parameters) json.key(name).raw(canonical_json(value));
-  json.close('}');
+  if (!part.parameters.empty()) {  // an object without keys has no schema that could be inferred
+    json.key("parameters").open('{');
+    for (const auto& [name, value] : part.parameters) json.key(name).raw(canonical_json(value));
+    json.close('}');
+  }
   json.close('}');
 }
 
