@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include <sp2dpo/dtype.hpp>
 #include <sp2dpo/objective.hpp>
@@ -67,18 +68,34 @@ struct PairOutputs {
   PairSink rejected_reward{};  ///< the same of the rejected one
   PairSink delta{};            ///< the log-ratio margin: delta_chosen − delta_rejected
   double gradient_scale = 1;
+
+  /// Writes `value` to every output of pair i.
+  SP2DPO_HD void set_all(std::int64_t i, double value) const {
+    for (const PairSink* sink : {&loss, &d_policy_chosen, &d_policy_rejected, &d_beta, &d_margin,
+                                 &chosen_reward, &rejected_reward, &delta})
+      sink->set(i, value);
+  }
 };
 
 /// The whole of the loss for pair i, in double: the one place where log-probabilities, beta, margin
-/// and weight meet. Host loop and kernels call it alike. Returns weight · value.
+/// and weight meet. Host loop and kernels call it alike. Returns weight · value. Where beta is not
+/// finite and positive, the weight not finite and >= 0 or the margin not finite, all is NaN.
 template <PairObjective Objective>
 SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const Objective& objective,
                            std::int64_t i) {
   const double delta_chosen = in.policy_chosen[i] - in.reference_chosen[i];
   const double delta_rejected = in.policy_rejected[i] - in.reference_rejected[i];
   const double beta = in.beta[i];
+  const double margin = in.margin[i];
   const double weight = in.weight[i];
-  const auto term = pair_term(objective, delta_chosen, delta_rejected, beta, in.margin[i]);
+  constexpr double largest = std::numeric_limits<double>::max();
+  if (!(beta > 0 && beta <= largest && weight >= 0 && weight <= largest && margin >= -largest &&
+        margin <= largest)) {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    out.set_all(i, nan);
+    return nan;
+  }
+  const auto term = pair_term(objective, delta_chosen, delta_rejected, beta, margin);
   const double loss = weight * term.value;
   const double scale = weight * out.gradient_scale;
 

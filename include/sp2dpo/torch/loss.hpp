@@ -2,96 +2,108 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <string>
-#include <utility>
 
 #include <ATen/core/Tensor.h>
 
 #include <sp2dpo/any_objective.hpp>
+#include <sp2dpo/torch/batch.hpp>
+#include <sp2dpo/torch/loss_output.hpp>
 
 namespace sp2dpo {
 
-/// Log-probabilities of whole answers under one model, in nats: [P] each, of any floating type.
-struct LogProbs {
-  at::Tensor chosen;
-  at::Tensor rejected;
-};
-
-/// One number a pair: a float32 or float64 tensor [P], or one number for all pairs. Any other shape is
-/// an error: nothing is broadcast.
-struct PerPair {
-  PerPair(double value) : number(value) {}                   // NOLINT: a number is one
-  PerPair(at::Tensor values) : tensor(std::move(values)) {}  // NOLINT: so is a tensor
-
-  at::Tensor tensor;  ///< undefined where `number` stands for all pairs
-  double number = 0;
-};
-
-/// What is fixed for each pair before training: z = beta · delta − margin, and the pair's share in the
-/// sum. Gradients flow to `beta` and `margin` where these ask for them.
-struct Controls {
-  PerPair beta;          ///< finite, > 0
-  PerPair margin = 0.0;  ///< in reward units; an offset m of the log-ratio is margin = beta · m
-  PerPair weight = 1.0;  ///< finite, >= 0; a constant
-};
-
 enum class Reduction : std::uint8_t { none, mean, sum };
 
+/// What becomes of a pair with an answer of which every label is masked.
+enum class EmptyRows : std::uint8_t {
+  error,  ///< it is refused
+  skip,  ///< it does not count: neither in the sum nor in the number of pairs, and without gradient
+  keep   ///< the empty answer's log-probability is 0
+};
+
+/// Names and defaults are TRL's and Liger's where they have them.
 struct LossOptions {
-  /// mean: Σ weight_i · loss_i / normalizer.
+  /// mean: Σ weight_i · loss_i / the number of pairs that count.
   Reduction reduction = Reduction::mean;
-  /// Replaces the number of pairs as the mean's divisor: the number of pairs of all ranks and
-  /// accumulation steps, for a sum of such losses to be the mean over all of them.
+  /// Replaces that number: give the number of pairs of all ranks and accumulation steps, and the sum of
+  /// their losses is the mean over all of them.
   std::optional<double> normalizer{};
+
+  // From here on: of the losses from logits and from hidden states.
+  bool average_log_prob = false;  ///< answers' log-probabilities are means over their tokens
+  std::int64_t ignore_index = -100;
+  EmptyRows empty_rows = EmptyRows::error;
+  double nll_coefficient =
+      0;  ///< adds this times the NLL of the chosen answers, a mean over tokens
+  std::optional<double> nll_normalizer{};  ///< replaces that mean's number of tokens
+  bool mean_logits = false;                ///< metrics() has logits/chosen and logits/rejected
+};
+
+struct LogitsOptions {
+  PairLayout layout{};
+  std::optional<std::int64_t> vocab_size{};  ///< columns that count, of a padded vocabulary
+  /// Where backward writes the gradient instead of a fresh tensor: of the logits' shape and type.
+  at::Tensor gradient_buffer{};
+  /// Backward writes the gradient over the logits, whose version it raises, so that whatever else
+  /// still needs them raises an error. One backward only.
+  bool gradient_in_place = false;
+};
+
+struct HiddenOptions {
+  PairLayout layout{};
+  std::optional<std::int64_t> vocab_size{};
+  std::int64_t workspace_bytes = std::int64_t{256}
+                                 << 20;  ///< for logits: pairs are taken as they fit
+  bool precise = false;  ///< matrix products in float32 whatever the type of hidden and head
+  /// float32 [V, H], to which the head's gradient is added as it is made (an accumulator in the
+  /// manner of Megatron's main_grad); the head itself then gets none through autograd. What is added
+  /// is the gradient of the loss as returned, whatever backward scales it by.
+  at::Tensor main_grad{};
+};
+
+/// Gradients from the calls without autograd, of the reduced loss.
+struct LogProbsGradient {
+  LossOutput output;
+  at::Tensor chosen;    ///< [P]
+  at::Tensor rejected;  ///< [P]
+};
+struct LogitsGradient {
+  LossOutput output;
+  at::Tensor
+      logits;  ///< as the logits; row r of a unit gradient is to be multiplied by row_scale[r]
+  at::Tensor row_scale;  ///< float64 [rows], unit gradients only
+};
+struct HiddenGradient {
+  LossOutput output;
+  at::Tensor hidden;
+  at::Tensor
+      head_weight;  ///< float32 (float64 for float64 input); undefined where it is not wanted
+  at::Tensor head_bias;
 };
 
 namespace detail {
 
-/// What a loss keeps of its pairs.
-struct PairRecord {
-  at::Tensor
-      rows;  ///< [kept, P]: a row each of loss, rewards and delta, in the order of src/torch/loss.cpp
-  LogProbs policy;
-  PerPair beta;
-  PerPair margin;
-};
-
-}  // namespace detail
-
-/// The loss of a batch and what it was made of. All but `loss` is detached.
-class LossOutput {
- public:
-  LossOutput(at::Tensor value, detail::PairRecord record)
-      : loss(std::move(value)), record_(std::move(record)) {}
-
-  at::Tensor
-      loss;  ///< a scalar, or [P] with Reduction::none; float32, or float64 for float64 input
-
-  [[nodiscard]] at::Tensor losses() const;            ///< [P]: weight · value, unreduced
-  [[nodiscard]] at::Tensor chosen_logps() const;      ///< [P]: the policy's, as given
-  [[nodiscard]] at::Tensor rejected_logps() const;    ///< [P]
-  [[nodiscard]] at::Tensor chosen_rewards() const;    ///< [P]: beta_i · (policy − reference)
-  [[nodiscard]] at::Tensor rejected_rewards() const;  ///< [P]
-  [[nodiscard]] at::Tensor log_ratios() const;        ///< [P]: delta, the margin without beta
-
-  /// Batch means under TRL's names (rewards/chosen, rewards/rejected, rewards/accuracies,
-  /// rewards/margins, logps/chosen, logps/rejected), and beta/mean, beta/min, beta/max,
-  /// logratios/margin, loss/saturated_frac (the share of pairs with sigmoid(−z) < 0.05). Waits for the
-  /// device where the tensors are on one.
-  [[nodiscard]] std::map<std::string, double> metrics() const;
-
- private:
-  detail::PairRecord record_;
-};
-
-namespace detail {
-
-/// Loss<Objective>::operator() for every objective.
-LossOutput loss_of_log_probs(const AnyObjective& objective, const LossOptions& options,
-                             const LogProbs& policy, const LogProbs& reference,
-                             const Controls& controls);
+LossOutput loss_of_log_probs(const AnyObjective&, const LossOptions&, const LogProbs& policy,
+                             const LogProbs& reference, const Controls&);
+LogProbsGradient value_and_grad_of_log_probs(const AnyObjective&, const LossOptions&,
+                                             const LogProbs& policy, const LogProbs& reference,
+                                             const Controls&);
+LossOutput loss_of_logits(const AnyObjective&, const LossOptions&, const at::Tensor& logits,
+                          const at::Tensor& labels, const Reference&, const Controls&,
+                          const LogitsOptions&);
+LogitsGradient value_and_grad_of_logits(const AnyObjective&, const LossOptions&,
+                                        const at::Tensor& logits, const at::Tensor& labels,
+                                        const Reference&, const Controls&, const LogitsOptions&,
+                                        bool unit);
+LossOutput loss_of_hidden(const AnyObjective&, const LossOptions&, const at::Tensor& hidden,
+                          const at::Tensor& head_weight, const at::Tensor& head_bias,
+                          const at::Tensor& labels, const Reference&, const Controls&,
+                          const HiddenOptions&);
+HiddenGradient value_and_grad_of_hidden(const AnyObjective&, const LossOptions&,
+                                        const at::Tensor& hidden, const at::Tensor& head_weight,
+                                        const at::Tensor& head_bias, const at::Tensor& labels,
+                                        const Reference&, const Controls&, const HiddenOptions&,
+                                        bool need_dw);
 
 }  // namespace detail
 
@@ -101,23 +113,76 @@ LossOutput loss_of_log_probs(const AnyObjective& objective, const LossOptions& o
 ///     auto out = loss({pc, pr}, {rc, rr}, {.beta = beta});   // [P] each; beta from a Schedule
 ///     out.loss.backward();
 ///
-/// An objective of one's own is a template argument (see objective.hpp). Throws c10::Error, naming the
-/// tensor, what was expected and what came, for a shape, type, device or value that is wrong.
+/// An objective of one's own is a template argument (see objective.hpp). Every call throws c10::Error,
+/// naming the tensor, what was expected and what came, for a shape, type, device or value that is
+/// wrong; values on a GPU are found out by LossOutput::check() instead.
 template <PairObjective Objective = Sigmoid>
 class Loss {
  public:
   explicit Loss(Objective objective = {}, LossOptions options = {})
       : objective_(objective), options_(options) {}
 
-  /// The loss of sequence log-probabilities. Gradients flow to the policy; the reference is constant.
+  /// The loss of answers' log-probabilities. Gradients flow to the policy's.
   [[nodiscard]] LossOutput operator()(const LogProbs& policy, const LogProbs& reference,
                                       const Controls& controls) const {
     return detail::loss_of_log_probs(objective_, options_, policy, reference, controls);
+  }
+
+  /// The loss of logits [2P, T, V] (any outer strides) with labels int64 [2P, T], or of packed rows
+  /// [R, V] with labels [R]. The label of a row is the token it predicts (shift_for_causal_lm), or
+  /// ignore_index where it does not count: such rows are not read. Gradients flow to the logits.
+  [[nodiscard]] LossOutput from_logits(const at::Tensor& logits, const at::Tensor& labels,
+                                       const Reference& reference, const Controls& controls,
+                                       const LogitsOptions& options = {}) const {
+    return detail::loss_of_logits(objective_, options_, logits, labels, reference, controls,
+                                  options);
+  }
+
+  /// The loss of hidden states [2P, T, H] or [R, H] under the head's weight [V, H] and bias ([V], or
+  /// undefined): the logits [R, V] are never held. The gradients are made in forward and scaled in
+  /// backward; only the reduced loss is differentiable, by hidden, head, beta and margin.
+  [[nodiscard]] LossOutput from_hidden(const at::Tensor& hidden, const at::Tensor& head_weight,
+                                       const at::Tensor& head_bias, const at::Tensor& labels,
+                                       const Reference& reference, const Controls& controls,
+                                       const HiddenOptions& options = {}) const {
+    return detail::loss_of_hidden(objective_, options_, hidden, head_weight, head_bias, labels,
+                                  reference, controls, options);
+  }
+
+  /// Loss and gradient at once, without autograd.
+  [[nodiscard]] LogProbsGradient value_and_grad(const LogProbs& policy, const LogProbs& reference,
+                                                const Controls& controls) const {
+    return detail::value_and_grad_of_log_probs(objective_, options_, policy, reference, controls);
+  }
+
+  /// As from_logits with its gradient, pair by pair while a pair's rows are in the cache. With `unit`
+  /// in one pass over the logits: row r of the gradient is onehot − softmax, to be multiplied by
+  /// row_scale[r] where it is used.
+  [[nodiscard]] LogitsGradient value_and_grad_from_logits(
+      const at::Tensor& logits, const at::Tensor& labels, const Reference& reference,
+      const Controls& controls, const LogitsOptions& options = {}, bool unit = false) const {
+    return detail::value_and_grad_of_logits(objective_, options_, logits, labels, reference,
+                                            controls, options, unit);
+  }
+
+  /// As from_hidden with its gradients. Without `need_dw` the head's is left out, and its third matrix
+  /// product with it (LoRA, a frozen head).
+  [[nodiscard]] HiddenGradient value_and_grad_from_hidden(
+      const at::Tensor& hidden, const at::Tensor& head_weight, const at::Tensor& head_bias,
+      const at::Tensor& labels, const Reference& reference, const Controls& controls,
+      const HiddenOptions& options = {}, bool need_dw = true) const {
+    return detail::value_and_grad_of_hidden(objective_, options_, hidden, head_weight, head_bias,
+                                            labels, reference, controls, options, need_dw);
   }
 
  private:
   Objective objective_;
   LossOptions options_;
 };
+
+/// Labels of a causal language model, [S, T] tokens with ignored ones masked already, moved one to the
+/// left: row t predicts token t + 1, and the last row nothing. The logits stay as they are.
+[[nodiscard]] at::Tensor shift_for_causal_lm(const at::Tensor& labels,
+                                             std::int64_t ignore_index = -100);
 
 }  // namespace sp2dpo

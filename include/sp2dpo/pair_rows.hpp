@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/rows.hpp>
+
+namespace sp2dpo {
+
+/// The sequences of a batch: their rows, and which of them answer which pair.
+struct Sequences {
+  std::int64_t count = 0;
+  std::int64_t length = 0;                   ///< rows of each, one sequence after the other
+  const std::int64_t* cu_seqlens = nullptr;  ///< or their bounds [count + 1], where they are packed
+
+  /// Pair i is made of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that the
+  /// two lists [pairs] name.
+  enum class Layout : std::uint8_t { halves, interleaved, listed };
+  Layout layout = Layout::halves;
+  const std::int64_t* chosen = nullptr;
+  const std::int64_t* rejected = nullptr;
+  std::int64_t pairs = 0;  ///< with lists: their length
+};
+
+/// The rows of each answer that count: those whose label is not ignored, pair by pair, the chosen
+/// answer before the rejected one.
+class PairRows {
+ public:
+  enum Side : std::int64_t { chosen = 0, rejected = 1 };
+
+  /// Throws InvalidArgument for an odd number of sequences in halves or interleaved, bounds that do not
+  /// rise from 0 to `rows`, and a sequence number outside [0, count) or used twice.
+  PairRows(const Sequences& sequences, const RowLabels& labels, std::int64_t rows) {
+    using detail::require;
+    const bool listed = sequences.layout == Sequences::Layout::listed;
+    require(listed || sequences.count % 2 == 0,
+            "{} sequences do not make up pairs: each needs a chosen and a rejected one",
+            sequences.count);
+    const auto start = [&](std::int64_t s) {
+      return sequences.cu_seqlens == nullptr ? s * sequences.length : sequences.cu_seqlens[s];
+    };
+    require(start(0) == 0 && start(sequences.count) == rows,
+            "the sequences' bounds go from {} to {}, but there are {} rows", start(0),
+            start(sequences.count), rows);
+    for (std::int64_t s = 0; s < sequences.count; ++s)
+      require(start(s) <= start(s + 1), "cu_seqlens falls from {} to {} at place {}", start(s),
+              start(s + 1), s + 1);
+
+    const std::int64_t pairs = listed ? sequences.pairs : sequences.count / 2;
+    std::vector<bool> used(static_cast<std::size_t>(sequences.count));
+    const auto append = [&](std::int64_t s) {
+      require(0 <= s && s < sequences.count, "there is no sequence {}: there are {}", s,
+              sequences.count);
+      require(!used[static_cast<std::size_t>(s)], "sequence {} answers two pairs", s);
+      used[static_cast<std::size_t>(s)] = true;
+      for (std::int64_t row = start(s); row < start(s + 1); ++row)
+        if (labels.label[row] != labels.ignored) rows_.push_back(row);
+      begin_.push_back(static_cast<std::int64_t>(rows_.size()));
+    };
+    begin_.reserve(static_cast<std::size_t>(2 * pairs + 1));
+    begin_.push_back(0);
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      const bool halves = sequences.layout == Sequences::Layout::halves;
+      append(listed ? sequences.chosen[i] : halves ? i : 2 * i);
+      append(listed ? sequences.rejected[i] : halves ? i + pairs : 2 * i + 1);
+    }
+  }
+
+  [[nodiscard]] std::int64_t pairs() const noexcept { return std::ssize(begin_) / 2; }
+  [[nodiscard]] const std::vector<std::int64_t>& rows() const noexcept { return rows_; }
+
+  /// How many rows an answer has.
+  [[nodiscard]] std::int64_t count(std::int64_t pair, Side side) const {
+    return first(pair, side, 1) - first(pair, side);
+  }
+  /// Whether both answers have a row.
+  [[nodiscard]] bool complete(std::int64_t pair) const {
+    return count(pair, chosen) > 0 && count(pair, rejected) > 0;
+  }
+  /// The rows of the pairs in [begin, end), for the row kernels.
+  [[nodiscard]] RowSelection select(std::int64_t begin, std::int64_t end) const {
+    return {first(begin, chosen), first(end, chosen) - first(begin, chosen), rows_.data()};
+  }
+  /// The rows of one answer.
+  [[nodiscard]] RowSelection select(std::int64_t pair, Side side) const {
+    return {first(pair, side), count(pair, side), rows_.data()};
+  }
+
+ private:
+  [[nodiscard]] std::int64_t first(std::int64_t pair, std::int64_t side,
+                                   std::int64_t further = 0) const {
+    return begin_[static_cast<std::size_t>(2 * pair + side + further)];
+  }
+
+  std::vector<std::int64_t> rows_;
+  std::vector<std::int64_t> begin_;  // [2P + 1]: where each answer's rows begin in rows_
+};
+
+/// An answer's log-probability: the sum over its rows in their order, in double; with `average` over
+/// their number. 0 for an answer without rows.
+[[nodiscard]] inline double answer_log_prob(const RowSelection& answer, const double* row_log_prob,
+                                            bool average) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < answer.count; ++i) sum += row_log_prob[answer[i]];
+  return average && answer.count > 0 ? sum / static_cast<double>(answer.count) : sum;
+}
+
+}  // namespace sp2dpo

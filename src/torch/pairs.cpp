@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pairs.hpp"
+
+#include <cmath>
+#include <string>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+namespace sp2dpo {
+namespace {
+
+using at::Tensor;
+
+/// What a control's values must be.
+enum class Range { any, not_negative, positive };
+
+void check_value(const char* name, double value, Range range, std::int64_t pair) {
+  if (std::isfinite(value) &&
+      (range == Range::any || value > 0 || (range == Range::not_negative && value == 0)))
+    return;
+  const char* limit = range == Range::positive ? " and > 0"
+                      : range == Range::any    ? ""
+                                               : " and >= 0";
+  const std::string where = pair < 0 ? "" : " (pair " + std::to_string(pair) + " of the batch)";
+  TORCH_CHECK(false, "sp2dpo::Loss: ", name, " must be finite", limit, ", not ", value, where);
+}
+
+void check_control(const char* name, const PerPair& control, std::int64_t pairs,
+                   const at::Device& device, Range range) {
+  const Tensor& tensor = control.tensor;
+  if (!tensor.defined()) return check_value(name, control.number, range, -1);
+  TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
+              "sp2dpo::Loss: ", name, " must be float32 or float64, not ", tensor.scalar_type());
+  TORCH_CHECK(tensor.dim() == 1 && tensor.size(0) == pairs, "sp2dpo::Loss: ", name,
+              " must have the shape [", pairs, "] (one number a pair) or be a plain number, not ",
+              tensor.sizes());
+  TORCH_CHECK(tensor.device() == device, "sp2dpo::Loss: ", name, " must be on ", device,
+              " as the policy is, not on ", tensor.device());
+  if (!tensor.device().is_cpu()) return;
+  const PairValues values = values_of(tensor);
+  for (std::int64_t i = 0; i < pairs; ++i) check_value(name, values[i], range, i);
+}
+
+}  // namespace
+
+void check_log_probs(const char* name, const Tensor& tensor, const Tensor& first) {
+  TORCH_CHECK(tensor.defined(), "sp2dpo::Loss: ", name, " is undefined; expected a tensor [P]");
+  TORCH_CHECK(is_floating(tensor), "sp2dpo::Loss: ", name,
+              " must be float16, bfloat16, float32 or float64, not ", tensor.scalar_type());
+  TORCH_CHECK(tensor.dim() == 1, "sp2dpo::Loss: ", name,
+              " must have the shape [P], one log-probability a pair, not ", tensor.sizes());
+  TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " holds no pair");
+  TORCH_CHECK(tensor.sizes() == first.sizes(), "sp2dpo::Loss: ", name, " must have the shape ",
+              first.sizes(), " as the policy has, not ", tensor.sizes());
+  TORCH_CHECK(tensor.device() == first.device(), "sp2dpo::Loss: ", name, " must be on ",
+              first.device(), " as the policy is, not on ", tensor.device());
+}
+
+void check_controls(const Controls& controls, std::int64_t pairs, const at::Device& device) {
+  check_control("beta", controls.beta, pairs, device, Range::positive);
+  check_control("margin", controls.margin, pairs, device, Range::any);
+  check_control("weight", controls.weight, pairs, device, Range::not_negative);
+  TORCH_CHECK(!controls.weight.tensor.defined() || !controls.weight.tensor.requires_grad(),
+              "sp2dpo::Loss: weight is a constant, but asks for a gradient; detach() it");
+}
+
+void check_objective(const AnyObjective&, const LossOptions& options, const Controls&) {
+  for (const auto& [name, value] : {std::pair{"normalizer", options.normalizer},
+                                    std::pair{"nll_normalizer", options.nll_normalizer}})
+    TORCH_CHECK(!value || (std::isfinite(*value) && *value > 0), "sp2dpo::Loss: ", name,
+                " must be finite and > 0, not ", *value);
+  TORCH_CHECK(std::isfinite(options.nll_coefficient) && options.nll_coefficient >= 0,
+              "sp2dpo::Loss: nll_coefficient must be finite and >= 0, not ",
+              options.nll_coefficient);
+  TORCH_CHECK(
+      options.nll_coefficient == 0 || options.reduction != Reduction::none,
+      "sp2dpo::Loss: the NLL term is one number for the batch, so nll_coefficient wants the "
+      "reduction mean or sum, not none");
+}
+
+double divisor(const LossOptions& options, std::int64_t valid_pairs) {
+  return options.reduction == Reduction::mean
+             ? options.normalizer.value_or(static_cast<double>(valid_pairs))
+             : 1.0;
+}
+
+PairRows64::PairRows64(std::int64_t pairs, const std::array<bool, 4>& needs,
+                       const at::Device& device) {
+  std::int64_t count = gradients;
+  for (const bool needed : needs) count += needed;
+  rows = at::empty({count, pairs}, at::TensorOptions(at::kDouble).device(device));
+  auto* const data = static_cast<double*>(rows.data_ptr());
+  const auto row = [&](std::int64_t number) {
+    return PairSink(data + number * pairs, DType::float64);
+  };
+  outputs.loss = row(loss_row);
+  outputs.chosen_reward = row(chosen_reward_row);
+  outputs.rejected_reward = row(rejected_reward_row);
+  outputs.delta = row(delta_row);
+  std::int64_t next = gradients;
+  const std::array sinks{&outputs.d_policy_chosen, &outputs.d_policy_rejected, &outputs.d_beta,
+                         &outputs.d_margin};
+  for (std::size_t i = 0; i < sinks.size(); ++i)
+    if (needs[i]) *sinks[i] = row(next++);
+}
+
+detail::PairRecord record_of(Tensor rows, const LogProbs& policy, const Controls& controls,
+                             at::ScalarType dtype) {
+  const auto detached = [](const PerPair& control) {
+    return control.tensor.defined() ? PerPair(control.tensor.detach()) : control;
+  };
+  return {
+      .rows = std::move(rows),
+      .policy = {policy.chosen.detach(), policy.rejected.detach(), policy.averaged},
+      .controls = {detached(controls.beta), detached(controls.margin), detached(controls.weight)},
+      .dtype = dtype};
+}
+
+Tensor reduced(const LossOptions& options, const Tensor& rows, const Tensor& total,
+               at::ScalarType dtype) {
+  return options.reduction == Reduction::none ? rows.select(0, loss_row).to(dtype, false, true)
+                                              : total.to(dtype);
+}
+
+}  // namespace sp2dpo
