@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cfloat>
+#include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include <sp2dpo/dtype.hpp>
 #include <sp2dpo/objective.hpp>
@@ -88,10 +89,10 @@ SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const O
   const double beta = in.beta[i];
   const double margin = in.margin[i];
   const double weight = in.weight[i];
-  constexpr double largest = std::numeric_limits<double>::max();
+  constexpr double largest = DBL_MAX;  // macros: std::numeric_limits is a function of the host
   if (!(beta > 0 && beta <= largest && weight >= 0 && weight <= largest && margin >= -largest &&
         margin <= largest)) {
-    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    constexpr double nan = NAN;
     out.set_all(i, nan);
     return nan;
   }
