@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "line_source.hpp"
+
+namespace sp2dpo::io {
+
+/// Rows of a CSV file after RFC 4180: commas, quotes doubled inside quotes, line feeds allowed
+/// inside quotes. The first row names the columns; every other row has as many cells.
+class CsvRows {
+ public:
+  /// Throws DataError where the file has no header, or a column is named twice.
+  explicit CsvRows(const std::filesystem::path& path);
+
+  /// False at the end. Throws DataError for a quote out of place or a wrong number of cells.
+  bool next();
+
+  /// The number of a column. Throws DataError, with the names there are.
+  [[nodiscard]] std::size_t column(std::string_view name) const;
+  [[nodiscard]] const std::string& cell(std::size_t column) const { return cells_[column]; }
+  /// Throws DataError about a cell of the current row.
+  [[noreturn]] void fail(std::size_t column, const std::string& message) const;
+  [[noreturn]] void fail(const std::string& message) const;
+
+ private:
+  bool read();
+  bool next_line();
+  std::size_t read_quoted(std::string& cell, std::size_t at);
+
+  LineSource lines_;
+  std::string_view line_;
+  std::int64_t first_line_ = 0;  // of the current row
+  std::vector<std::string> header_;
+  std::vector<std::string> cells_;
+  std::size_t n_cells_ = 0;
+};
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "csv_rows.hpp"
+#include "json_rows.hpp"
+
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/io/votes.hpp>
+
+namespace sp2dpo::io {
+
+namespace {
+
+/// What a pair says about the votes on it.
+struct Side {
+  int chosen_winner;  // 1 or 2: the number that the chosen answer has in the votes
+  Category category;
+};
+
+/// The readable votes of one pair, annotator and prompt, over both orders.
+struct Tally {
+  std::int8_t first = 0;    // winner is 1
+  std::int8_t second = 0;   // winner is 2
+  std::uint8_t orders = 0;  // bit 0: not swapped, bit 1: swapped
+};
+
+/// Looks up `meta.subset` in a pair's other columns; nullopt where there is no such field.
+class FieldFinder {
+ public:
+  explicit FieldFinder(std::string_view path)
+      : column_(path.substr(0, path.find('.'))),
+        rest_(path.substr(std::min(path.size(), column_.size() + 1))) {}
+
+  /// A text as it is, anything else as JSON.
+  [[nodiscard]] std::optional<std::string> operator()(const PreferencePair& pair) {
+    const auto column = pair.columns.find(column_);
+    if (column == pair.columns.end()) return std::nullopt;
+    simdjson::dom::element value;
+    if (parser_.parse(column->second).get(value) != simdjson::SUCCESS) return std::nullopt;
+    for (std::string_view rest = rest_; !rest.empty();) {
+      const auto key = rest.substr(0, rest.find('.'));
+      if (value[key].get(value) != simdjson::SUCCESS) return std::nullopt;
+      rest.remove_prefix(std::min(rest.size(), key.size() + 1));
+    }
+    std::string_view text;
+    if (value.get(text) == simdjson::SUCCESS) return std::string(text);
+    return std::string(simdjson::minify(value));
+  }
+
+ private:
+  std::string_view column_;
+  std::string_view rest_;
+  simdjson::dom::parser parser_;
+};
+
+/// A name's place in a list that was asked for.
+class Wanted {
+ public:
+  Wanted(std::string_view what, const std::vector<std::string>& names)
+      : what_(what), names_(names) {
+    detail::require(!names.empty(), "no {} is named", what);
+    for (auto name = names.begin(); name != names.end(); ++name)
+      detail::require(std::find(names.begin(), name, *name) == name, "the {} \"{}\" is named twice",
+                      what, *name);
+  }
+
+  [[nodiscard]] std::optional<std::size_t> place(const std::string& name) {
+    if (there_.find(name) == there_.end()) there_.insert(name);
+    const auto found = std::ranges::find(names_, name);
+    if (found == names_.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - names_.begin());
+  }
+
+  /// Throws where one of the names never came up.
+  void check(const std::filesystem::path& file, std::string_view column) const {
+    for (const auto& name : names_)
+      if (!there_.contains(name))
+        throw DataError(file.string(), 0, std::string(column),
+                        fmt::format("there is no {} \"{}\"; there are: {}", what_, name,
+                                    fmt::join(there_, ", ")));
+  }
+
+  [[nodiscard]] std::size_t size() const { return names_.size(); }
+
+ private:
+  std::string_view what_;
+  const std::vector<std::string>& names_;
+  std::set<std::string, std::less<>> there_;
+};
+
+Side side_of(const PreferencePair& pair, PairReader& reader, FieldFinder& gold,
+             FieldFinder& category_field, const VoteImportOptions& options) {
+  const auto fail = [&](const std::string& field, const std::string& message) {
+    throw DataError(reader.path().string(), reader.line(), field, message);
+  };
+  const auto label = gold(pair);
+  if (label != "1" && label != "2")
+    fail("meta.gold_label", fmt::format("must say which of the two answers is the chosen one, 1 or "
+                                        "2, and {}",
+                                        label ? "is " + *label : "is missing"));
+  Side side{.chosen_winner = label == "1" ? 1 : 2, .category = {}};
+  if (options.category) {
+    side.category = *options.category;
+    return side;
+  }
+  const auto text = category_field(pair);
+  if (!text) fail(options.category_field, "is missing, and is to say the pair's category");
+  const auto renamed = options.category_names.find(*text);
+  const auto category =
+      options.categories.find(renamed == options.category_names.end() ? *text : renamed->second);
+  if (!category)
+    fail(options.category_field,
+         fmt::format("\"{}\" is no category; there are: {}", *text, options.categories.list()));
+  side.category = *category;
+  return side;
+}
+
+}  // namespace
+
+VoteImportCounts import_votes(const std::filesystem::path& pairs,
+                              const std::filesystem::path& votes, const VoteImportOptions& options,
+                              const std::function<void(const Annotation&)>& sink) {
+  Wanted annotators("annotator", options.annotators);
+  Wanted prompts("prompt", options.prompts);
+  detail::require(options.category.has_value() != !options.category_field.empty(),
+                  "an annotation needs a category: name one, or a field of the pair that has it");
+  for (const auto& [from, to] : options.category_names) (void)options.categories.at(to);
+
+  std::vector<std::string> ids;
+  std::vector<Side> sides;
+  PairReader reader(pairs, options.pairs);
+  FieldFinder gold("meta.gold_label");
+  FieldFinder category_field(options.category_field);
+  for (PreferencePair pair; reader.next(pair);) {
+    ids.push_back(pair.id);
+    sides.push_back(side_of(pair, reader, gold, category_field, options));
+  }
+  std::unordered_map<std::string_view, std::size_t> index;
+  for (std::size_t i = 0; i < ids.size(); ++i) index.emplace(ids[i], i);
+
+  VoteImportCounts counts{.pairs = std::ssize(ids)};
+  std::vector<Tally> tallies(ids.size() * annotators.size() * prompts.size());
+  const auto tally = [&](std::size_t pair, std::size_t annotator, std::size_t prompt) -> Tally& {
+    return tallies[(pair * annotators.size() + annotator) * prompts.size() + prompt];
+  };
+
+  CsvRows rows(votes);
+  const auto id_column = rows.column("pair_id");
+  const auto annotator_column = rows.column("llm");
+  const auto prompt_column = rows.column("prompt_variant");
+  const auto swapped_column = rows.column("swapped");
+  const auto winner_column = rows.column("winner");
+  while (rows.next()) {
+    const auto& winner = rows.cell(winner_column);
+    const auto& swapped = rows.cell(swapped_column);
+    if (winner != "1" && winner != "2" && !winner.empty())
+      rows.fail(winner_column, fmt::format("expected 1, 2 or nothing, not \"{}\"", winner));
+    if (swapped != "0" && swapped != "1")
+      rows.fail(swapped_column, fmt::format("expected 0 or 1, not \"{}\"", swapped));
+    const auto annotator = annotators.place(rows.cell(annotator_column));
+    const auto prompt = prompts.place(rows.cell(prompt_column));
+    if (!annotator || !prompt) continue;
+
+    const auto pair = index.find(rows.cell(id_column));
+    if (pair == index.end())
+      rows.fail(id_column,
+                fmt::format("the pair {} is not in {}", rows.cell(id_column), pairs.string()));
+    Tally& cell = tally(pair->second, *annotator, *prompt);
+    const auto order = static_cast<std::uint8_t>(swapped == "0" ? 1 : 2);
+    if ((cell.orders & order) != 0)
+      rows.fail(fmt::format("a second vote on the pair {} by {} under {} with swapped {}",
+                            pair->first, rows.cell(annotator_column), rows.cell(prompt_column),
+                            swapped));
+    cell.orders = static_cast<std::uint8_t>(cell.orders | order);
+    ++counts.votes;
+    if (winner.empty()) ++counts.unreadable;
+    if (winner == "1") ++cell.first;
+    if (winner == "2") ++cell.second;
+  }
+  annotators.check(votes, "llm");
+  prompts.check(votes, "prompt_variant");
+
+  Annotation annotation{.confidence = 1};
+  for (std::size_t pair = 0; pair < ids.size(); ++pair) {
+    annotation.pair_id = ids[pair];
+    annotation.category = sides[pair].category;
+    for (std::size_t i = 0; i < annotators.size(); ++i) {
+      annotation.annotator = options.annotators[i];
+      for (std::size_t j = 0; j < prompts.size(); ++j) {
+        const Tally& cell = tally(pair, i, j);
+        const int readable = cell.first + cell.second;
+        if (readable == 0) {
+          ++counts.without;
+          continue;
+        }
+        const int ahead = (cell.first - cell.second) * (sides[pair].chosen_winner == 1 ? 1 : -1);
+        annotation.prompt = options.prompts[j];
+        annotation.magnitude = std::abs(ahead) / static_cast<double>(readable);
+        annotation.preferred = ahead > 0   ? Preferred::chosen
+                               : ahead < 0 ? Preferred::rejected
+                                           : Preferred::tie;
+        sink(annotation);
+        ++counts.annotations;
+      }
+    }
+  }
+  return counts;
+}
+
+}  // namespace sp2dpo::io
