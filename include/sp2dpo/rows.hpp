@@ -18,6 +18,8 @@ struct RowLayout {
   [[nodiscard]] SP2DPO_HD constexpr std::int64_t offset(std::int64_t row) const {
     return inner == 0 ? row * stride : row / inner * outer_stride + row % inner * stride;
   }
+
+  friend bool operator==(const RowLayout&, const RowLayout&) = default;
 };
 
 /// Logits [rows, vocab], borrowed; the elements of a row lie side by side. Columns from `vocab` up
@@ -32,7 +34,7 @@ struct LogitRows {
 };
 
 /// Where the gradient of LogitRows goes: the same shape and element type, a layout of its own. It
-/// may be the logits' own memory (with the logits' own layout), but must not overlap it otherwise.
+/// may be the logits' own memory, with the logits' own layout, and must not overlap it otherwise.
 struct GradientRows {
   void* data = nullptr;
   RowLayout layout{};

@@ -31,9 +31,9 @@ void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void
                   const RowLabels& labels, const RowSelection& selection, double* out,
                   const Executor& executor = {});
 
-/// sum += scale · addend, element by element, in the precision of `sum` (float32 or float64), where
-/// the addend may be of any element type and of the same shape: a gradient that is summed over
-/// chunks and rounded once. Throws InvalidArgument for another shape or element type.
+/// sum += scale · addend, element by element: a gradient that is summed over chunks and rounded
+/// once. The sum has the addend's shape and is float32, or float64 where the addend is; throws
+/// InvalidArgument otherwise.
 void accumulate(const Matrix& sum, const ConstMatrix& addend, double scale = 1,
                 const Executor& executor = {});
 

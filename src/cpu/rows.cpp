@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "rows.cpp"
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <sp2dpo/cpu/rows.hpp>
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/objective.hpp>
+
+// Comes last: it needs the target that foreach_target.h sets.
+#include "lanes-inl.hpp"
+
+#ifndef SP2DPO_CPU_ROW_CALL
+#define SP2DPO_CPU_ROW_CALL
+namespace sp2dpo::cpu {
+namespace {
+
+// The arguments of a call, whichever it is.
+struct RowCall {
+  const LogitRows& logits;
+  const RowLabels& labels;
+  const RowSelection& selection;
+  RowStatistics statistics{};
+  const double* lse_others = nullptr;  // where it is known; else it is found first
+  const double* coefficient = nullptr;
+  GradientRows gradient{};  // no data: none is wanted
+  MaskedRows masked{};
+};
+
+}  // namespace
+}  // namespace sp2dpo::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace sp2dpo::cpu::HWY_NAMESPACE {
+namespace {
+
+// Elements whose terms are added in lanes before double takes over: few to a lane, and short enough
+// to stay in the first-level cache between the passes.
+constexpr std::size_t block_size = 2048;
+
+// Σ exp(x) as 2^k · sum; of an integer k, going over to a larger one is exact.
+template <class Lane>
+struct ExpSum {
+  Lane k = Lane(-1e30);
+  double sum = 0;
+  double plain = 0;  // Σ x, where it is wanted
+
+  // Dividing by the rounded log2(e) that x was multiplied with cancels its rounding.
+  [[nodiscard]] double log() const {
+    return static_cast<double>(k) / static_cast<double>(Exp2<Lane>::log2e) + std::log(sum);
+  }
+};
+
+// Fetches the elements that lie one block after a step's own, which may be past the end of memory.
+template <class Element>
+HWY_INLINE void prefetch_next_block(const typename Element::Memory* at) {
+  constexpr std::size_t line = 64;
+  const auto next = reinterpret_cast<std::uintptr_t>(at) + block_size * sizeof(*at);
+  for (std::size_t i = 0; i < step<Element>() * sizeof(*at); i += line)
+    hwy::Prefetch(reinterpret_cast<const char*>(next + i));
+}
+
+// The k for values up to `max`; finite, so that −inf stays below it.
+template <class Lane>
+Lane exponent_above(double max) {
+  const double k = std::ceil(max * static_cast<double>(Exp2<Lane>::log2e));
+  return static_cast<Lane>(
+      std::clamp(k, -1e30, static_cast<double>(std::numeric_limits<Lane>::max())));
+}
+
+// Calls body(even, from) and body(odd, from) in turn, `from` being where the next two vectors are:
+// two accumulators, as one would wait for itself.
+template <class Element, class Body>
+HWY_INLINE void fold(const typename Element::Memory* from, std::size_t count,
+                     typename Element::Memory filler, Two<typename Element::Lane>& even,
+                     Two<typename Element::Lane>& odd, const Body& body) {
+  const std::size_t n = step<Element>();
+  std::size_t i = 0;
+  for (; i + 2 * n <= count; i += 2 * n) {
+    body(even, from + i);
+    body(odd, from + i + n);
+  }
+  if (i + n <= count) {
+    body(even, from + i);
+    i += n;
+  }
+  if (i < count) body(odd, Tail<Element>(from + i, count - i, filler).data());
+}
+
+template <class Element>
+void add_block(const typename Element::Memory* from, std::size_t count, bool plain,
+               ExpSum<typename Element::Lane>& total) {
+  using Memory = typename Element::Memory;
+  using Lane = typename Element::Lane;
+  using Pair = Two<Lane>;
+  const Tag<Lane> d;
+  const auto sum_of = [&](const Pair& x, const Pair& y) HWY_ATTR {
+    return static_cast<double>(
+        hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(x.a, x.b), hn::Add(y.a, y.b)))));
+  };
+
+  const auto lowest = hn::Set(d, -std::numeric_limits<Lane>::infinity());
+  Pair even{lowest, lowest}, odd = even;
+  fold<Element>(from, count, Element::minus_infinity, even, odd,
+                [](Pair& max, const Memory* at) HWY_ATTR {
+                  prefetch_next_block<Element>(at);
+                  const Pair x = Element::load(at);
+                  max = {hn::Max(max.a, x.a), hn::Max(max.b, x.b)};
+                });
+  const Lane max =
+      hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(even.a, even.b), hn::Max(odd.a, odd.b))));
+  if (const Lane k = exponent_above<Lane>(static_cast<double>(max)); k > total.k) {
+    total.sum *= std::exp2(static_cast<double>(total.k) - static_cast<double>(k));
+    total.k = k;
+  }
+
+  const auto minus_k = hn::Set(d, -total.k);
+  const Pair zero{hn::Zero(d), hn::Zero(d)};
+  even = odd = zero;
+  fold<Element>(from, count, Element::minus_infinity, even, odd,
+                [minus_k](Pair& sum, const Memory* at) HWY_ATTR {
+                  const Pair x = Element::load(at);
+                  sum = {hn::Add(sum.a, exp2_from<Lane>(x.a, minus_k)),
+                         hn::Add(sum.b, exp2_from<Lane>(x.b, minus_k))};
+                });
+  total.sum += sum_of(even, odd);
+
+  if (!plain) return;
+  even = odd = zero;
+  fold<Element>(from, count, 0, even, odd, [](Pair& sum, const Memory* at) HWY_ATTR {
+    const Pair x = Element::load(at);
+    sum = {hn::Add(sum.a, x.a), hn::Add(sum.b, x.b)};
+  });
+  total.plain += sum_of(even, odd);
+}
+
+template <class Element>
+void add(const typename Element::Memory* from, std::int64_t count, bool plain,
+         ExpSum<typename Element::Lane>& total) {
+  auto left = static_cast<std::size_t>(count);
+  for (; left > block_size; from += block_size, left -= block_size)
+    add_block<Element>(from, block_size, plain, total);
+  if (left > 0) add_block<Element>(from, left, plain, total);
+}
+
+// out[j] = scale · 2^(in[j] · log2e − k); `in` and `out` may be the same.
+template <class Element>
+void scaled_exps(const typename Element::Memory* in, std::size_t count, typename Element::Lane k,
+                 typename Element::Lane scale, typename Element::Memory* out) {
+  using Lane = typename Element::Lane;
+  const Tag<Lane> d;
+  const std::size_t n = step<Element>();
+  const auto minus_k = hn::Set(d, -k);
+  const auto factor = hn::Set(d, scale);
+  const auto convert = [=](const typename Element::Memory* from, typename Element::Memory* to)
+                           HWY_ATTR {
+                             const auto x = Element::load(from);
+                             Element::store({hn::Mul(exp2_from<Lane>(x.a, minus_k), factor),
+                                             hn::Mul(exp2_from<Lane>(x.b, minus_k), factor)},
+                                            to);
+                           };
+  std::size_t i = 0;
+  for (; i + n <= count; i += n) convert(in + i, out + i);
+  if (i < count) {
+    Tail<Element> tail(in + i, count - i, 0);
+    convert(tail.data(), tail.data());
+    tail.copy_to(out + i);
+  }
+}
+
+// d = lse_others − z_y. A label's logit of +inf would pass for certainty.
+double label_distance(double lse_others, double z) {
+  return z == std::numeric_limits<double>::infinity() ? std::numeric_limits<double>::quiet_NaN()
+                                                      : lse_others - z;
+}
+
+template <class Element>
+void gradient_row(const RowCall& call, std::int64_t row, double z, double lse_others,
+                  const typename Element::Memory* in, typename Element::Memory* out) {
+  using Lane = typename Element::Lane;
+  const double coefficient = call.coefficient[row];
+  const double distance = label_distance(lse_others, z);
+  const double lse = std::max(lse_others, z) + std::log1p(std::exp(-std::fabs(distance)));
+  const Lane k = exponent_above<Lane>(lse);
+  auto scale =
+      static_cast<Lane>(-coefficient * std::exp2(static_cast<double>(k) -
+                                                 lse * static_cast<double>(Exp2<Lane>::log2e)));
+  if (std::isnan(scale)) scale = std::numeric_limits<Lane>::quiet_NaN();  // without payload
+  scaled_exps<Element>(in, static_cast<std::size_t>(call.logits.vocab), k, scale, out);
+  // From double and rounded once; p − 1 in the element type would keep nothing of it at p near 1.
+  detail::store(out, call.logits.dtype, call.labels.label[row],
+                coefficient * detail::sigmoid(distance));
+}
+
+template <class Element>
+void do_row(const RowCall& call, std::int64_t row) {
+  using Memory = typename Element::Memory;
+  const LogitRows& logits = call.logits;
+  const std::int64_t label = call.labels.label[row];
+  const bool masked = label == call.labels.ignored;
+  const auto* in = static_cast<const Memory*>(logits.data) + logits.layout.offset(row);
+  const double z = masked              ? 0.0
+                   : call.labels.logit ? call.labels.logit[row]
+                                       : detail::load(in, logits.dtype, label);
+
+  double lse_others = 0;
+  if (call.lse_others != nullptr) {
+    lse_others = call.lse_others[row];
+  } else {
+    double log_prob = 0, plain = 0;
+    if (!masked) {
+      const bool want_plain = call.statistics.logit_sum != nullptr;
+      ExpSum<typename Element::Lane> others;
+      add<Element>(in, label, want_plain, others);
+      add<Element>(in + label + 1, logits.vocab - label - 1, want_plain, others);
+      lse_others = others.log();
+      log_prob = -detail::softplus(label_distance(lse_others, z));
+      plain = others.plain + detail::load(in, logits.dtype, label);
+    }
+    if (call.statistics.log_prob != nullptr) call.statistics.log_prob[row] = log_prob;
+    if (call.statistics.lse_others != nullptr) call.statistics.lse_others[row] = lse_others;
+    if (call.statistics.logit_sum != nullptr) call.statistics.logit_sum[row] = plain;
+  }
+
+  if (call.gradient.data == nullptr || (masked && call.masked == MaskedRows::leave)) return;
+  auto* out = static_cast<Memory*>(call.gradient.data) + call.gradient.layout.offset(row);
+  std::int64_t done = 0;
+  if (!masked && call.coefficient[row] != 0) {
+    gradient_row<Element>(call, row, z, lse_others, in, out);
+    done = logits.vocab;
+  }
+  const std::int64_t columns = std::max(logits.vocab, logits.padded_vocab);
+  std::memset(out + done, 0, static_cast<std::size_t>(columns - done) * sizeof(Memory));
+}
+
+// From the last row to the first: what a pass over the logits before this one left in the cache
+// comes first.
+void do_rows(const RowCall& call, std::int64_t begin, std::int64_t end) {
+  visit(call.logits.dtype, [&](auto element) HWY_ATTR {
+    for (std::int64_t i = end; i-- > begin;) do_row<decltype(element)>(call, call.selection[i]);
+  });
+}
+
+}  // namespace
+}  // namespace sp2dpo::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sp2dpo::cpu {
+namespace {
+
+HWY_EXPORT(do_rows);
+
+void run(const RowCall& call, const Executor& executor) {
+  // Below some tens of thousands of elements, another thread costs more than it saves.
+  const std::int64_t grain = std::max<std::int64_t>(1, 32768 / call.logits.vocab);
+  executor(call.selection.count, grain, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(do_rows)(call, begin, end);
+  });
+}
+
+void check_gradient(const LogitRows& logits, const double* coefficient, const GradientRows& out) {
+  detail::require(coefficient != nullptr && out.data != nullptr,
+                  "the coefficients or the gradient have no memory");
+  detail::require(out.data != logits.data || out.layout == logits.layout,
+                  "a gradient in the memory of the logits must have their layout");
+}
+
+}  // namespace
+
+void check_rows(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection) {
+  detail::require(selection.first >= 0 && selection.count >= 0,
+                  "a selection of {} rows from number {} on", selection.count, selection.first);
+  if (selection.count == 0) return;
+  detail::require(logits.data != nullptr && labels.label != nullptr,
+                  "the logits or the labels have no memory");
+  detail::require(logits.vocab >= 1, "logits have a vocabulary of 1 or more, not {}", logits.vocab);
+  detail::require(logits.padded_vocab == 0 || logits.padded_vocab >= logits.vocab,
+                  "a padded vocabulary of {} cannot hold {}", logits.padded_vocab, logits.vocab);
+  detail::require(logits.layout.inner >= 0, "a block of {} rows", logits.layout.inner);
+  for (std::int64_t i = 0; i < selection.count; ++i) {
+    const std::int64_t row = selection[i];
+    detail::require(row >= 0 && row < logits.rows, "row {} of logits that have {} rows", row,
+                    logits.rows);
+    const std::int64_t label = labels.label[row];
+    detail::require(label == labels.ignored || (label >= 0 && label < logits.vocab),
+                    "row {}: the label must lie in [0, {}) or be {}, not {}", row, logits.vocab,
+                    labels.ignored, label);
+  }
+}
+
+void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
+                   const RowStatistics& out, const Executor& executor) {
+  check_rows(logits, labels, selection);
+  run({.logits = logits, .labels = labels, .selection = selection, .statistics = out}, executor);
+}
+
+void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
+                  const double* lse_others, const double* coefficient, const GradientRows& out,
+                  MaskedRows masked, const Executor& executor) {
+  check_rows(logits, labels, selection);
+  if (selection.count == 0) return;
+  check_gradient(logits, coefficient, out);
+  detail::require(lse_others != nullptr, "the gradient needs what row_log_probs kept of the rows");
+  run({.logits = logits,
+       .labels = labels,
+       .selection = selection,
+       .lse_others = lse_others,
+       .coefficient = coefficient,
+       .gradient = out,
+       .masked = masked},
+      executor);
+}
+
+void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels,
+                                const RowSelection& selection, const RowStatistics& out,
+                                const double* coefficient, const GradientRows& gradient,
+                                MaskedRows masked, const Executor& executor) {
+  check_rows(logits, labels, selection);
+  if (selection.count == 0) return;
+  check_gradient(logits, coefficient, gradient);
+  run({.logits = logits,
+       .labels = labels,
+       .selection = selection,
+       .statistics = out,
+       .coefficient = coefficient,
+       .gradient = gradient,
+       .masked = masked},
+      executor);
+}
+
+}  // namespace sp2dpo::cpu
+#endif
