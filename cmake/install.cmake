@@ -2,6 +2,18 @@ include(CMakePackageConfigHelpers)
 get_property(SP2DPO_COMPONENTS GLOBAL PROPERTY SP2DPO_COMPONENTS)
 get_property(SP2DPO_TORCH_VERSION GLOBAL PROPERTY SP2DPO_TORCH_VERSION)
 set(SP2DPO_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo")
+
+# A shared library's private dependencies are still looked for when it is linked.
+set(SP2DPO_TORCH_ROOMS)
+if(TARGET sp2dpo_torch)
+  get_target_property(libraries sp2dpo_torch LINK_LIBRARIES)
+  foreach(component IN LISTS SP2DPO_COMPONENTS)
+    if("sp2dpo_${component}" IN_LIST libraries)
+      list(APPEND SP2DPO_TORCH_ROOMS ${component})
+    endif()
+  endforeach()
+endif()
+
 configure_package_config_file(cmake/sp2dpo-config.cmake.in sp2dpo-config.cmake
   INSTALL_DESTINATION "${SP2DPO_PACKAGE_DIR}")
 write_basic_package_version_file(sp2dpo-config-version.cmake COMPATIBILITY SameMinorVersion)

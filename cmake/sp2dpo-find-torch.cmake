@@ -1,10 +1,15 @@
 # sp2dpo_find_torch(): find_package(Torch), without what it does to a project beside it. Used by the
 # build and by the installed package.
 macro(sp2dpo_find_torch)
-  # A libtorch with CUDA turns CMAKE_CUDA_ARCHITECTURES off and fills CMAKE_CUDA_FLAGS.
-  set(_sp2dpo_cuda_flags "${CMAKE_CUDA_FLAGS}")
-  set(_sp2dpo_cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
-  # Without a list of architectures it runs a GPU program at configure time.
+  # A libtorch with CUDA sets these for the directory that looks for it: all architectures off, flags
+  # and a standard of its own. Without a list of architectures it runs a GPU program at configure time.
+  set(_sp2dpo_kept CMAKE_CUDA_FLAGS CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_STANDARD TORCH_CUDA_ARCH_LIST)
+  foreach(_sp2dpo_name IN LISTS _sp2dpo_kept)
+    unset(_sp2dpo_kept_${_sp2dpo_name})
+    if(DEFINED ${_sp2dpo_name})
+      set(_sp2dpo_kept_${_sp2dpo_name} "${${_sp2dpo_name}}")
+    endif()
+  endforeach()
   if(NOT DEFINED TORCH_CUDA_ARCH_LIST AND NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})
     set(TORCH_CUDA_ARCH_LIST 9.0)
   endif()
@@ -12,26 +17,33 @@ macro(sp2dpo_find_torch)
   if(NOT Torch_FOUND)
     find_package(Torch QUIET)
   endif()
-  set(CMAKE_CUDA_FLAGS "${_sp2dpo_cuda_flags}")
-  if(_sp2dpo_cuda_architectures)
-    set(CMAKE_CUDA_ARCHITECTURES "${_sp2dpo_cuda_architectures}")
-  else()
-    unset(CMAKE_CUDA_ARCHITECTURES)
-  endif()
+  foreach(_sp2dpo_name IN LISTS _sp2dpo_kept)
+    if(DEFINED _sp2dpo_kept_${_sp2dpo_name})
+      set(${_sp2dpo_name} "${_sp2dpo_kept_${_sp2dpo_name}}")
+    else()
+      unset(${_sp2dpo_name})
+    endif()
+  endforeach()
 endmacro()
 
 # A libtorch with CUDA refuses even users of its CPU half where there is no CUDA toolkit. Where that
 # is so, the target `torch` is made here, of the libraries and headers themselves.
 macro(_sp2dpo_find_torch_directly)
   find_package(CUDAToolkit QUIET)
-  if(NOT CUDAToolkit_FOUND AND NOT TARGET torch)
-    find_path(SP2DPO_TORCH_ROOT share/cmake/Torch/TorchConfig.cmake
-      HINTS "${Torch_DIR}/../../.." DOC "Root of a libtorch")
+  get_property(_sp2dpo_version GLOBAL PROPERTY _SP2DPO_DIRECT_TORCH_VERSION)
+  if(NOT CUDAToolkit_NVCC_EXECUTABLE AND NOT TARGET torch)
+    set(_sp2dpo_hints)
+    if(Torch_DIR)
+      set(_sp2dpo_hints HINTS "${Torch_DIR}/../../..")
+    endif()
+    find_path(SP2DPO_TORCH_ROOT share/cmake/Torch/TorchConfig.cmake ${_sp2dpo_hints}
+      DOC "Root of a libtorch with CUDA, where there is no CUDA toolkit")
     mark_as_advanced(SP2DPO_TORCH_ROOT)
     if(EXISTS "${SP2DPO_TORCH_ROOT}/lib/libtorch_cuda.so")
-      file(READ "${SP2DPO_TORCH_ROOT}/share/cmake/Torch/TorchConfigVersion.cmake" _sp2dpo_text)
-      string(REGEX MATCH "PACKAGE_VERSION \"([0-9.]+)" _sp2dpo_text "${_sp2dpo_text}")
-      set(Torch_VERSION "${CMAKE_MATCH_1}")
+      file(READ "${SP2DPO_TORCH_ROOT}/share/cmake/Torch/TorchConfigVersion.cmake" _sp2dpo_version)
+      string(REGEX MATCH "PACKAGE_VERSION \"([0-9.]+)" _sp2dpo_version "${_sp2dpo_version}")
+      set(_sp2dpo_version "${CMAKE_MATCH_1}")
+      set_property(GLOBAL PROPERTY _SP2DPO_DIRECT_TORCH_VERSION "${_sp2dpo_version}")
       add_library(torch SHARED IMPORTED GLOBAL)
       set_target_properties(torch PROPERTIES
         IMPORTED_LOCATION "${SP2DPO_TORCH_ROOT}/lib/libtorch.so"
@@ -39,7 +51,10 @@ macro(_sp2dpo_find_torch_directly)
           "${SP2DPO_TORCH_ROOT}/include;${SP2DPO_TORCH_ROOT}/include/torch/csrc/api/include"
         INTERFACE_LINK_LIBRARIES
           "${SP2DPO_TORCH_ROOT}/lib/libtorch_cpu.so;${SP2DPO_TORCH_ROOT}/lib/libc10.so")
-      set(Torch_FOUND TRUE)
     endif()
+  endif()
+  if(_sp2dpo_version)
+    set(Torch_VERSION "${_sp2dpo_version}")
+    set(Torch_FOUND TRUE)
   endif()
 endmacro()
