@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "options.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/votes.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Options {
+  PairOptions pairs;
+  CategoryOptions categories;
+  std::string votes;
+  std::string out;
+  std::vector<std::string> annotators;
+  std::vector<std::string> prompts;
+  std::string category;
+  std::string category_field;
+  std::vector<std::string> category_map;
+};
+
+io::VoteImportOptions import_options(const Options& options) {
+  io::VoteImportOptions result{.annotators = options.annotators,
+                               .prompts = options.prompts,
+                               .categories = options.categories.categories(),
+                               .category_field = options.category_field,
+                               .pairs = options.pairs.reader_options()};
+  if (options.category.empty() == options.category_field.empty())
+    throw UsageError(fmt::format(
+        "an annotation needs a category, and votes have none: name one for all pairs with "
+        "--category, or the field of the pair that has it with --category-field\n"
+        "  the categories: {}",
+        result.categories.list()));
+  const auto known = [&](std::string_view option, const std::string& name) {
+    const auto category = result.categories.find(name);
+    if (!category)
+      throw UsageError(fmt::format("{}: there is no category \"{}\"; there are: {}", option, name,
+                                   result.categories.list()));
+    return *category;
+  };
+  if (!options.category.empty()) result.category = known("--category", options.category);
+  for (const auto& entry : options.category_map) {
+    const auto equals = entry.rfind('=');
+    if (equals == std::string::npos || options.category_field.empty())
+      throw UsageError(
+          fmt::format("--category-map goes with --category-field, and takes "
+                      "VALUE=CATEGORY, not \"{}\"",
+                      entry));
+    const auto category = entry.substr(equals + 1);
+    (void)known("--category-map", category);
+    result.category_names[entry.substr(0, equals)] = category;
+  }
+  return result;
+}
+
+void run(const Options& options) {
+  const auto import = import_options(options);
+  io::AnnotationWriter writer(options.out, import.categories);
+  const auto counts =
+      io::import_votes(options.pairs.file, options.votes, import,
+                       [&](const Annotation& annotation) { writer.write(annotation); });
+  writer.finish();
+  fmt::print(
+      "{} annotations of {} pairs by {} annotators under {} prompts, from {} votes\n"
+      "  {} votes have no winner; {} times there was none that has, and no annotation\n"
+      "{} is written; next: sp2dpo schedule --pairs {} --annotations {} --out SCHEDULE\n",
+      counts.annotations, counts.pairs, import.annotators.size(), import.prompts.size(),
+      counts.votes, counts.unreadable, counts.without, options.out, options.pairs.file,
+      options.out);
+}
+
+}  // namespace
+
+Run declare_import_votes(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->pairs.declare(app);
+  options->categories.declare(app);
+  app.add_option("--votes", options->votes,
+                 "CSV with the columns pair_id, llm, prompt_variant, swapped, winner")
+      ->required();
+  app.add_option("--annotators", options->annotators, "Wanted values of llm: A,B,C")
+      ->required()
+      ->delimiter(',')
+      ->expected(1);
+  app.add_option("--prompts", options->prompts, "Wanted values of prompt_variant: X,Y,Z")
+      ->required()
+      ->delimiter(',')
+      ->expected(1);
+  app.add_option("--category", options->category, "Category of every pair");
+  app.add_option("--category-field", options->category_field,
+                 "Field of the pair that has its category, such as meta.subset");
+  app.add_option("--category-map", options->category_map,
+                 "Category by the field's value: VALUE=CATEGORY,...")
+      ->delimiter(',')
+      ->expected(1);
+  app.add_option("--out", options->out, "Annotations to write, .jsonl")->required();
+  app.footer(
+      "Votes say 1 or 2, in the numbering in which meta.gold_label of the pair says which answer\n"
+      "is the chosen one. The mean over both orders becomes preferred and magnitude.\n\n"
+      "Example:\n"
+      "  sp2dpo import-votes --pairs pairs.jsonl --votes votes.csv --annotators GPT-4,PaLM2 \\\n"
+      "    --prompts Vanilla,CoT --category instruction --out annotations.jsonl");
+  return [options] { run(*options); };
+}
+
+}  // namespace sp2dpo::tool

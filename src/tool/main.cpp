@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "command.hpp"
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace {
+
+enum Status : int { fine = 0, bad_data = 1, usage = 2 };
+
+struct Command {
+  const char* name;
+  const char* summary;
+  sp2dpo::tool::Declare* declare;
+};
+
+constexpr Command commands[] = {
+    {"import-votes", "Make annotations of pairwise verdicts that you have already",
+     sp2dpo::tool::declare_import_votes},
+    {"schedule", "Make a beta for every pair from its annotations", sp2dpo::tool::declare_schedule},
+};
+
+int run(int argc, char** argv) {
+  CLI::App app("From preference pairs and judgments to a beta per pair for DPO.", "sp2dpo");
+  app.set_version_flag("--version", "sp2dpo " SP2DPO_VERSION);
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("sp2dpo: {}\nRun it with --help for what it takes.\n", error.what());
+  });
+  std::vector<std::pair<CLI::App*, sp2dpo::tool::Run>> runs;
+  for (const auto& command : commands) {
+    CLI::App* const part = app.add_subcommand(command.name, command.summary);
+    runs.emplace_back(part, command.declare(*part));
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? fine : usage;
+  }
+  for (const auto& [part, command] : runs)
+    if (part->parsed()) command();
+  return fine;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const sp2dpo::tool::UsageError& error) {
+    fmt::print(stderr, "sp2dpo: {}\n", error.what());
+    return usage;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "sp2dpo: {}\n", error.what());
+    return bad_data;
+  }
+}

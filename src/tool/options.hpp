@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <sp2dpo/category.hpp>
+#include <sp2dpo/io/pairs.hpp>
+#include <sp2dpo/linear.hpp>
+
+namespace sp2dpo::tool {
+
+/// Options that every command with a file of pairs has.
+struct PairOptions {
+  std::string file;
+  std::string duplicates = "error";
+  io::PairReaderOptions reader;
+
+  void declare(CLI::App& app);
+  [[nodiscard]] io::PairReaderOptions reader_options() const;
+};
+
+/// `--categories a,b,c`, or the default list.
+struct CategoryOptions {
+  std::vector<std::string> names;
+
+  void declare(CLI::App& app);
+  [[nodiscard]] Categories categories() const;
+};
+
+/// Throw UsageError naming the option.
+[[nodiscard]] double parse_number(std::string_view option, std::string_view text);
+[[nodiscard]] Interval parse_interval(std::string_view option, std::string_view text);
+
+/// Says on stderr which rows a lenient reader left out.
+void list_skipped(const io::RowReader& reader);
+
+}  // namespace sp2dpo::tool

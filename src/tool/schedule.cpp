@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "command.hpp"
+#include "options.hpp"
+#include "progress.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/pairs.hpp>
+#include <sp2dpo/io/schedule.hpp>
+#include <sp2dpo/report/checks.hpp>
+#include <sp2dpo/report/table.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Options {
+  PairOptions pairs;
+  CategoryOptions categories;
+  std::vector<std::string> annotations;
+  std::string out;
+  std::string manifest;
+  std::string envelope = "0.03,0.3";
+  std::string gap_range = "0,1";
+  std::string missing = "error";
+  int min_annotators = 1;
+  int min_prompts = 1;
+};
+
+Linear mapper(const Options& options) {
+  try {
+    return Linear(parse_interval("--envelope", options.envelope),
+                  parse_interval("--gap-range", options.gap_range));
+  } catch (const InvalidArgument& error) {
+    throw UsageError(error.what());
+  }
+}
+
+Missing missing(const Options& options) {
+  constexpr std::string_view base_beta = "base-beta=";
+  if (options.missing == "error") return {};
+  if (options.missing == "drop") return {.policy = Missing::Policy::drop};
+  if (!options.missing.starts_with(base_beta))
+    throw UsageError(
+        fmt::format("--missing: expected error, drop or base-beta=B, not \"{}\"", options.missing));
+  const double beta = parse_number("--missing base-beta", options.missing.substr(base_beta.size()));
+  if (!(beta > 0))
+    throw UsageError(fmt::format("--missing base-beta: beta must be positive, not {}", beta));
+  return {.policy = Missing::Policy::base_beta, .beta = beta};
+}
+
+std::size_t length(const Text& text) {
+  if (const auto* plain = std::get_if<std::string>(&text)) return plain->size();
+  std::size_t sum = 0;
+  for (const auto& message : std::get<std::vector<Message>>(text)) sum += message.content.size();
+  return sum;
+}
+
+struct Pairs {
+  std::vector<std::string> ids;
+  std::vector<double> length_differences;  // chosen minus rejected, in bytes
+  io::InputFile file;
+  std::int64_t duplicates = 0;
+};
+
+Pairs read_pairs(const Options& options) {
+  Pairs pairs;
+  io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+  Progress progress(reader);
+  for (PreferencePair pair; reader.next(pair); progress.row()) {
+    pairs.ids.push_back(pair.id);
+    pairs.length_differences.push_back(static_cast<double>(length(pair.chosen)) -
+                                       static_cast<double>(length(pair.rejected)));
+  }
+  list_skipped(reader);
+  pairs.file = {"pairs", options.pairs.file, reader.sha256(), reader.rows()};
+  pairs.duplicates = reader.duplicates();
+  return pairs;
+}
+
+/// How many annotations there are by each annotator under each prompt.
+class Coverage {
+ public:
+  void count(const Annotation& annotation) {
+    // A panel is small, and its rows often come in the same order for every pair.
+    for (std::size_t tried = 0; tried < cells_.size(); ++tried) {
+      if (++last_ >= cells_.size()) last_ = 0;
+      Cell& cell = cells_[last_];
+      if (cell.prompt == annotation.prompt && cell.annotator == annotation.annotator) {
+        ++cell.count;
+        return;
+      }
+    }
+    last_ = cells_.size();
+    cells_.push_back({annotation.annotator, annotation.prompt, 1});
+  }
+
+  void print() const {
+    std::map<std::string_view, std::map<std::string_view, std::int64_t>> table;
+    std::map<std::string_view, std::size_t> widths;  // by prompt
+    std::size_t first = 0;
+    for (const auto& cell : cells_) {
+      table[cell.annotator][cell.prompt] = cell.count;
+      auto& width = widths[cell.prompt];
+      width = std::max({width, cell.prompt.size(), std::to_string(cell.count).size()});
+      first = std::max(first, cell.annotator.size());
+    }
+    fmt::print("\nAnnotations by annotator and prompt\n  {:{}}", "", first);
+    for (const auto& [prompt, width] : widths) fmt::print("  {:>{}}", prompt, width);
+    for (const auto& [annotator, row] : table) {
+      fmt::print("\n  {:{}}", annotator, first);
+      for (const auto& [prompt, width] : widths) {
+        const auto cell = row.find(prompt);
+        fmt::print("  {:>{}}", cell == row.end() ? 0 : cell->second, width);
+      }
+    }
+    fmt::print("\n");
+  }
+
+ private:
+  struct Cell {
+    std::string annotator;
+    std::string prompt;
+    std::int64_t count;
+  };
+  std::vector<Cell> cells_;
+  std::size_t last_ = 0;
+};
+
+io::InputFile read_annotations(const std::string& file, const Options& options,
+                               const Categories& categories, ScheduleBuilder& builder,
+                               Coverage& coverage) {
+  io::AnnotationReader reader(file, {categories, options.pairs.reader.lenient});
+  Progress progress(reader);
+  for (Annotation annotation; reader.next(annotation); progress.row())
+    if (io::add_to(builder, annotation, reader)) coverage.count(annotation);
+  list_skipped(reader);
+  return {"annotations", file, reader.sha256(), reader.rows()};
+}
+
+Schedule build(const ScheduleBuilder& builder, const Jmamp& aggregate, const Linear& to_beta,
+               const Missing& missing) {
+  if (missing.policy != Missing::Policy::error) return builder.build(aggregate, to_beta, missing);
+  auto schedule = builder.build(aggregate, to_beta, {.policy = Missing::Policy::drop});
+  if (schedule.size() == builder.ids().size()) return schedule;
+  const auto first = std::ranges::find_if(
+      builder.ids(), [&](const std::string& id) { return schedule.find(id) == nullptr; });
+  throw Error(
+      fmt::format("{} of {} pairs have too few annotations for a gap, the first of them {}\n"
+                  "  --missing drop leaves such pairs out, --missing base-beta=B gives them a beta",
+                  builder.ids().size() - schedule.size(), builder.ids().size(), *first));
+}
+
+void print_histogram(const Schedule& schedule, Interval envelope) {
+  constexpr int bins = 9;
+  constexpr std::int64_t widest = 50;
+  const double width = (envelope.high - envelope.low) / bins;
+  std::int64_t counts[bins] = {};
+  std::int64_t outside = 0;
+  for (const auto& entry : schedule.entries()) {
+    if (entry.beta < envelope.low || entry.beta > envelope.high) {
+      ++outside;
+      continue;
+    }
+    const int bin = width > 0 ? static_cast<int>((entry.beta - envelope.low) / width) : 0;
+    ++counts[std::min(bin, bins - 1)];
+  }
+  const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
+  fmt::print("\nPairs by beta\n");
+  for (int bin = 0; bin < bins; ++bin) {
+    const auto bar = (counts[bin] * widest + most - 1) / most;  // one at least for one pair
+    fmt::print("  {:.3f} - {:.3f} {:>8}  {}\n", envelope.low + bin * width,
+               envelope.low + (bin + 1) * width, counts[bin],
+               std::string(static_cast<std::size_t>(bar), '#'));
+  }
+  if (outside > 0) fmt::print("  outside the envelope {}\n", outside);
+}
+
+void print_findings(const Schedule& schedule, const Pairs& pairs, Interval envelope) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < pairs.ids.size(); ++i)
+    if (schedule.find(pairs.ids[i]) != nullptr) differences.push_back(pairs.length_differences[i]);
+  const auto findings = report::check_schedule(schedule, differences, {.envelope = envelope});
+  fmt::print("\n");
+  if (findings.empty()) fmt::print("No failure signature found\n");
+  for (const auto& finding : findings)
+    fmt::print("Warning ({}): {}\n", finding.check, finding.sentence);
+}
+
+void run(const Options& options) {
+  const Linear to_beta = mapper(options);
+  const Missing policy = missing(options);
+  const Jmamp aggregate{.min_annotators = options.min_annotators,
+                        .min_prompts = options.min_prompts};
+  const Categories categories = options.categories.categories();
+
+  const Pairs pairs = read_pairs(options);
+  ScheduleBuilder builder(pairs.ids, categories);
+  Coverage coverage;
+  io::ScheduleManifest manifest{.inputs = {pairs.file},
+                                .aggregator = io::describe(aggregate),
+                                .mapper = io::describe(to_beta),
+                                .missing = io::describe(policy)};
+  for (const auto& file : options.annotations)
+    manifest.inputs.push_back(read_annotations(file, options, categories, builder, coverage));
+
+  const Schedule schedule = build(builder, aggregate, to_beta, policy);
+  if (schedule.size() == 0)
+    throw Error("no pair has enough annotations for a gap: nothing is left");
+  manifest.counts = io::count(schedule, std::ssize(pairs.ids),
+                              static_cast<std::int64_t>(builder.n_annotations()));
+  io::write_schedule(options.out, schedule, manifest, options.manifest);
+
+  const auto& counts = manifest.counts;
+  fmt::print("{} pairs, {} annotations", counts.pairs, counts.annotations);
+  if (pairs.duplicates > 0)
+    fmt::print("; {} rows with an id that was there before", pairs.duplicates);
+  if (counts.missing > 0)
+    fmt::print("; {} pairs without a gap, {}", counts.missing,
+               policy.policy == Missing::Policy::drop ? "left out"
+                                                      : fmt::format("given beta {}", policy.beta));
+  fmt::print("\n");
+  coverage.print();
+  print_histogram(schedule, to_beta.envelope());
+  fmt::print("\n{}", report::beta_table(schedule, to_beta.envelope()));
+  print_findings(schedule, pairs, to_beta.envelope());
+  fmt::print("\n{} is written: {} betas\n", options.out, schedule.size());
+}
+
+}  // namespace
+
+Run declare_schedule(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->pairs.declare(app);
+  options->categories.declare(app);
+  app.add_option("--annotations", options->annotations,
+                 "Annotations, .jsonl or .jsonl.gz; may be repeated")
+      ->required();
+  app.add_option("--out", options->out, "Schedule to write, .jsonl")->required();
+  app.add_option("--manifest", options->manifest,
+                 "File for the manifest, which is the schedule's first line otherwise");
+  app.add_option("--envelope", options->envelope, "Smallest and largest beta: LOW,HIGH")
+      ->capture_default_str();
+  app.add_option("--gap-range", options->gap_range,
+                 "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads signed "
+                 "gaps over the whole envelope")
+      ->capture_default_str();
+  app.add_option("--missing", options->missing, "Pairs without a gap: error, drop, or base-beta=B")
+      ->capture_default_str();
+  app.add_option("--min-annotators", options->min_annotators,
+                 "Fewer annotators than this make no gap")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--min-prompts", options->min_prompts,
+                 "An annotator that answered fewer prompts does not count")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.footer(
+      "Gap of a pair: median over the prompts, then mean over the annotators, of\n"
+      "+-magnitude * confidence. Beta: linear in the gap over the envelope.\n\n"
+      "Examples:\n"
+      "  sp2dpo schedule --pairs pairs.jsonl.gz --annotations annotations.jsonl --out "
+      "schedule.jsonl\n"
+      "  sp2dpo schedule --pairs ultrafeedback.jsonl --id-field prompt_id --duplicates first \\\n"
+      "    --annotations a.jsonl --annotations b.jsonl --missing base-beta=0.1 --out "
+      "schedule.jsonl");
+  return [options] { run(*options); };
+}
+
+}  // namespace sp2dpo::tool
