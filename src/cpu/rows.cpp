@@ -184,11 +184,38 @@ double label_distance(double lse_others, double z) {
                                                       : lse_others - z;
 }
 
+double label_logit(const RowCall& call, std::int64_t row, const void* in) {
+  return call.labels.logit != nullptr ? call.labels.logit[row]
+                                      : detail::load(in, call.logits.dtype, call.labels.label[row]);
+}
+
+// Writes what is wanted of the row's statistics, and returns its lse_others.
 template <class Element>
-void gradient_row(const RowCall& call, std::int64_t row, double z, double lse_others,
+double find_statistics(const RowCall& call, std::int64_t row, bool masked,
+                       const typename Element::Memory* in) {
+  double log_prob = 0, lse_others = 0, plain = 0;
+  if (!masked) {
+    const std::int64_t label = call.labels.label[row];
+    const bool want_plain = call.statistics.logit_sum != nullptr;
+    ExpSum<typename Element::Lane> others;
+    add<Element>(in, label, want_plain, others);
+    add<Element>(in + label + 1, call.logits.vocab - label - 1, want_plain, others);
+    lse_others = others.log();
+    log_prob = -detail::softplus(label_distance(lse_others, label_logit(call, row, in)));
+    plain = others.plain + detail::load(in, call.logits.dtype, label);
+  }
+  if (call.statistics.log_prob != nullptr) call.statistics.log_prob[row] = log_prob;
+  if (call.statistics.lse_others != nullptr) call.statistics.lse_others[row] = lse_others;
+  if (call.statistics.logit_sum != nullptr) call.statistics.logit_sum[row] = plain;
+  return lse_others;
+}
+
+template <class Element>
+void gradient_row(const RowCall& call, std::int64_t row, double lse_others,
                   const typename Element::Memory* in, typename Element::Memory* out) {
   using Lane = typename Element::Lane;
   const double coefficient = call.coefficient[row];
+  const double z = label_logit(call, row, in);
   const double distance = label_distance(lse_others, z);
   const double lse = std::max(lse_others, z) + std::log1p(std::exp(-std::fabs(distance)));
   const Lane k = exponent_above<Lane>(lse);
@@ -206,37 +233,17 @@ template <class Element>
 void do_row(const RowCall& call, std::int64_t row) {
   using Memory = typename Element::Memory;
   const LogitRows& logits = call.logits;
-  const std::int64_t label = call.labels.label[row];
-  const bool masked = label == call.labels.ignored;
+  const bool masked = call.labels.label[row] == call.labels.ignored;
   const auto* in = static_cast<const Memory*>(logits.data) + logits.layout.offset(row);
-  const double z = masked              ? 0.0
-                   : call.labels.logit ? call.labels.logit[row]
-                                       : detail::load(in, logits.dtype, label);
-
-  double lse_others = 0;
-  if (call.lse_others != nullptr) {
-    lse_others = call.lse_others[row];
-  } else {
-    double log_prob = 0, plain = 0;
-    if (!masked) {
-      const bool want_plain = call.statistics.logit_sum != nullptr;
-      ExpSum<typename Element::Lane> others;
-      add<Element>(in, label, want_plain, others);
-      add<Element>(in + label + 1, logits.vocab - label - 1, want_plain, others);
-      lse_others = others.log();
-      log_prob = -detail::softplus(label_distance(lse_others, z));
-      plain = others.plain + detail::load(in, logits.dtype, label);
-    }
-    if (call.statistics.log_prob != nullptr) call.statistics.log_prob[row] = log_prob;
-    if (call.statistics.lse_others != nullptr) call.statistics.lse_others[row] = lse_others;
-    if (call.statistics.logit_sum != nullptr) call.statistics.logit_sum[row] = plain;
-  }
+  const double lse_others = call.lse_others != nullptr
+                                ? call.lse_others[row]
+                                : find_statistics<Element>(call, row, masked, in);
 
   if (call.gradient.data == nullptr || (masked && call.masked == MaskedRows::leave)) return;
   auto* out = static_cast<Memory*>(call.gradient.data) + call.gradient.layout.offset(row);
   std::int64_t done = 0;
   if (!masked && call.coefficient[row] != 0) {
-    gradient_row<Element>(call, row, z, lse_others, in, out);
+    gradient_row<Element>(call, row, lse_others, in, out);
     done = logits.vocab;
   }
   const std::int64_t columns = std::max(logits.vocab, logits.padded_vocab);

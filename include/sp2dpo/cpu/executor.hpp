@@ -26,7 +26,7 @@ class Task {
   void (*call_)(const void*, std::int64_t, std::int64_t);
 };
 
-/// How the caller runs work in parallel: any callable (n, grain, task) that calls task(begin, end)
+/// How the caller runs work in parallel: any callable object (n, grain, task) that calls task(begin, end)
 /// for parts that together are [0, n) and returns when all are done. Parts of fewer than `grain`
 /// indices are not worth a thread. Borrowed for the length of a call. The library has no threads of
 /// its own, and its results are the same bits whatever the parts.
