@@ -4,23 +4,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <typeinfo>
 
+#include <sp2dpo/detail/type_name.hpp>
+#include <sp2dpo/pair_curvature.hpp>
 #include <sp2dpo/pair_loss.hpp>
 
 namespace sp2dpo {
 
-/// An objective whose type is forgotten: its bytes and the pair loop made for it. Compiled code calls
-/// it by pointer once a batch, and so serves objectives that it has never heard of.
+/// An objective whose type is forgotten: its bytes and the functions made for it. Compiled code calls
+/// its pair loop by pointer once a batch, and so serves objectives that it has never heard of.
 class AnyObjective {
  public:
   template <PairObjective Objective>
   AnyObjective(const Objective& objective)  // NOLINT: every objective is one
-      : pair_loss_([](const void* self, const PairInputs& in, const PairOutputs& out,
-                      std::int64_t begin, std::int64_t end) {
-          return sp2dpo::pair_loss(in, out, begin, end, *static_cast<const Objective*>(self));
-        }),
-        type_(&typeid(Objective)) {
+      : functions_(&functions_of<Objective>) {
     static_assert(sizeof(Objective) <= capacity && alignof(Objective) <= alignof(std::max_align_t),
                   "an objective holds at most 64 bytes of parameters");
     std::memcpy(bytes_, &objective, sizeof(Objective));
@@ -29,19 +28,98 @@ class AnyObjective {
   /// As sp2dpo::pair_loss, for the pairs in [begin, end).
   double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t begin,
                    std::int64_t end) const {
-    return pair_loss_(bytes_, in, out, begin, end);
+    return functions_->pair_loss(bytes_, in, out, begin, end);
   }
 
-  [[nodiscard]] const std::type_info& type() const noexcept { return *type_; }
+  /// Whether there is a pair_curvature: the objective is callable with dual numbers.
+  [[nodiscard]] bool twice_differentiable() const noexcept {
+    return functions_->pair_curvature != nullptr;
+  }
+  /// As sp2dpo::pair_curvature; to be called only where twice_differentiable().
+  double pair_curvature(const PairInputs& in, const PairDirection& direction,
+                        const PairOutputs& out, std::int64_t begin, std::int64_t end) const {
+    return functions_->pair_curvature(bytes_, in, direction, out, begin, end);
+  }
+
+  /// The objective's `name`, or that of its type.
+  [[nodiscard]] std::string name() const { return functions_->name(); }
+  /// What is wrong with the objective's parameters, as a sentence that names it; else "".
+  [[nodiscard]] std::string complaint() const { return functions_->complaint(bytes_); }
+  /// Whether the two answers' slopes are opposite numbers by construction.
+  [[nodiscard]] bool is_function_of_z() const noexcept { return functions_->is_function_of_z; }
+  [[nodiscard]] bool takes_margin() const noexcept { return functions_->takes_margin; }
+  [[nodiscard]] bool averages_log_probs() const noexcept { return functions_->averages_log_probs; }
+
+  [[nodiscard]] const std::type_info& type() const noexcept { return *functions_->type; }
   [[nodiscard]] const void* data() const noexcept { return bytes_; }
 
  private:
   static constexpr std::size_t capacity = 64;
 
+  struct Functions {
+    double (*pair_loss)(const void*, const PairInputs&, const PairOutputs&, std::int64_t,
+                        std::int64_t);
+    double (*pair_curvature)(const void*, const PairInputs&, const PairDirection&,
+                             const PairOutputs&, std::int64_t, std::int64_t);
+    std::string (*name)();
+    std::string (*complaint)(const void*);
+    const std::type_info* type;
+    bool is_function_of_z, takes_margin, averages_log_probs;
+  };
+
+  template <class Objective>
+  static double pair_loss_of(const void* self, const PairInputs& in, const PairOutputs& out,
+                             std::int64_t begin, std::int64_t end) {
+    return sp2dpo::pair_loss(in, out, begin, end, *static_cast<const Objective*>(self));
+  }
+
+  template <class Objective>
+  static double pair_curvature_of(const void* self, const PairInputs& in,
+                                  const PairDirection& direction, const PairOutputs& out,
+                                  std::int64_t begin, std::int64_t end) {
+    return sp2dpo::pair_curvature(in, direction, out, begin, end,
+                                  *static_cast<const Objective*>(self));
+  }
+
+  template <class Objective>
+  static std::string name_of() {
+    if constexpr (requires { std::string(Objective::name); }) {
+      return Objective::name;
+    } else {
+      return detail::type_name(typeid(Objective));
+    }
+  }
+
+  template <class Objective>
+  static std::string complaint_of(const void* self) {
+    if constexpr (requires(const Objective& o) { std::string(o.complaint()); }) {
+      const std::string text = static_cast<const Objective*>(self)->complaint();
+      return text.empty() ? text : name_of<Objective>() + ": " + text;
+    } else {
+      return {};
+    }
+  }
+
+  template <class Objective>
+  static constexpr Functions make_functions() {
+    Functions functions{pair_loss_of<Objective>,
+                        nullptr,
+                        name_of<Objective>,
+                        complaint_of<Objective>,
+                        &typeid(Objective),
+                        ZObjective<Objective>,
+                        sp2dpo::takes_margin<Objective>,
+                        sp2dpo::averages_log_probs<Objective>};
+    if constexpr (TwiceDifferentiable<Objective>)
+      functions.pair_curvature = pair_curvature_of<Objective>;
+    return functions;
+  }
+
+  template <class Objective>
+  static constexpr Functions functions_of = make_functions<Objective>();
+
   alignas(std::max_align_t) std::byte bytes_[capacity]{};
-  double (*pair_loss_)(const void*, const PairInputs&, const PairOutputs&, std::int64_t,
-                       std::int64_t);
-  const std::type_info* type_;
+  const Functions* functions_;
 };
 
 }  // namespace sp2dpo

@@ -89,6 +89,15 @@ class PairRows {
   [[nodiscard]] RowSelection select(std::int64_t pair, Side side) const {
     return {first(pair, side), count(pair, side), rows_.data()};
   }
+  /// The rows among [0, rows) that belong to no answer.
+  [[nodiscard]] std::vector<std::int64_t> others(std::int64_t rows) const {
+    std::vector<bool> taken(static_cast<std::size_t>(rows));
+    for (const std::int64_t row : rows_) taken[static_cast<std::size_t>(row)] = true;
+    std::vector<std::int64_t> left;
+    for (std::int64_t row = 0; row < rows; ++row)
+      if (!taken[static_cast<std::size_t>(row)]) left.push_back(row);
+    return left;
+  }
 
  private:
   [[nodiscard]] std::int64_t first(std::int64_t pair, std::int64_t side,

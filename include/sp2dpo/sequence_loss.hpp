@@ -18,7 +18,7 @@ struct SequenceLoss {
       outputs{};  ///< d_policy_chosen and d_policy_rejected must be readable: see row_coefficients
   bool average_log_prob = false;  ///< an answer's log-probability is the mean over its rows
   bool skip_incomplete = false;   ///< pairs with an answer without rows do not count
-  double nll_scale = 0;  ///< of −Σ log p over the rows of the chosen answers, added to the loss
+  double nll_scale = 0;           ///< the loss has nll_scale · LossSum::nll added to it
 };
 
 /// Whether pair i counts.
@@ -26,18 +26,25 @@ struct SequenceLoss {
   return !loss.skip_incomplete || loss.rows.complete(i);
 }
 
-/// Makes the answers' log-probabilities of the pairs in [begin, end) from those of their rows, and
-/// the outputs from these. `policy_chosen` and `policy_rejected` are [P], by pair number, as is
-/// `row_log_prob` by row number. Returns gradient_scale · Σ weight · value + nll_scale · NLL over
-/// these pairs. A pair that does not count gets zeros, whatever its numbers are.
-inline double sequence_step(const SequenceLoss& loss, std::int64_t begin, std::int64_t end,
-                            const double* row_log_prob, double* policy_chosen,
-                            double* policy_rejected) {
+/// Sums over the pairs done so far, in their order.
+struct LossSum {
+  double pairs = 0;  ///< Σ weight · value
+  double nll = 0;    ///< −Σ log p over the rows of the chosen answers
+
+  [[nodiscard]] double total(const SequenceLoss& loss) const {
+    return loss.outputs.gradient_scale * pairs + loss.nll_scale * nll;
+  }
+};
+
+/// Makes the answers' log-probabilities of the pairs in [begin, end) from those of their rows, and the
+/// outputs from these, and adds to `sum`. `policy_chosen` and `policy_rejected` are [P], by pair number,
+/// as `row_log_prob` is by row number. A pair that does not count gets zeros, whatever its numbers are.
+inline void sequence_step(const SequenceLoss& loss, std::int64_t begin, std::int64_t end,
+                          const double* row_log_prob, double* policy_chosen,
+                          double* policy_rejected, LossSum& sum) {
   PairInputs in = loss.inputs;
   in.policy_chosen = {policy_chosen, DType::float64};
   in.policy_rejected = {policy_rejected, DType::float64};
-  double total = 0;
-  double nll = 0;
   for (std::int64_t i = begin; i < end; ++i) {
     const RowSelection chosen = loss.rows.select(i, PairRows::chosen);
     const RowSelection rejected = loss.rows.select(i, PairRows::rejected);
@@ -47,10 +54,9 @@ inline double sequence_step(const SequenceLoss& loss, std::int64_t begin, std::i
       loss.outputs.set_all(i, 0);
       continue;
     }
-    total += loss.objective.pair_loss(in, loss.outputs, i, i + 1);
-    if (loss.nll_scale != 0) nll -= answer_log_prob(chosen, row_log_prob, false);
+    sum.pairs += loss.objective.pair_loss(in, loss.outputs, i, i + 1);
+    sum.nll -= answer_log_prob(chosen, row_log_prob, false);
   }
-  return loss.outputs.gradient_scale * total + loss.nll_scale * nll;
 }
 
 /// The derivative of `upstream` · loss by the log-probability of each row of the pairs in [begin,
