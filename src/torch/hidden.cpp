@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hidden.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "pairs.hpp"
+#include "reference.hpp"
+#include "sequences.hpp"
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <sp2dpo/cpu/hidden.hpp>
+#include <sp2dpo/torch/loss.hpp>
+
+namespace sp2dpo {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// libtorch's matrix product.
+constexpr auto product = [](const cpu::MatrixProduct::Operand& a,
+                            const cpu::MatrixProduct::Operand& b, const cpu::Matrix& out,
+                            bool add) {
+  const auto type = [](DType dtype) {
+    constexpr std::array types{at::kHalf, at::kBFloat16, at::kFloat, at::kDouble};
+    return types[static_cast<std::size_t>(dtype)];
+  };
+  const auto tensor = [&](const auto& matrix) {
+    return at::from_blob(const_cast<void*>(static_cast<const void*>(matrix.data)),
+                         {matrix.rows, matrix.columns}, {matrix.stride, 1},
+                         at::TensorOptions(type(matrix.dtype)));
+  };
+  const auto operand = [&](const cpu::MatrixProduct::Operand& x) {
+    const Tensor t = tensor(x.matrix);
+    return x.transposed ? t.t() : t;
+  };
+  Tensor result = tensor(out);
+  if (add)
+    at::addmm_out(result, result, operand(a), operand(b));
+  else
+    at::mm_out(result, operand(a), operand(b));
+};
+
+template <class M = cpu::ConstMatrix>
+M matrix_of(const Tensor& tensor) {
+  return {tensor.data_ptr(), dtype_of(tensor), tensor.size(0), tensor.size(1), tensor.stride(0)};
+}
+
+/// Hidden states and head, checked: rows [R, H] of one element type.
+struct HiddenHead {
+  HiddenHead(const char* name, const Tensor& given_hidden, const Tensor& head_weight,
+             const Tensor& head_bias, const std::optional<std::int64_t>& vocab_size, bool precise) {
+    check_rows_tensor(name, given_hidden);
+    TORCH_CHECK(head_weight.defined() && head_weight.dim() == 2 &&
+                    head_weight.size(1) == given_hidden.size(-1) &&
+                    head_weight.scalar_type() == given_hidden.scalar_type() && head_weight.is_cpu(),
+                "sp2dpo::Loss: the head's weight must be ", given_hidden.scalar_type(), " [V, ",
+                given_hidden.size(-1), "] beside ", name, " ", given_hidden.sizes(), ", not ",
+                head_weight.defined() ? head_weight.toString() : "undefined", " ",
+                head_weight.defined() ? head_weight.sizes() : at::IntArrayRef());
+    const std::int64_t columns = head_weight.size(0);
+    const std::int64_t vocab = vocab_size.value_or(columns);
+    TORCH_CHECK(0 < vocab && vocab <= columns, "sp2dpo::Loss: vocab_size ", vocab,
+                " must lie in [1, ", columns, "], the rows of the head's weight");
+    const auto compute = precise && given_hidden.scalar_type() != at::kDouble
+                             ? at::kFloat
+                             : given_hidden.scalar_type();
+    hidden = given_hidden.detach().reshape({-1, given_hidden.size(-1)}).to(compute).contiguous();
+    head = head_weight.detach().narrow(0, 0, vocab).to(compute).contiguous();
+    if (!head_bias.defined()) return;
+    TORCH_CHECK(head_bias.dim() == 1 && head_bias.size(0) == columns &&
+                    head_bias.scalar_type() == head_weight.scalar_type() && head_bias.is_cpu(),
+                "sp2dpo::Loss: the head's bias must be ", head_weight.scalar_type(), " [", columns,
+                "] as its weight ", head_weight.sizes(), ", not ", head_bias.scalar_type(), " ",
+                head_bias.sizes());
+    bias = head_bias.detach().narrow(0, 0, vocab).to(compute).contiguous();
+  }
+
+  [[nodiscard]] cpu::HiddenRows rows(const LabelledPairs& pairs) const {
+    return {.hidden = matrix_of(hidden),
+            .head = matrix_of(head),
+            .bias = bias.defined() ? bias.data_ptr() : nullptr,
+            .labels = pairs.row_labels()};
+  }
+
+  Tensor hidden, head, bias;
+};
+
+/// Memory for chunks of as many rows as fit into `bytes`.
+struct Workspace {
+  Workspace(const cpu::HiddenRows& rows, const PairRows& pairs, std::int64_t bytes)
+      : chunk_rows(cpu::hidden_chunk_rows(rows, bytes)),
+        memory(
+            at::empty({static_cast<std::int64_t>(cpu::hidden_workspace(rows, pairs, chunk_rows))},
+                      at::kByte)) {}
+
+  std::int64_t chunk_rows;
+  Tensor memory;
+};
+
+/// Which gradients the caller wants: hidden, weight, bias, beta, margin.
+using Needs = std::array<bool, 5>;
+
+struct HiddenResult {
+  Tensor loss;
+  detail::PairRecord record;
+  Tensor hidden, head_weight, head_bias, beta, margin;  // gradients, where they are wanted
+};
+
+/// The whole of it: the gradients are those of the loss as it is returned.
+HiddenResult run(const AnyObjective& objective, const LossOptions& options, const Tensor& hidden,
+                 const Tensor& head_weight, const Tensor& head_bias, const Tensor& labels,
+                 const Reference& reference, const Controls& controls, const HiddenOptions& how,
+                 const Needs& needs) {
+  const c10::NoGradGuard no_grad;
+  const HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
+  const LabelledPairs pairs("hidden", hidden, labels, how.layout, options);
+  const std::int64_t count = pairs.pairs();
+  check_controls(controls, count, at::kCPU);
+  check_objective(objective, options, controls);
+  TORCH_CHECK(how.workspace_bytes > 0, "sp2dpo::Loss: workspace_bytes must be > 0, not ",
+              how.workspace_bytes);
+  const Tensor reference_sums = reference_answers(
+      reference, hidden, pairs, options.average_log_prob, how.vocab_size, how.workspace_bytes);
+
+  const auto sum_type = wide(model.head);
+  HiddenResult result;
+  cpu::HiddenRows rows = model.rows(pairs);
+  Tensor d_hidden, d_head, d_bias;
+  if (needs[0]) {
+    d_hidden = at::empty_like(model.hidden);
+    rows.d_hidden = matrix_of<cpu::Matrix>(d_hidden);
+  }
+  if (how.main_grad.defined()) {
+    const Tensor& sum = how.main_grad;
+    TORCH_CHECK(sum.scalar_type() == sum_type && sum.sizes() == head_weight.sizes() &&
+                    sum.is_cpu() && sum.stride(1) == 1,
+                "sp2dpo::Loss: main_grad must be ", sum_type, " ", head_weight.sizes(),
+                " with a dense last dimension, not ", sum.scalar_type(), " ", sum.sizes());
+    d_head = sum.narrow(0, 0, model.head.size(0));
+  } else if (needs[1]) {
+    d_head = at::zeros(head_weight.sizes(), model.head.options().dtype(sum_type));
+    result.head_weight = d_head;
+    d_head = d_head.narrow(0, 0, model.head.size(0));
+  }
+  if (d_head.defined()) rows.d_head = matrix_of<cpu::Matrix>(d_head);
+  if (needs[2]) {
+    d_bias = at::zeros({head_weight.size(0)}, model.head.options().dtype(sum_type));
+    result.head_bias = d_bias;
+    rows.d_bias = matrix_of<cpu::Matrix>(d_bias.narrow(0, 0, model.head.size(0)).unsqueeze(0));
+  }
+
+  PairRows64 kept(count, {true, true, needs[3], needs[4]}, at::kCPU);
+  const SequenceLoss loss =
+      sequence_loss(pairs, objective, options, controls, reference_sums, kept.outputs);
+  const std::int64_t row_count = model.hidden.size(0);
+  const Tensor log_prob = at::zeros({row_count}, at::kDouble);
+  const Tensor logit_sum = options.mean_logits ? at::zeros({row_count}, at::kDouble) : Tensor();
+  const Tensor coefficient = at::zeros({row_count}, at::kDouble);
+  const Tensor policy = at::empty({2, count}, at::kDouble);
+  const Workspace workspace(rows, pairs.rows, how.workspace_bytes);
+  const LossSum sum = as_torch_errors([&] {
+    return cpu::hidden_loss(
+        rows, loss, workspace.chunk_rows, workspace.memory.data_ptr(),
+        {.rows = {.log_prob = log_prob.data_ptr<double>(),
+                  .logit_sum = logit_sum.defined() ? logit_sum.data_ptr<double>() : nullptr},
+         .policy_chosen = row_of(policy, PairRows::chosen),
+         .policy_rejected = row_of(policy, PairRows::rejected),
+         .d_chosen = row_of(kept.rows, gradients),
+         .d_rejected = row_of(kept.rows, gradients + 1),
+         .coefficient = coefficient.data_ptr<double>()},
+        product, ParallelFor());
+  });
+
+  const auto dtype = wide(hidden);
+  result.loss = reduced(options, kept.rows, at::scalar_tensor(sum.total(loss), at::kDouble), dtype);
+  result.record = record_of_answers(pairs, options, controls, kept.rows, policy, logit_sum,
+                                    model.head.size(0), sum, dtype);
+  if (needs[0]) result.hidden = d_hidden.to(hidden.scalar_type()).view(hidden.sizes());
+  if (needs[3]) result.beta = kept.rows.select(0, gradients + 2);
+  if (needs[4]) result.margin = kept.rows.select(0, gradients + 2 + needs[3]);
+  return result;
+}
+
+struct HiddenCall {
+  const AnyObjective& objective;
+  const LossOptions& options;
+  const Tensor& labels;
+  const Reference& reference;
+  const Controls& controls;
+  const HiddenOptions& how;
+  const Needs& needs;
+};
+
+struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
+  static tensor_list forward(AutogradContext* ctx, const Tensor& hidden, const Tensor& head_weight,
+                             const c10::optional<Tensor>& head_bias,
+                             const c10::optional<Tensor>& beta, const c10::optional<Tensor>& margin,
+                             const HiddenCall& call, detail::PairRecord& record) {
+    HiddenResult result =
+        run(call.objective, call.options, hidden, head_weight, head_bias.value_or(Tensor()),
+            call.labels, call.reference, call.controls, call.how, call.needs);
+    const auto as = [](const Tensor& gradient, const c10::optional<Tensor>& input) {
+      return gradient.defined() ? gradient.to(input->scalar_type()) : gradient;
+    };
+    ctx->save_for_backward({result.hidden, as(result.head_weight, head_weight),
+                            as(result.head_bias, head_bias), as(result.beta, beta),
+                            as(result.margin, margin)});
+    record = std::move(result.record);
+    return {std::move(result.loss)};
+  }
+
+  static tensor_list backward(AutogradContext* ctx, tensor_list upstream) {
+    TORCH_CHECK(!c10::GradMode::is_enabled(),
+                "sp2dpo::Loss: a gradient of the gradient (create_graph) is available from "
+                "log-probabilities only, not from hidden states");
+    tensor_list gradient = ctx->get_saved_variables();
+    for (Tensor& slope : gradient)
+      if (slope.defined()) slope = slope * upstream[0].to(slope.scalar_type());
+    gradient.resize(7);
+    return gradient;
+  }
+};
+
+}  // namespace
+
+Tensor hidden_answers(const ReferenceHidden& reference, const Tensor& policy,
+                      const LabelledPairs& pairs, bool average,
+                      const std::optional<std::int64_t>& vocab_size, std::int64_t workspace_bytes) {
+  const HiddenHead model("reference.hidden", reference.hidden, reference.head_weight,
+                         reference.head_bias, vocab_size, false);
+  const auto rows_of = [](const Tensor& tensor) {
+    return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 1));
+  };
+  TORCH_CHECK(rows_of(reference.hidden) == rows_of(policy), "sp2dpo::Loss: reference.hidden ",
+              reference.hidden.sizes(), " must have the rows of the policy's ", policy.sizes());
+  const cpu::HiddenRows rows = model.rows(pairs);
+  const Workspace workspace(rows, pairs.rows, workspace_bytes);
+  const Tensor log_prob = at::zeros({model.hidden.size(0)}, at::kDouble);
+  as_torch_errors([&] {
+    cpu::hidden_log_probs(rows, pairs.rows, workspace.chunk_rows, workspace.memory.data_ptr(),
+                          {.log_prob = log_prob.data_ptr<double>()}, product, ParallelFor());
+  });
+  return answers(pairs, log_prob, average);
+}
+
+namespace detail {
+
+LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& options,
+                          const Tensor& hidden, const Tensor& head_weight, const Tensor& head_bias,
+                          const Tensor& labels, const Reference& reference,
+                          const Controls& controls, const HiddenOptions& how) {
+  const Needs needs{asks_for_gradient(hidden),
+                    asks_for_gradient(head_weight) && !how.main_grad.defined(),
+                    asks_for_gradient(head_bias), asks_for_gradient(controls.beta.tensor),
+                    asks_for_gradient(controls.margin.tensor)};
+  TORCH_CHECK(
+      options.reduction != Reduction::none || std::ranges::count(needs, true) == 0,
+      "sp2dpo::Loss: from hidden states only the reduced loss is differentiable; the reduction "
+      "is none");
+  const HiddenCall call{objective, options, labels, reference, controls, how, needs};
+  PairRecord record;
+  auto result =
+      HiddenLoss::apply(hidden, head_weight, given(head_bias), given(controls.beta.tensor),
+                        given(controls.margin.tensor), call, record);
+  return {std::move(result[0]), std::move(record)};
+}
+
+HiddenGradient value_and_grad_of_hidden(const AnyObjective& objective, const LossOptions& options,
+                                        const Tensor& hidden, const Tensor& head_weight,
+                                        const Tensor& head_bias, const Tensor& labels,
+                                        const Reference& reference, const Controls& controls,
+                                        const HiddenOptions& how, bool need_dw) {
+  TORCH_CHECK(
+      options.reduction != Reduction::none,
+      "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss; the reduction is "
+      "none");
+  HiddenResult result = run(
+      objective, options, hidden, head_weight, head_bias, labels, reference, controls, how,
+      {true, need_dw && !how.main_grad.defined(), need_dw && head_bias.defined(), false, false});
+  return {{std::move(result.loss), std::move(result.record)},
+          std::move(result.hidden),
+          std::move(result.head_weight),
+          std::move(result.head_bias)};
+}
+
+}  // namespace detail
+}  // namespace sp2dpo

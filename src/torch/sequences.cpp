@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sequences.hpp"
+
+#include <algorithm>
+
+#include "pairs.hpp"
+#include <ATen/ATen.h>
+
+namespace sp2dpo {
+namespace {
+
+using at::Tensor;
+
+Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels) {
+  TORCH_CHECK(labels.defined(), "sp2dpo::Loss: labels are undefined");
+  TORCH_CHECK(labels.scalar_type() == at::kLong, "sp2dpo::Loss: labels must be int64, not ",
+              labels.scalar_type());
+  TORCH_CHECK(labels.device() == rows.device(), "sp2dpo::Loss: labels must be on ", rows.device(),
+              " as ", name, " is, not on ", labels.device());
+  const auto wanted = rows.sizes().slice(0, static_cast<std::size_t>(rows.dim() - 1));
+  TORCH_CHECK(labels.sizes() == wanted, "sp2dpo::Loss: labels must have the shape ", wanted,
+              ", one a row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
+  return labels.contiguous();
+}
+
+Tensor checked_list(const char* name, const Tensor& list) {
+  TORCH_CHECK(list.defined() && list.dim() == 1 && list.is_cpu() &&
+                  (list.scalar_type() == at::kLong || list.scalar_type() == at::kInt),
+              "sp2dpo::Loss: layout.", name, " must be a list of int64 or int32 on the CPU");
+  return list.to(at::kLong).contiguous();
+}
+
+PairRows pair_rows(const Tensor& rows, const Tensor& labels, const PairLayout& layout,
+                   std::int64_t ignore_index) {
+  Sequences sequences{.layout = layout.order};
+  Tensor bounds, chosen, rejected;
+  if (layout.cu_seqlens.defined()) {
+    TORCH_CHECK(rows.dim() == 2,
+                "sp2dpo::Loss: layout.cu_seqlens is for packed rows [R, …], not for ",
+                rows.sizes());
+    bounds = checked_list("cu_seqlens", layout.cu_seqlens);
+    TORCH_CHECK(bounds.numel() >= 2, "sp2dpo::Loss: layout.cu_seqlens needs at least two bounds");
+    sequences.count = bounds.numel() - 1;
+    sequences.cu_seqlens = bounds.data_ptr<std::int64_t>();
+  } else {
+    TORCH_CHECK(rows.dim() == 3, "sp2dpo::Loss: packed rows ", rows.sizes(),
+                " want layout.cu_seqlens, the bounds of their sequences");
+    sequences.count = rows.size(0);
+    sequences.length = rows.size(1);
+  }
+  if (layout.order == Sequences::Layout::listed) {
+    chosen = checked_list("chosen", layout.chosen);
+    rejected = checked_list("rejected", layout.rejected);
+    TORCH_CHECK(chosen.numel() == rejected.numel(), "sp2dpo::Loss: layout.chosen names ",
+                chosen.numel(), " sequences, layout.rejected ", rejected.numel());
+    sequences.chosen = chosen.data_ptr<std::int64_t>();
+    sequences.rejected = rejected.data_ptr<std::int64_t>();
+    sequences.pairs = chosen.numel();
+  }
+  const RowLabels row_labels{labels.data_ptr<std::int64_t>(), ignore_index};
+  return as_torch_errors([&] { return PairRows(sequences, row_labels, labels.numel()); });
+}
+
+/// The NLL's divisor.
+double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
+  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_rows, 1));
+  return options.nll_normalizer.value_or(tokens);
+}
+
+}  // namespace
+
+RowLayout row_layout(const Tensor& tensor) {
+  if (tensor.dim() == 2) return {.stride = tensor.stride(0)};
+  return {.stride = tensor.stride(1), .inner = tensor.size(1), .outer_stride = tensor.stride(0)};
+}
+
+void check_rows_tensor(const char* name, const Tensor& tensor) {
+  TORCH_CHECK(tensor.defined(), "sp2dpo::Loss: ", name, " is undefined");
+  TORCH_CHECK(is_floating(tensor), "sp2dpo::Loss: ", name,
+              " must be float16, bfloat16, float32 or float64, not ", tensor.scalar_type());
+  TORCH_CHECK(tensor.dim() == 3 || tensor.dim() == 2, "sp2dpo::Loss: ", name,
+              " must have the shape [2P, T, …] or, packed, [R, …], not ", tensor.sizes());
+  TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " ", tensor.sizes(), " is empty");
+  TORCH_CHECK(tensor.stride(-1) == 1 || tensor.size(-1) == 1,
+              "sp2dpo::Loss: the last dimension of ", name, " must be dense (stride 1, not ",
+              tensor.stride(-1), "); make it contiguous()");
+  TORCH_CHECK(tensor.is_cpu(), "sp2dpo::Loss: ", name, " is on ", tensor.device(),
+              ", where the losses from logits and hidden states do not run");
+}
+
+LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const Tensor& given_labels,
+                             const PairLayout& layout, const LossOptions& options)
+    : labels(checked_labels(name, row_tensor, given_labels)),
+      ignore_index(options.ignore_index),
+      rows(pair_rows(row_tensor, labels, layout, ignore_index)) {
+  TORCH_CHECK(pairs() > 0, "sp2dpo::Loss: the layout names no pair");
+  const bool skip = options.empty_rows == EmptyRows::skip;
+  for (std::int64_t i = 0; i < pairs(); ++i) {
+    if (!rows.complete(i)) {
+      const bool no_chosen = rows.count(i, PairRows::chosen) == 0;
+      TORCH_CHECK(options.empty_rows != EmptyRows::error, "sp2dpo::Loss: the ",
+                  no_chosen ? "chosen" : "rejected", " answer of pair ", i,
+                  " has no label but ignore_index ", ignore_index,
+                  "; LossOptions::empty_rows says what to do with such a pair");
+      if (skip) {
+        if (!counted.defined()) counted = at::ones({pairs()}, at::kBool);
+        counted.data_ptr<bool>()[i] = false;
+        continue;
+      }
+    }
+    ++valid_pairs;
+    chosen_rows += rows.count(i, PairRows::chosen);
+  }
+  TORCH_CHECK(valid_pairs > 0 || options.reduction != Reduction::mean || options.normalizer,
+              "sp2dpo::Loss: no pair counts, so their mean is undefined: each of the ", pairs(),
+              " has an answer without a label");
+}
+
+SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objective,
+                           const LossOptions& options, const Controls& controls,
+                           const Tensor& reference, PairOutputs& outputs) {
+  outputs.gradient_scale = 1 / divisor(options, pairs.valid_pairs);
+  SequenceLoss loss{.rows = pairs.rows,
+                    .objective = objective,
+                    .inputs = {.beta = values_of(controls.beta),
+                               .margin = values_of(controls.margin),
+                               .weight = values_of(controls.weight)},
+                    .outputs = outputs,
+                    .average_log_prob = options.average_log_prob,
+                    .skip_incomplete = options.empty_rows == EmptyRows::skip,
+                    .nll_scale = options.nll_coefficient / nll_tokens(pairs, options)};
+  if (reference.defined()) {
+    loss.inputs.reference_chosen = {row_of(reference, PairRows::chosen), DType::float64};
+    loss.inputs.reference_rejected = {row_of(reference, PairRows::rejected), DType::float64};
+  }
+  return loss;
+}
+
+Tensor answers(const LabelledPairs& pairs, const Tensor& row_log_prob, bool average) {
+  const Tensor result = at::empty({2, pairs.pairs()}, at::kDouble);
+  const double* const row = row_log_prob.data_ptr<double>();
+  for (const auto side : {PairRows::chosen, PairRows::rejected})
+    for (std::int64_t i = 0; i < pairs.pairs(); ++i)
+      row_of(result, side)[i] = answer_log_prob(pairs.rows.select(i, side), row, average);
+  return result;
+}
+
+detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptions& options,
+                                     const Controls& controls, const Tensor& rows,
+                                     const Tensor& policy, const Tensor& logit_sum,
+                                     std::int64_t vocab, const LossSum& sum, at::ScalarType dtype) {
+  auto record =
+      record_of(rows,
+                {policy.select(0, PairRows::chosen).to(dtype),
+                 policy.select(0, PairRows::rejected).to(dtype), options.average_log_prob},
+                controls, dtype);
+  record.counted = pairs.counted;
+  if (options.nll_coefficient > 0) record.nll = sum.nll / nll_tokens(pairs, options);
+  if (logit_sum.defined()) {
+    const Tensor means = answers(pairs, logit_sum, false).sum(1);
+    for (const auto side : {PairRows::chosen, PairRows::rejected}) {
+      std::int64_t tokens = 0;
+      for (std::int64_t i = 0; i < pairs.pairs(); ++i) tokens += pairs.rows.count(i, side);
+      means.data_ptr<double>()[side] /=
+          static_cast<double>(std::max<std::int64_t>(tokens, 1) * vocab);
+    }
+    record.logits_mean = {means.data_ptr<double>()[0], means.data_ptr<double>()[1]};
+  }
+  return record;
+}
+
+}  // namespace sp2dpo
