@@ -1,0 +1,35 @@
+# cmake -DSOURCE= -DBINARY= -DGENERATOR= -DCOMMON= [-DSAYS=] -P consume.cmake -- <-Dname=value>...
+set(defines)
+set(ours TRUE)
+foreach(i RANGE 1 ${CMAKE_ARGC})
+  if(NOT ours AND NOT "${CMAKE_ARGV${i}}" STREQUAL "")
+    list(APPEND defines "${CMAKE_ARGV${i}}")
+  elseif("${CMAKE_ARGV${i}}" STREQUAL "--")
+    set(ours FALSE)
+  endif()
+endforeach()
+
+file(REMOVE_RECURSE "${BINARY}")
+execute_process(
+  COMMAND "${CMAKE_COMMAND}" -S "${SOURCE}" -B "${BINARY}" -G "${GENERATOR}" -C "${COMMON}" ${defines}
+  OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
+if(DEFINED SAYS)
+  string(REGEX REPLACE "[ \n]+" " " words "${output}")  # CMake breaks long lines where it likes
+  string(FIND "${words}" "${SAYS}" place)
+  if(result EQUAL 0 OR place EQUAL -1)
+    message("${output}")
+    message(FATAL_ERROR "expected to be refused with\n  ${SAYS}\nbut the exit status was ${result}")
+  endif()
+  return()
+endif()
+if(NOT result EQUAL 0)
+  message("${output}")
+  message(FATAL_ERROR "the consumer is not configured")
+endif()
+execute_process(COMMAND "${CMAKE_COMMAND}" --build "${BINARY}" --parallel 2
+  OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message("${output}")
+  message(FATAL_ERROR "the consumer does not build")
+endif()
+execute_process(COMMAND "${BINARY}/consumer" WORKING_DIRECTORY "${BINARY}" COMMAND_ERROR_IS_FATAL ANY)

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule_builder.hpp>
+
+int main() {
+  const sp2dpo::Annotation annotation{
+      .pair_id = "p", .annotator = "a", .prompt = "x", .magnitude = 0.5, .confidence = 1};
+  const auto schedule =
+      sp2dpo::build_schedule({"p"}, std::vector{annotation}, sp2dpo::Jmamp{}, sp2dpo::Linear{});
+  return std::fabs(schedule.find("p")->beta - 0.165) < 1e-12 ? 0 : 1;
+}

@@ -1,0 +1,40 @@
+# cmake -DBUILD= -DSOURCE= -DCONFIG= -DROOMS= -DPREFIX= -DMOVED= -P install.cmake
+# Installs, looks for what is missing and for what would tie the package to its place, and moves it.
+file(REMOVE_RECURSE "${PREFIX}" "${MOVED}")
+execute_process(COMMAND "${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${PREFIX}" --config "${CONFIG}"
+  OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+
+foreach(room IN ITEMS . detail ${ROOMS})
+  file(GLOB headers RELATIVE "${SOURCE}" "${SOURCE}/include/sp2dpo/${room}/*.hpp"
+    "${SOURCE}/include/sp2dpo/${room}/*.cuh")
+  foreach(header IN LISTS headers)
+    if(NOT EXISTS "${PREFIX}/${header}")
+      message(SEND_ERROR "${header} belongs to no component: it was not installed")
+    endif()
+  endforeach()
+endforeach()
+
+file(GLOB_RECURSE scripts "${PREFIX}/*.cmake")
+if(NOT scripts)
+  message(FATAL_ERROR "nothing of a package was installed")
+endif()
+foreach(script IN LISTS scripts)
+  file(STRINGS "${script}" lines REGEX "(^|[\"; =(])/[A-Za-z]")
+  foreach(line IN LISTS lines)
+    message(SEND_ERROR "${script} holds an absolute path: ${line}")
+  endforeach()
+endforeach()
+
+# In programs and libraries: a run path into the build, or to another library's place.
+file(GLOB_RECURSE files "${PREFIX}/*")
+foreach(file IN LISTS files)
+  file(STRINGS "${file}" lines REGEX "^${BUILD}|^/.*/torch/lib" LIMIT_COUNT 1)
+  if(lines)
+    message(SEND_ERROR "${file} holds a path of this machine: ${lines}")
+  endif()
+endforeach()
+file(RENAME "${PREFIX}" "${MOVED}")
+
+if(EXISTS "${MOVED}/bin/sp2dpo")
+  execute_process(COMMAND "${MOVED}/bin/sp2dpo" --version COMMAND_ERROR_IS_FATAL ANY)
+endif()
