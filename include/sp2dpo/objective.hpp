@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <concepts>
+#include <cstdio>
+#include <string>
 #include <type_traits>
 
 #include <sp2dpo/detail/host_device.hpp>
@@ -50,8 +52,48 @@ concept TwoSidedObjective = requires(const O& objective, double x) {
 ///       SP2DPO_HD sp2dpo::ZTerm<T> operator()(T z) const { return {(1 - z) * (1 - z), -2 * (1 - z)}; }
 ///     };
 ///     sp2dpo::Loss<Squared> loss;
+///
+/// A template on the scalar has second derivatives as well (pair_curvature.hpp), and calls functions
+/// by their bare names (`using std::exp; exp(z)`), so that dual numbers find theirs; one that takes
+/// double only is an objective too, without them. Besides, all optional:
+///
+///     static constexpr const char* name = "squared";       // for messages
+///     static constexpr bool takes_margin = false;          // default: true of functions of z alone
+///     static constexpr bool average_log_prob = true;       // its answers' log-probs are token means
+///     std::string complaint() const;                       // what is wrong with its parameters, or ""
 template <class O>
 concept PairObjective = std::is_trivially_copyable_v<O> &&(ZObjective<O> || TwoSidedObjective<O>);
+
+/// Whether a margin means something to the objective.
+template <PairObjective O>
+inline constexpr bool takes_margin = [] {
+  if constexpr (requires { O::takes_margin; }) {
+    return static_cast<bool>(O::takes_margin);
+  } else {
+    return ZObjective<O>;
+  }
+}();
+
+/// Whether the objective is made for log-probabilities per token, not for those of whole answers.
+template <PairObjective O>
+inline constexpr bool averages_log_probs = [] {
+  if constexpr (requires { O::average_log_prob; }) {
+    return static_cast<bool>(O::average_log_prob);
+  } else {
+    return false;
+  }
+}();
+
+namespace detail {
+
+/// factor · x, which is 0 where the factor is, even at an infinite x: the limit of all that decays
+/// exponentially.
+template <class T>
+SP2DPO_HD T vanishing(T factor, T x) {
+  return factor == 0 ? factor : factor * x;
+}
+
+}  // namespace detail
 
 /// The objective's value and derivatives for one pair, whichever of the two forms it has.
 template <PairObjective Objective, class T>
@@ -63,7 +105,7 @@ SP2DPO_HD PairTerm<T> pair_term(const Objective& objective, T delta_chosen, T de
     const T delta = delta_chosen - delta_rejected;
     const ZTerm<T> term = objective(beta * delta - margin);
     const T slope = beta * term.slope;
-    return {term.value, slope, -slope, delta * term.slope, -term.slope};
+    return {term.value, slope, -slope, detail::vanishing(term.slope, delta), -term.slope};
   }
 }
 
@@ -73,7 +115,7 @@ namespace detail {
 template <class T>
 SP2DPO_HD T softplus(T x) {
   using std::exp, std::fabs, std::log1p;
-  return (x > 0 ? x : T(0)) + log1p(exp(-fabs(x)));
+  return (x >= 0 ? x : T(0)) + log1p(exp(-fabs(x)));
 }
 
 /// 1 / (1 + e^−x) without overflow.
@@ -84,19 +126,39 @@ SP2DPO_HD T sigmoid(T x) {
   return (x >= 0 ? T(1) : e) / (T(1) + e);
 }
 
+/// −log σ(z) + tilt · z, which all smoothed forms of the DPO loss come down to.
+template <class T>
+SP2DPO_HD ZTerm<T> tilted_logistic(T z, double tilt) {
+  return {softplus(-z) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z)};
+}
+
+/// A complaint() about `parameter`, or "" where `ok`.
+inline std::string complain_unless(bool ok, const char* parameter, const char* expected,
+                                   double value) {
+  if (ok) return {};
+  char number[32];
+  std::snprintf(number, sizeof number, "%.17g", value);
+  return std::string(parameter) + " must be " + expected + ", not " + number;
+}
+
 }  // namespace detail
 
 /// The DPO loss −log σ(z) (arXiv:2305.18290, eq. 7), here with each pair's own beta
-/// (arXiv:2601.22385). With label smoothing ε in [0, 0.5) it is the conservative form
+/// (arXiv:2601.22385). With label smoothing ε in [0, 0.5) it is the conservative form (cDPO)
 /// −(1−ε) log σ(z) − ε log σ(−z).
 struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
   double label_smoothing = 0;
 
   template <class T>
   SP2DPO_HD ZTerm<T> operator()(T z) const {
-    const T flipped(label_smoothing);
     // (1−ε) softplus(−z) + ε softplus(z) = softplus(−z) + ε z, which needs one logarithm.
-    return {detail::softplus(-z) + flipped * z, flipped - detail::sigmoid(-z)};
+    return detail::tilted_logistic(z, label_smoothing);
+  }
+
+  [[nodiscard]] std::string complaint() const {
+    return detail::complain_unless(label_smoothing >= 0 && label_smoothing < 0.5, "label_smoothing",
+                                   "in [0, 0.5)", label_smoothing);
   }
 };
 

@@ -78,6 +78,17 @@ struct PairOutputs {
   }
 };
 
+namespace detail {
+
+/// Whether beta is finite and positive, the margin finite, the weight finite and >= 0.
+SP2DPO_HD inline bool are_valid(double beta, double margin, double weight) {
+  constexpr double largest = DBL_MAX;  // macros: std::numeric_limits is a function of the host
+  return beta > 0 && beta <= largest && weight >= 0 && weight <= largest && margin >= -largest &&
+         margin <= largest;
+}
+
+}  // namespace detail
+
 /// The whole of the loss for pair i, in double: the one place where log-probabilities, beta, margin
 /// and weight meet. Host loop and kernels call it alike. Returns weight · value. Where beta is not
 /// finite and positive, the weight not finite and >= 0 or the margin not finite, all is NaN.
@@ -89,9 +100,7 @@ SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const O
   const double beta = in.beta[i];
   const double margin = in.margin[i];
   const double weight = in.weight[i];
-  constexpr double largest = DBL_MAX;  // macros: std::numeric_limits is a function of the host
-  if (!(beta > 0 && beta <= largest && weight >= 0 && weight <= largest && margin >= -largest &&
-        margin <= largest)) {
+  if (!detail::are_valid(beta, margin, weight)) {
     constexpr double nan = NAN;
     out.set_all(i, nan);
     return nan;

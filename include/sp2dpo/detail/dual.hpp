@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include <sp2dpo/detail/host_device.hpp>
+
+namespace sp2dpo::detail {
+
+/// value + slope · ε with ε² = 0: a function of it carries its own derivative along. Where an objective
+/// has a kink, the branch that it takes decides.
+struct Dual {
+  double value = 0;
+  double slope = 0;
+
+  Dual() = default;
+  SP2DPO_HD Dual(double number, double along = 0) : value(number), slope(along) {}  // NOLINT
+
+  SP2DPO_HD friend Dual operator-(Dual a) { return {-a.value, -a.slope}; }
+  SP2DPO_HD friend Dual operator+(Dual a, Dual b) { return {a.value + b.value, a.slope + b.slope}; }
+  SP2DPO_HD friend Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.slope - b.slope}; }
+  SP2DPO_HD friend Dual operator*(Dual a, Dual b) {
+    return {a.value * b.value, a.slope * b.value + a.value * b.slope};
+  }
+  SP2DPO_HD friend Dual operator/(Dual a, Dual b) {
+    const double quotient = a.value / b.value;
+    return {quotient, (a.slope - quotient * b.slope) / b.value};
+  }
+  SP2DPO_HD Dual& operator+=(Dual other) { return *this = *this + other; }
+  SP2DPO_HD Dual& operator-=(Dual other) { return *this = *this - other; }
+  SP2DPO_HD Dual& operator*=(Dual other) { return *this = *this * other; }
+  SP2DPO_HD Dual& operator/=(Dual other) { return *this = *this / other; }
+
+  SP2DPO_HD friend bool operator==(Dual a, Dual b) { return a.value == b.value; }
+  SP2DPO_HD friend bool operator<(Dual a, Dual b) { return a.value < b.value; }
+  SP2DPO_HD friend bool operator>(Dual a, Dual b) { return a.value > b.value; }
+  SP2DPO_HD friend bool operator<=(Dual a, Dual b) { return a.value <= b.value; }
+  SP2DPO_HD friend bool operator>=(Dual a, Dual b) { return a.value >= b.value; }
+
+  SP2DPO_HD friend Dual exp(Dual x) {
+    const double value = std::exp(x.value);
+    return {value, value * x.slope};
+  }
+  SP2DPO_HD friend Dual expm1(Dual x) { return {std::expm1(x.value), std::exp(x.value) * x.slope}; }
+  SP2DPO_HD friend Dual log(Dual x) { return {std::log(x.value), x.slope / x.value}; }
+  SP2DPO_HD friend Dual log1p(Dual x) { return {std::log1p(x.value), x.slope / (1 + x.value)}; }
+  SP2DPO_HD friend Dual tanh(Dual x) {
+    const double value = std::tanh(x.value);
+    return {value, (1 - value * value) * x.slope};
+  }
+  SP2DPO_HD friend Dual sqrt(Dual x) {
+    const double value = std::sqrt(x.value);
+    return {value, x.slope / (2 * value)};
+  }
+  SP2DPO_HD friend Dual pow(Dual x, double power) {
+    return {std::pow(x.value, power), power * std::pow(x.value, power - 1) * x.slope};
+  }
+  // On the side of x >= 0 at 0, as the formulas that use it branch.
+  SP2DPO_HD friend Dual fabs(Dual x) { return x < 0 ? -x : x; }
+  SP2DPO_HD friend Dual abs(Dual x) { return fabs(x); }
+  SP2DPO_HD friend Dual fmax(Dual a, Dual b) { return a < b || a.value != a.value ? b : a; }
+  SP2DPO_HD friend Dual fmin(Dual a, Dual b) { return a > b || a.value != a.value ? b : a; }
+};
+
+}  // namespace sp2dpo::detail
