@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule.hpp>
+
+/// Pictures and figures for people. A picture is a whole SVG file: no scripts, no fonts or files from
+/// elsewhere, light or dark as the reader's screen is, in colours that colour-blind readers can tell
+/// apart. The same input makes the same bytes.
+namespace sp2dpo::report {
+
+struct HistogramOptions {
+  std::string title = "Distribution of beta";
+  Interval envelope = Linear::default_envelope;  ///< its ends are marked
+  int bins = 27;                                 ///< over the envelope and all betas
+};
+
+/// How many pairs have which beta: one bar a bin, stacked by category, the category of highest
+/// priority at the bottom. Pairs without a gap are a part of their own. Throws InvalidArgument for
+/// a schedule without pairs and for fewer than one bin.
+[[nodiscard]] std::string beta_histogram_svg(const Schedule& schedule,
+                                             const HistogramOptions& options = {});
+
+/// One figure of several runs of one kind, by step. A run that ended early has fewer values than
+/// there are steps.
+struct Curve {
+  std::string name;
+  std::vector<double> steps;              ///< increasing
+  std::vector<std::vector<double>> runs;  ///< a run's values, from the first step on
+};
+
+/// Curves over the same axes.
+struct Panel {
+  std::string title;
+  std::vector<Curve> curves;  ///< up to as many as there are colours: 7
+};
+
+/// Panels side by side: each curve's mean over its runs as a line, their smallest and largest value
+/// as a band around it. A curve has the same colour and dashes in every panel that has it in the same
+/// place. Throws InvalidArgument where there is no panel, no value, or one that is not finite, and
+/// for a run that is longer than its steps.
+[[nodiscard]] std::string training_curves_svg(std::span<const Panel> panels,
+                                              const std::string& title = "Training");
+
+}  // namespace sp2dpo::report

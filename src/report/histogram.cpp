@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "statistics.hpp"
+#include "svg_canvas.hpp"
+
+#include <sp2dpo/report/svg.hpp>
+
+namespace sp2dpo::report {
+namespace {
+
+constexpr double width = 760, height = 400;
+constexpr double left = 56, right = 24, top = 118, bottom = 52;
+
+/// What shares a colour in the bars.
+struct Part {
+  std::string name;
+  const char* colour;
+  std::vector<std::size_t> counts{};  ///< by bin
+  std::size_t total = 0;
+};
+
+/// The categories in their order, as many as there are colours; then the rest, and pairs without gap.
+std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t bins) {
+  const auto names = schedule.categories().names();
+  const std::size_t colours = series_colours.size() - 1;
+  const std::size_t own = names.size() <= colours ? names.size() : colours - 1;
+  std::vector<Part> parts;
+  for (std::size_t i = 0; i < own; ++i) parts.push_back({names[i], series_colours[i]});
+  parts.push_back({"other categories", series_colours[colours - 1]});
+  parts.push_back({"no gap", series_colours[colours]});
+  for (auto& part : parts) part.counts.resize(bins);
+
+  for (const auto& entry : schedule.entries()) {
+    const double place = (entry.beta - range.low) / (range.high - range.low);
+    // The last bin holds its upper end too.
+    const auto bin =
+        std::min(static_cast<std::size_t>(place * static_cast<double>(bins)), bins - 1);
+    const std::size_t part =
+        entry.gap ? std::min(static_cast<std::size_t>(entry.gap->category), own) : own + 1;
+    ++parts[part].counts[bin];
+    ++parts[part].total;
+  }
+  std::erase_if(parts, [](const Part& part) { return part.total == 0; });
+  return parts;
+}
+
+void draw_legend(SvgCanvas& canvas, const std::vector<Part>& parts) {
+  Point at{16, 71};
+  for (const auto& part : parts) {
+    const std::string label = fmt::format("{} {}", part.name, part.total);
+    const double needed = 18 + text_width(label, SvgCanvas::font) + 14;
+    if (at.x + needed > width && at.x > 16) at = {16, at.y + 19};
+    canvas.rect({at.x, at.y - 10}, 12, 12, fmt::format(R"(rx="2" fill="{}")", part.colour));
+    canvas.text({at.x + 18, at.y}, label, "label", Anchor::start);
+    at.x += needed;
+  }
+}
+
+}  // namespace
+
+std::string beta_histogram_svg(const Schedule& schedule, const HistogramOptions& options) {
+  const auto betas = betas_of(schedule);
+  detail::require(options.bins >= 1, "a histogram needs at least one bin, not {}", options.bins);
+  const auto bins = static_cast<std::size_t>(options.bins);
+  const auto [smallest, largest] = std::ranges::minmax(betas);
+  Interval range{std::min(smallest, options.envelope.low),
+                 std::max(largest, options.envelope.high)};
+  if (range.low == range.high) range = {0.5 * range.low, 1.5 * range.high};
+
+  const auto parts = parts_of(schedule, range, bins);
+  std::size_t highest = 0;
+  for (std::size_t bin = 0; bin < bins; ++bin) {
+    std::size_t sum = 0;
+    for (const auto& part : parts) sum += part.counts[bin];
+    highest = std::max(highest, sum);
+  }
+
+  const std::string summary = fmt::format("{} pairs, mean {:.3f}, standard deviation {:.3f}",
+                                          betas.size(), mean(betas), standard_deviation(betas));
+  SvgCanvas canvas(width, height, options.title,
+                   fmt::format("Histogram of beta, stacked by category: {}.", summary));
+  canvas.text({16, 47}, summary, "muted", Anchor::start);
+  draw_legend(canvas, parts);
+
+  const Scale x{range, left, width - right};
+  const Scale y{{0, static_cast<double>(highest)}, height - bottom, top};
+  for (const double count : ticks(0, static_cast<double>(highest), 5)) {
+    if (count != std::floor(count)) continue;
+    canvas.line({left, y(count)}, {width - right, y(count)}, count == 0 ? "axis" : "grid");
+    canvas.text({left - 8, y(count) + 4}, fmt::format("{}", count), "muted", Anchor::end);
+  }
+  for (const double beta : ticks(range.low, range.high, 8)) {
+    canvas.line({x(beta), height - bottom}, {x(beta), height - bottom + 5}, "axis");
+    canvas.text({x(beta), height - bottom + 20}, fmt::format("{:.4g}", beta), "muted",
+                Anchor::middle);
+  }
+  canvas.text({(left + width - right) / 2, height - 12}, "beta", "label", Anchor::middle);
+  const double middle = (top + height - bottom) / 2;
+  canvas.text({16, middle}, "pairs", "label", Anchor::middle,
+              fmt::format("transform=\"rotate(-90 16 {:.2f})\"", middle));
+
+  const double step = (width - right - left) / static_cast<double>(bins);
+  for (std::size_t bin = 0; bin < bins; ++bin) {
+    const double from = std::lerp(range.low, range.high, static_cast<double>(bin) / options.bins);
+    const double to = std::lerp(range.low, range.high, static_cast<double>(bin + 1) / options.bins);
+    double below = 0;
+    for (const auto& part : parts) {
+      if (part.counts[bin] == 0) continue;
+      const auto count = static_cast<double>(part.counts[bin]);
+      canvas.rect(
+          {left + step * static_cast<double>(bin) + 1, y(below + count)}, step - 2,
+          y(below) - y(below + count), fmt::format(R"(class="bar" fill="{}")", part.colour),
+          fmt::format("{}: {} pairs with beta from {:.3f} to {:.3f}", part.name, count, from, to));
+      below += count;
+    }
+  }
+
+  for (const auto& [end, anchor] : {std::pair{options.envelope.low, Anchor::start},
+                                    std::pair{options.envelope.high, Anchor::end}}) {
+    canvas.line({x(end), top - 10}, {x(end), height - bottom}, "mark");
+    canvas.text({x(end), top - 15}, fmt::format("envelope {}", end), "label", anchor);
+  }
+  return std::move(canvas).finish();
+}
+
+}  // namespace sp2dpo::report

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <vector>
+
+#include "schedules.hpp"
+#include <gmock/gmock.h>
+
+#include <sp2dpo/report/checks.hpp>
+
+namespace sp2dpo::report {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::vector<std::string> checks_of(const std::vector<Finding>& findings) {
+  std::vector<std::string> names;
+  for (const auto& finding : findings) names.push_back(finding.check);
+  return names;
+}
+
+/// 100 even betas, `count` of which are replaced by `replacement`.
+Schedule with(int count, const ScheduleEntry& replacement) {
+  auto entries = even_entries(100);
+  for (int i = 0; i < count; ++i) {
+    // From both ends in turn, so that the mean stays about where it is.
+    auto& entry = entries[static_cast<std::size_t>(i % 2 == 0 ? i / 2 : 99 - i / 2)];
+    const auto id = entry.id;
+    entry = replacement;
+    entry.id = id;
+  }
+  return Schedule(std::move(entries));
+}
+
+TEST(CheckSchedule, FindsNothingInEvenBetas) {
+  EXPECT_THAT(check_schedule(Schedule(even_entries(100))), IsEmpty());
+}
+
+TEST(CheckSchedule, FindsClumpingAboveItsLimitAndNotAtIt) {
+  EXPECT_THAT(check_schedule(with(20, entry(0.03))), IsEmpty());
+  EXPECT_THAT(check_schedule(with(20, entry(0.3))), IsEmpty());
+
+  const auto low = check_schedule(with(22, entry(0.03)));
+  ASSERT_THAT(checks_of(low), ElementsAre("clumping-low"));
+  EXPECT_DOUBLE_EQ(low[0].value, 0.22);
+  EXPECT_DOUBLE_EQ(low[0].limit, 0.2);
+  EXPECT_THAT(low[0].sentence, HasSubstr("22 of 100 pairs (22 %)"));
+  EXPECT_THAT(low[0].sentence, HasSubstr("0.03"));
+
+  EXPECT_THAT(checks_of(check_schedule(with(22, entry(0.3)))), ElementsAre("clumping-high"));
+}
+
+TEST(CheckSchedule, HoldsTheEndsOfTheEnvelopeItIsGivenAgainstTheBetas) {
+  EXPECT_THAT(checks_of(check_schedule(with(30, entry(0.03)), {}, {.envelope = {0.01, 0.3}})),
+              IsEmpty());
+}
+
+TEST(CheckSchedule, FindsThatBetaHardlyVaries) {
+  // Half at 0.1 and half at 0.1 + d: the standard deviation is d / 2, the limit 0.05 · 0.27.
+  const auto two_values = [](double d) {
+    std::vector<ScheduleEntry> entries;
+    for (int i = 0; i < 50; ++i) entries.push_back(entry(0.1));
+    for (int i = 0; i < 50; ++i) entries.push_back(entry(0.1 + d));
+    return Schedule(std::move(entries));
+  };
+  EXPECT_THAT(check_schedule(two_values(0.028)), IsEmpty());
+  const auto findings = check_schedule(two_values(0.026));
+  ASSERT_THAT(checks_of(findings), ElementsAre("no-spread"));
+  EXPECT_NEAR(findings[0].value, 0.013 / 0.27, 1e-12);
+}
+
+TEST(CheckSchedule, FindsThatBetaFollowsLengthInEitherDirection) {
+  const Schedule schedule(even_entries(100));
+  std::vector<double> lengths;
+  for (int i = 0; i < 100; ++i) lengths.push_back(i * i);  // ranks count, not sizes
+  const auto longer = check_schedule(schedule, lengths);
+  ASSERT_THAT(checks_of(longer), ElementsAre("length-bias"));
+  EXPECT_NEAR(longer[0].value, 1, 1e-12);
+
+  for (auto& length : lengths) length = -length;
+  const auto shorter = check_schedule(schedule, lengths);
+  ASSERT_THAT(checks_of(shorter), ElementsAre("length-bias"));
+  EXPECT_NEAR(shorter[0].value, -1, 1e-12);
+}
+
+TEST(CheckSchedule, ComputesSpearmansCorrelationWithTies) {
+  // Ranks 1 2 3 4 5 and 1.5 1.5 3 4 5: r = 9.5 / sqrt(10 · 9.5), by hand.
+  const auto findings =
+      check_schedule(Schedule(even_entries(5)), std::vector<double>{7, 7, 8, 9, 20},
+                     {.length_correlation = 0.5, .share_missing = 1});
+  // √(5 − 1) · 0.975 is no more than chance gives: five pairs say nothing.
+  EXPECT_THAT(findings, IsEmpty());
+
+  std::vector<ScheduleEntry> entries;
+  std::vector<double> lengths;
+  const std::vector<double> five{7, 7, 8, 9, 20};
+  for (int copy = 0; copy < 4; ++copy) {
+    for (int i = 0; i < 5; ++i) {
+      entries.push_back(entry(0.05 + 0.05 * i));
+      lengths.push_back(five[static_cast<std::size_t>(i)]);
+    }
+  }
+  const auto enough = check_schedule(Schedule(std::move(entries)), lengths);
+  ASSERT_THAT(checks_of(enough), ElementsAre("length-bias"));
+  EXPECT_NEAR(enough[0].value, 0.97467943448, 1e-10);
+}
+
+TEST(CheckSchedule, DoesNotTakeConstantLengthsForABias) {
+  EXPECT_THAT(check_schedule(Schedule(even_entries(100)), std::vector<double>(100, 3.0)),
+              IsEmpty());
+}
+
+TEST(CheckSchedule, FindsMissingAndClippedPairsAboveTheirLimits) {
+  EXPECT_THAT(check_schedule(with(5, entry_without_gap(0.1))), IsEmpty());
+  EXPECT_THAT(checks_of(check_schedule(with(6, entry_without_gap(0.1)))), ElementsAre("missing"));
+
+  EXPECT_THAT(check_schedule(with(5, entry(0.03, 0, Clip::low))), IsEmpty());
+  const auto clipped = check_schedule(with(6, entry(0.03, 0, Clip::low)));
+  ASSERT_THAT(checks_of(clipped), ElementsAre("clipped"));
+  EXPECT_DOUBLE_EQ(clipped[0].value, 0.06);
+}
+
+TEST(CheckSchedule, RefusesWhatItCannotCheck) {
+  EXPECT_THROW((void)check_schedule(Schedule({})), InvalidArgument);
+  try {
+    (void)check_schedule(Schedule(even_entries(3)), std::vector<double>{1, 2});
+    FAIL();
+  } catch (const InvalidArgument& error) {
+    EXPECT_THAT(error.what(), HasSubstr("2 differences in length for the 3 pairs"));
+  }
+}
+
+}  // namespace
+}  // namespace sp2dpo::report
