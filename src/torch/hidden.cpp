@@ -12,6 +12,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/version.h>
 
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/torch/loss.hpp>
@@ -41,6 +42,14 @@ constexpr auto product = [](const cpu::MatrixProduct::Operand& a,
     return x.transposed ? t.t() : t;
   };
   Tensor result = tensor(out);
+#if TORCH_VERSION_MAJOR < 2
+  // libtorch 1.13 adds up products of 16-bit numbers in 16 bits, and slowly.
+  if (out.dtype == DType::float16 || out.dtype == DType::bfloat16) {
+    const Tensor whole = at::mm(operand(a).to(at::kFloat), operand(b).to(at::kFloat));
+    result.copy_(add ? whole.add_(result) : whole);
+    return;
+  }
+#endif
   if (add)
     at::addmm_out(result, result, operand(a), operand(b));
   else
@@ -235,10 +244,7 @@ Tensor hidden_answers(const ReferenceHidden& reference, const Tensor& policy,
                       const std::optional<std::int64_t>& vocab_size, std::int64_t workspace_bytes) {
   const HiddenHead model("reference.hidden", reference.hidden, reference.head_weight,
                          reference.head_bias, vocab_size, false);
-  const auto rows_of = [](const Tensor& tensor) {
-    return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 1));
-  };
-  TORCH_CHECK(rows_of(reference.hidden) == rows_of(policy), "sp2dpo::Loss: reference.hidden ",
+  TORCH_CHECK(row_shape(reference.hidden) == row_shape(policy), "sp2dpo::Loss: reference.hidden ",
               reference.hidden.sizes(), " must have the rows of the policy's ", policy.sizes());
   const cpu::HiddenRows rows = model.rows(pairs);
   const Workspace workspace(rows, pairs.rows, workspace_bytes);

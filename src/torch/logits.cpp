@@ -201,11 +201,9 @@ LogitRows logit_rows(const char* name, const Tensor& logits,
 Tensor logits_answers(const ReferenceLogits& reference, const Tensor& policy,
                       const LabelledPairs& pairs, bool average,
                       const std::optional<std::int64_t>& vocab_size) {
-  TORCH_CHECK(reference.logits.defined() && reference.logits.sizes() == policy.sizes(),
-              "sp2dpo::Loss: reference.logits must have the shape ", policy.sizes(),
-              " of the policy's, not ",
-              reference.logits.defined() ? reference.logits.sizes() : at::IntArrayRef());
   const LogitRows rows = logit_rows("reference.logits", reference.logits, vocab_size);
+  TORCH_CHECK(row_shape(reference.logits) == row_shape(policy), "sp2dpo::Loss: reference.logits ",
+              reference.logits.sizes(), " must have the rows of the policy's ", policy.sizes());
   const Tensor log_prob = at::zeros({rows.rows}, at::kDouble);
   as_torch_errors([&] {
     cpu::row_log_probs(rows, pairs.row_labels(), pairs.rows.select(0, pairs.pairs()),

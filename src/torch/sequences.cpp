@@ -17,7 +17,7 @@ Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels
               labels.scalar_type());
   TORCH_CHECK(labels.device() == rows.device(), "sp2dpo::Loss: labels must be on ", rows.device(),
               " as ", name, " is, not on ", labels.device());
-  const auto wanted = rows.sizes().slice(0, static_cast<std::size_t>(rows.dim() - 1));
+  const auto wanted = row_shape(rows);
   TORCH_CHECK(labels.sizes() == wanted, "sp2dpo::Loss: labels must have the shape ", wanted,
               ", one a row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
   return labels.contiguous();

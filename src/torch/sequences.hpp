@@ -37,6 +37,11 @@ RowLayout row_layout(const at::Tensor& tensor);
 /// Throws c10::Error unless `tensor` is such a tensor, floating, on the CPU.
 void check_rows_tensor(const char* name, const at::Tensor& tensor);
 
+/// The shape of a tensor's rows: all but its last dimension.
+inline at::IntArrayRef row_shape(const at::Tensor& tensor) {
+  return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 1));
+}
+
 /// The labels of a batch and the pairs that its rows make up.
 struct LabelledPairs {
   /// Throws c10::Error for labels that are not int64 of the rows' shape and device, a layout that does

@@ -35,7 +35,7 @@ struct Golden {
   }
 };
 
-double worst(const Tensor& a, const Tensor& b) {
+double worst_of(const Tensor& a, const Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
@@ -48,18 +48,18 @@ TEST(Loss, GivesTheGoldenValuesAndGradients) {
   };
 
   EXPECT_NEAR(out.loss.item<double>(), 0.6215292320032973, 1e-15);
-  EXPECT_LT(
-      worst(out.losses(), vector({0.669435152916, 0.663597113076, 0.545892937180, 0.607191724841})),
-      1e-12);
-  const auto chosen = vector({-0.003660017276, -0.012125112460, -0.021033787393, -0.034134083072});
-  EXPECT_LT(worst(golden.policy.chosen.grad(), chosen), 1e-12);
-  EXPECT_LT(worst(golden.policy.rejected.grad(), -chosen), 1e-12);
-  EXPECT_LT(worst(golden.beta.grad(),
-                  vector({-0.195200921388, -0.072750674757, -0.168270299141, -0.068268166144})),
+  EXPECT_LT(worst_of(out.losses(),
+                     vector({0.669435152916, 0.663597113076, 0.545892937180, 0.607191724841})),
             1e-12);
-  EXPECT_LT(worst(out.chosen_rewards(), vector({-0.006, -0.02, -0.04, -0.03})), 1e-15);
-  EXPECT_LT(worst(out.rejected_rewards(), vector({-0.054, -0.08, -0.36, -0.21})), 1e-15);
-  EXPECT_LT(worst(out.log_ratios(), vector({1.6, 0.6, 1.6, 0.6})), 1e-14);
+  const auto chosen = vector({-0.003660017276, -0.012125112460, -0.021033787393, -0.034134083072});
+  EXPECT_LT(worst_of(golden.policy.chosen.grad(), chosen), 1e-12);
+  EXPECT_LT(worst_of(golden.policy.rejected.grad(), -chosen), 1e-12);
+  EXPECT_LT(worst_of(golden.beta.grad(),
+                     vector({-0.195200921388, -0.072750674757, -0.168270299141, -0.068268166144})),
+            1e-12);
+  EXPECT_LT(worst_of(out.chosen_rewards(), vector({-0.006, -0.02, -0.04, -0.03})), 1e-15);
+  EXPECT_LT(worst_of(out.rejected_rewards(), vector({-0.054, -0.08, -0.36, -0.21})), 1e-15);
+  EXPECT_LT(worst_of(out.log_ratios(), vector({1.6, 0.6, 1.6, 0.6})), 1e-14);
 }
 
 class LossAgainstTorch
@@ -261,7 +261,7 @@ TEST(Loss, TakesAnObjectiveItHasNeverHeardOf) {
   const Tensor z = golden.beta.detach() * at::tensor({1.6, 0.6, 1.6, 0.6}, golden.options);
   EXPECT_NEAR(out.loss.item<double>(), ((1 - z) * (1 - z)).mean().item<double>(), 1e-14);
   out.loss.backward();
-  EXPECT_LT(worst(golden.policy.chosen.grad(), golden.beta.detach() * -2 * (1 - z) / 4), 1e-14);
+  EXPECT_LT(worst_of(golden.policy.chosen.grad(), golden.beta.detach() * -2 * (1 - z) / 4), 1e-14);
 }
 
 }  // namespace

@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gmock/gmock.h>
+
+#include <sp2dpo/torch/loss.hpp>
+
+namespace sp2dpo {
+namespace {
+
+using at::Tensor;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+constexpr std::int64_t masked = -100;
+
+/// A batch of sequences, its labels and all that its loss is made of.
+struct Batch {
+  std::int64_t pairs = 3, length = 5, vocab = 11, width = 6;
+  Tensor labels, hidden, weight, bias, logits;
+  LogProbs reference;
+  Tensor beta, margin, share;
+
+  explicit Batch(at::ScalarType dtype = at::kDouble, std::int64_t vocab_ = 11) : vocab(vocab_) {
+    at::manual_seed(7);
+    const auto normal = [&](at::IntArrayRef shape, double scale) {
+      return (at::randn(shape, at::kDouble) * scale).to(dtype);
+    };
+    labels = at::randint(vocab, {2 * pairs, length}, at::kLong);
+    labels.masked_fill_(at::rand(labels.sizes()) < 0.4, masked);
+    labels.select(1, 1).fill_(vocab - 1);  // every answer has a row
+    hidden = normal({2 * pairs, length, width}, 1);
+    weight = normal({vocab, width}, 0.7);
+    bias = normal({vocab}, 0.5);
+    logits = normal({2 * pairs, length, vocab}, 2);
+    reference = {at::randn({pairs}, at::kDouble) * 2 - 6, at::randn({pairs}, at::kDouble) * 2 - 6};
+    beta = at::rand({pairs}, at::kDouble) * 0.27 + 0.03;
+    margin = at::randn({pairs}, at::kDouble) * 0.1;
+    share = at::rand({pairs}, at::kDouble) + 0.5;
+  }
+};
+
+/// Log-probabilities of whole answers [sequences] by libtorch's own operations, in double.
+Tensor plain_log_probs(const Tensor& logits, const Tensor& labels, bool average = false) {
+  const Tensor mask = labels != masked;
+  const Tensor index = labels.masked_fill(mask.logical_not(), 0).unsqueeze(-1);
+  const Tensor token = at::log_softmax(logits.to(at::kDouble), -1).gather(-1, index).squeeze(-1);
+  const Tensor sum = at::where(mask, token, at::zeros({}, at::kDouble)).sum(-1);
+  return average ? sum / mask.sum(-1).clamp_min(1) : sum;
+}
+
+/// The loss by pair, by libtorch's own operations.
+Tensor plain_loss(const Tensor& chosen, const Tensor& rejected, const LogProbs& reference,
+                  const Tensor& beta, const Tensor& margin) {
+  const Tensor z = beta * ((chosen - reference.chosen) - (rejected - reference.rejected)) - margin;
+  return -at::log_sigmoid(z);
+}
+
+Tensor leaf(const Tensor& t) {
+  return t.detach().clone().requires_grad_();
+}
+
+double worst(const Tensor& a, const Tensor& b) {
+  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+double tolerance(at::ScalarType dtype) {
+  return dtype == at::kDouble  ? 1e-13
+         : dtype == at::kFloat ? 2e-6
+         : dtype == at::kHalf  ? 2e-3
+                               : 1e-2;
+}
+
+class FromLogits : public ::testing::TestWithParam<std::tuple<at::ScalarType, bool, Reduction>> {};
+
+TEST_P(FromLogits, AgreesWithTheCompositionOfLibtorchsOperations) {
+  const auto [dtype, average, reduction] = GetParam();
+  const Batch batch(dtype);
+  const Tensor logits = leaf(batch.logits), beta = leaf(batch.beta), margin = leaf(batch.margin);
+  const Loss<> loss({}, {.reduction = reduction, .average_log_prob = average});
+  LogProbs reference = batch.reference;
+  reference.averaged = average;
+  const auto out = loss.from_logits(logits, batch.labels, reference,
+                                    {.beta = beta, .margin = margin, .weight = batch.share});
+
+  const Tensor plain = leaf(batch.logits.to(at::kDouble)), plain_beta = leaf(batch.beta),
+               plain_margin = leaf(batch.margin);
+  const Tensor log_probs = plain_log_probs(plain, batch.labels, average);
+  const Tensor losses =
+      batch.share * plain_loss(log_probs.narrow(0, 0, 3), log_probs.narrow(0, 3, 3),
+                               batch.reference, plain_beta, plain_margin);
+  const Tensor expected = reduction == Reduction::none   ? losses
+                          : reduction == Reduction::mean ? losses.mean()
+                                                         : losses.sum();
+  const Tensor upstream = at::rand(expected.sizes(), at::kDouble) + 0.5;
+  (out.loss * upstream).sum().backward();
+  (expected * upstream).sum().backward();
+
+  const double wide = dtype == at::kDouble ? 1e-13 : 1e-5;
+  EXPECT_LT(worst(out.loss, expected), wide);
+  EXPECT_LT(worst(out.losses(), losses), wide);
+  EXPECT_LT(worst(out.chosen_logps(), log_probs.narrow(0, 0, 3)), wide);
+  EXPECT_LT(worst(out.rejected_logps(), log_probs.narrow(0, 3, 3)), wide);
+  EXPECT_EQ(logits.grad().scalar_type(), dtype);
+  EXPECT_LT(worst(logits.grad(), plain.grad()),
+            tolerance(dtype) * plain.grad().abs().max().item<double>());
+  EXPECT_LT(worst(beta.grad(), plain_beta.grad()), wide * 10);
+  EXPECT_LT(worst(margin.grad(), plain_margin.grad()), wide);
+  const Tensor untouched = logits.grad().masked_select((batch.labels == masked).unsqueeze(-1));
+  EXPECT_EQ(untouched.abs().max().item<double>(), 0);  // masked rows: exactly zero
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    DTypesAveragesReductions, FromLogits,
+    ::testing::Combine(::testing::Values(at::kDouble, at::kFloat, at::kHalf, at::kBFloat16),
+                       ::testing::Bool(),
+                       ::testing::Values(Reduction::none, Reduction::mean, Reduction::sum)));
+
+TEST(FromLogits, EqualsTheLossOfTheLogProbsThatItReturns) {
+  const Batch batch;
+  const auto out =
+      Loss<>().from_logits(batch.logits, batch.labels, batch.reference, {.beta = batch.beta});
+  const auto below =
+      Loss<>()({out.chosen_logps(), out.rejected_logps()}, batch.reference, {.beta = batch.beta});
+  EXPECT_TRUE(at::equal(out.loss, below.loss));
+  EXPECT_EQ(out.metrics(), below.metrics());
+}
+
+TEST(FromLogits, GivesTheSameBitsInEveryLayout) {
+  const Batch batch;
+  const Loss<> loss;
+  const Controls controls{.beta = batch.beta};
+  const auto halves = loss.from_logits(batch.logits, batch.labels, batch.reference, controls);
+
+  const auto weave = [](const Tensor& t) {
+    return at::stack({t.narrow(0, 0, 3), t.narrow(0, 3, 3)}, 1).flatten(0, 1);
+  };
+  const auto interleaved =
+      loss.from_logits(weave(batch.logits), weave(batch.labels), batch.reference, controls,
+                       {.layout = {Sequences::Layout::interleaved}});
+  EXPECT_TRUE(at::equal(halves.losses(), interleaved.losses()));
+
+  const auto order = at::tensor(std::vector<std::int64_t>{4, 0, 5, 2, 1, 3});
+  const Tensor chosen = at::tensor(std::vector<std::int64_t>{1, 4, 3});    // where 0, 1, 2 went
+  const Tensor rejected = at::tensor(std::vector<std::int64_t>{5, 0, 2});  // where 3, 4, 5 went
+  const auto listed = loss.from_logits(
+      batch.logits.index_select(0, order), batch.labels.index_select(0, order), batch.reference,
+      controls, {.layout = {Sequences::Layout::listed, chosen, rejected}});
+  EXPECT_TRUE(at::equal(halves.losses(), listed.losses()));
+
+  const auto bounds = at::arange(0, 31, 5, at::kLong);
+  const auto packed =
+      loss.from_logits(batch.logits.flatten(0, 1), batch.labels.flatten(), batch.reference,
+                       controls, {.layout = {Sequences::Layout::halves, {}, {}, bounds}});
+  EXPECT_TRUE(at::equal(halves.losses(), packed.losses()));
+
+  const Tensor sequence_first = batch.logits.transpose(0, 1).contiguous().transpose(0, 1);
+  ASSERT_FALSE(sequence_first.is_contiguous());
+  const auto strided = loss.from_logits(sequence_first, batch.labels, batch.reference, controls);
+  EXPECT_TRUE(at::equal(halves.losses(), strided.losses()));
+}
+
+TEST(FromLogits, WritesItsGradientWhereItIsTold) {
+  const Batch batch;
+  const Controls controls{.beta = batch.beta};
+  const Loss<> loss;
+  const Tensor fresh = leaf(batch.logits);
+  loss.from_logits(fresh, batch.labels, batch.reference, controls).loss.backward();
+
+  const Tensor buffered = leaf(batch.logits);
+  const Tensor buffer = at::full_like(batch.logits, std::nan(""));
+  loss.from_logits(buffered, batch.labels, batch.reference, controls, {.gradient_buffer = buffer})
+      .loss.backward();
+  EXPECT_TRUE(at::equal(buffer, fresh.grad()));
+
+  const Tensor base = leaf(batch.logits);
+  const Tensor in_place = base * 1;
+  loss.from_logits(in_place, batch.labels, batch.reference, controls, {.gradient_in_place = true})
+      .loss.backward();
+  EXPECT_TRUE(at::equal(in_place, fresh.grad()));
+  EXPECT_TRUE(at::equal(base.grad(), fresh.grad()));
+}
+
+TEST(FromLogits, RaisesWhereTheOverwrittenLogitsAreStillNeeded) {
+  const Batch batch;
+  const Tensor base = leaf(batch.logits);
+  const Tensor logits = at::tanh(base);  // keeps its result for backward
+  const auto out = Loss<>().from_logits(logits, batch.labels, batch.reference, {.beta = 0.1},
+                                        {.gradient_in_place = true});
+  EXPECT_THAT([&] { out.loss.backward(); },
+              ThrowsMessage<c10::Error>(HasSubstr("modified by an inplace operation")));
+
+  const Tensor again = leaf(batch.logits) * 1;
+  const auto twice = Loss<>().from_logits(again, batch.labels, batch.reference, {.beta = 0.1},
+                                          {.gradient_in_place = true});
+  twice.loss.backward({}, /*retain_graph=*/true);
+  EXPECT_THAT([&] { twice.loss.backward(); },
+              ThrowsMessage<c10::Error>(HasSubstr("modified by an inplace operation")));
+}
+
+TEST(FromLogits, IgnoresWhatMaskedRowsAndPaddingHold) {
+  const Batch batch(at::kFloat);
+  const Controls controls{.beta = batch.beta};
+  const auto clean = Loss<>().from_logits(batch.logits, batch.labels, batch.reference, controls);
+  Tensor dirty = at::full({6, 5, 16}, std::nan(""), at::kFloat);
+  dirty.narrow(2, 0, 11).copy_(batch.logits);
+  dirty.masked_fill_((batch.labels == masked).unsqueeze(-1), std::nan(""));
+  dirty.requires_grad_();
+  const auto out =
+      Loss<>().from_logits(dirty, batch.labels, batch.reference, controls, {.vocab_size = 11});
+  EXPECT_TRUE(at::equal(clean.loss, out.loss));
+  out.loss.backward();
+  EXPECT_TRUE(at::isfinite(dirty.grad()).all().item<bool>());
+  EXPECT_EQ(dirty.grad().narrow(2, 11, 5).abs().max().item<double>(), 0);
+}
+
+TEST(FromLogits, TakesTheReferenceAsLogProbsOfEitherKindLogitsOrNone) {
+  const Batch batch;
+  const Tensor other = at::randn_like(batch.logits);
+  for (const bool average : {false, true}) {
+    const Loss<> loss({}, {.average_log_prob = average});
+    const Controls controls{.beta = 0.1};
+    const auto logits =
+        loss.from_logits(batch.logits, batch.labels, ReferenceLogits{other}, controls);
+    for (const bool averaged : {false, true}) {
+      const Tensor log_probs = plain_log_probs(other, batch.labels, averaged);
+      const auto given = loss.from_logits(
+          batch.logits, batch.labels,
+          LogProbs{log_probs.narrow(0, 0, 3), log_probs.narrow(0, 3, 3), averaged}, controls);
+      EXPECT_LT(worst(given.loss, logits.loss), 1e-14);
+    }
+    const auto none = loss.from_logits(batch.logits, batch.labels, NoReference{}, controls);
+    const auto zero = loss.from_logits(batch.logits, batch.labels,
+                                       LogProbs{at::zeros({3}), at::zeros({3}), average}, controls);
+    EXPECT_TRUE(at::equal(none.loss, zero.loss));
+  }
+}
+
+TEST(FromLogits, AddsTheNllOfTheChosenAnswers) {
+  const Batch batch;
+  const Tensor logits = leaf(batch.logits), plain = leaf(batch.logits);
+  const auto out = Loss<>({}, {.nll_coefficient = 0.5})
+                       .from_logits(logits, batch.labels, batch.reference, {.beta = batch.beta});
+  out.loss.backward();
+  const Tensor log_probs = plain_log_probs(plain, batch.labels);
+  const auto tokens = (batch.labels.narrow(0, 0, 3) != masked).sum().item<std::int64_t>();
+  const Tensor nll = -log_probs.narrow(0, 0, 3).sum() / tokens;
+  const Tensor expected = plain_loss(log_probs.narrow(0, 0, 3), log_probs.narrow(0, 3, 3),
+                                     batch.reference, batch.beta, at::zeros({}, at::kDouble))
+                              .mean() +
+                          0.5 * nll;
+  expected.backward();
+  EXPECT_LT(worst(out.loss, expected), 1e-14);
+  EXPECT_LT(worst(logits.grad(), plain.grad()), 1e-14);
+  EXPECT_NEAR(out.metrics().at("nll_loss"), nll.item<double>(), 1e-14);
+}
+
+TEST(FromLogits, ReportsMeanLogitsOfTheAnswersOwnTokens) {
+  const Batch batch;
+  const auto metrics = Loss<>({}, {.mean_logits = true})
+                           .from_logits(batch.logits, batch.labels, batch.reference, {.beta = 0.1})
+                           .metrics();
+  for (const auto& [name, first] :
+       {std::pair{"logits/chosen", 0}, std::pair{"logits/rejected", 3}}) {
+    const Tensor mask = batch.labels.narrow(0, first, 3) != masked;
+    const Tensor own = batch.logits.narrow(0, first, 3).masked_select(mask.unsqueeze(-1));
+    EXPECT_NEAR(metrics.at(name), own.mean().item<double>(), 1e-14) << name;
+  }
+}
+
+/// The same batch where the rejected answer of pair 1 has no row.
+Batch with_empty_answer() {
+  Batch batch;
+  batch.labels.select(0, 4).fill_(masked);
+  return batch;
+}
+
+TEST(EmptyRows, AreAnErrorThatNamesThePair) {
+  const Batch batch = with_empty_answer();
+  EXPECT_THAT(
+      [&] {
+        (void)Loss<>().from_logits(batch.logits, batch.labels, batch.reference, {.beta = 0.1});
+      },
+      ThrowsMessage<c10::Error>(HasSubstr("the rejected answer of pair 1")));
+}
+
+TEST(EmptyRows, LeaveThePairOutOfSumAndCount) {
+  const Batch batch = with_empty_answer();
+  const Tensor logits = leaf(batch.logits);
+  const Loss<> loss({}, {.empty_rows = EmptyRows::skip});
+  const auto out = loss.from_logits(logits, batch.labels, batch.reference, {.beta = 0.1});
+  EXPECT_EQ(out.valid_pairs(), 2);
+  const auto keep = at::tensor(std::vector<std::int64_t>{0, 2, 3, 5});
+  const auto two = at::tensor(std::vector<std::int64_t>{0, 2});
+  const auto without =
+      Loss<>().from_logits(batch.logits.index_select(0, keep), batch.labels.index_select(0, keep),
+                           LogProbs{batch.reference.chosen.index_select(0, two),
+                                    batch.reference.rejected.index_select(0, two)},
+                           {.beta = 0.1});
+  EXPECT_TRUE(at::equal(out.loss, without.loss));
+  EXPECT_EQ(out.metrics(), without.metrics());
+  out.loss.backward();
+  EXPECT_EQ(logits.grad().select(0, 1).abs().max().item<double>(), 0);  // its chosen answer too
+}
+
+TEST(EmptyRows, CountAsLogProbabilityZeroWhereTheyAreKept) {
+  const Batch batch = with_empty_answer();
+  for (const bool average : {false, true}) {
+    const auto out = Loss<>({}, {.average_log_prob = average, .empty_rows = EmptyRows::keep})
+                         .from_logits(batch.logits, batch.labels, NoReference{}, {.beta = 0.1});
+    EXPECT_EQ(out.rejected_logps()[1].item<double>(), 0);
+    EXPECT_EQ(out.valid_pairs(), 3);
+    EXPECT_TRUE(std::isfinite(out.loss.item<double>()));
+  }
+}
+
+TEST(EmptyRows, OfAllPairsHaveNoMean) {
+  Batch batch;
+  batch.labels.fill_(masked);
+  const auto run = [&](LossOptions options) {
+    return Loss<>({}, options)
+        .from_logits(batch.logits, batch.labels, batch.reference, {.beta = 0.1});
+  };
+  EXPECT_THAT([&] { (void)run({.empty_rows = EmptyRows::skip}); },
+              ThrowsMessage<c10::Error>(HasSubstr("no pair counts")));
+  EXPECT_EQ(run({.normalizer = 8.0, .empty_rows = EmptyRows::skip}).loss.item<double>(), 0);
+}
+
+TEST(ValueAndGrad, EqualsAutogradToTheBit) {
+  for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const Batch batch(dtype, 257);
+    const Controls controls{.beta = batch.beta, .margin = batch.margin, .weight = batch.share};
+    const Loss<> loss({}, {.nll_coefficient = 0.1});
+    const Tensor logits = leaf(batch.logits);
+    const auto out = loss.from_logits(logits, batch.labels, batch.reference, controls);
+    out.loss.backward();
+    const auto direct =
+        loss.value_and_grad_from_logits(batch.logits, batch.labels, batch.reference, controls);
+    EXPECT_TRUE(at::equal(direct.output.loss, out.loss));
+    EXPECT_TRUE(at::equal(direct.logits, logits.grad()));
+    EXPECT_EQ(direct.output.metrics(), out.metrics());
+
+    const auto unit = loss.value_and_grad_from_logits(batch.logits, batch.labels, batch.reference,
+                                                      controls, {}, /*unit=*/true);
+    const Tensor scaled = unit.logits.to(at::kDouble) * unit.row_scale.view({6, 5, 1});
+    EXPECT_TRUE(at::equal(unit.output.loss, out.loss));
+    EXPECT_LT(worst(scaled, logits.grad()),
+              tolerance(dtype) * logits.grad().abs().max().item<double>());
+
+    const Tensor over = batch.logits.clone();
+    const auto in_place = loss.value_and_grad_from_logits(over, batch.labels, batch.reference,
+                                                          controls, {.gradient_in_place = true});
+    EXPECT_TRUE(at::equal(over, logits.grad()));
+    EXPECT_EQ(in_place.logits.data_ptr(), over.data_ptr());
+  }
+}
+
+TEST(ValueAndGrad, OfLogProbsEqualsAutograd) {
+  const Tensor pc = at::randn({33}).requires_grad_(), pr = at::randn({33}).requires_grad_();
+  const LogProbs reference{at::randn({33}), at::randn({33})};
+  const auto out = Loss<>()({pc, pr}, reference, {.beta = 0.2});
+  out.loss.backward();
+  const auto direct = Loss<>().value_and_grad({pc, pr}, reference, {.beta = 0.2});
+  EXPECT_TRUE(at::equal(direct.output.loss, out.loss));
+  EXPECT_TRUE(at::equal(direct.chosen, pc.grad()));
+  EXPECT_TRUE(at::equal(direct.rejected, pr.grad()));
+  EXPECT_FALSE(direct.output.loss.requires_grad());
+}
+
+class FromHidden : public ::testing::TestWithParam<std::tuple<at::ScalarType, std::int64_t>> {};
+
+/// Against the same loss from logits in double, whose own test is above. A small workspace makes each
+/// pair go through alone, a tiny one makes every pair longer than a chunk.
+TEST_P(FromHidden, AgreesWithTheLossFromLogits) {
+  const auto [dtype, bytes] = GetParam();
+  for (const bool opposite : {true, false}) {
+    const Batch batch(dtype);
+    const Loss<> loss({}, {.average_log_prob = !opposite, .nll_coefficient = opposite ? 0 : 0.3});
+    const Controls controls{.beta = batch.beta, .margin = batch.margin, .weight = batch.share};
+    const Tensor hidden = leaf(batch.hidden), weight = leaf(batch.weight), bias = leaf(batch.bias);
+    const auto out = loss.from_hidden(hidden, weight, bias, batch.labels, batch.reference, controls,
+                                      {.workspace_bytes = bytes});
+    (out.loss * 3).backward();
+
+    const Tensor h = leaf(batch.hidden.to(at::kDouble)), w = leaf(batch.weight.to(at::kDouble)),
+                 b = leaf(batch.bias.to(at::kDouble));
+    const auto plain =
+        loss.from_logits(at::matmul(h, w.t()) + b, batch.labels, batch.reference, controls);
+    (plain.loss * 3).backward();
+
+    const double step = dtype == at::kDouble ? 1e-12 : dtype == at::kFloat ? 1e-5 : 3e-2;
+    const auto near = [&](const Tensor& got, const Tensor& wanted) {
+      EXPECT_LT(worst(got, wanted), step * wanted.abs().max().item<double>());
+    };
+    near(out.loss, plain.loss);
+    near(out.chosen_logps(), plain.chosen_logps());
+    near(out.rejected_logps(), plain.rejected_logps());
+    near(hidden.grad(), h.grad());
+    near(weight.grad(), w.grad());
+    near(bias.grad(), b.grad());
+    EXPECT_EQ(hidden.grad().scalar_type(), dtype);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(DTypesWorkspaces, FromHidden,
+                         ::testing::Combine(::testing::Values(at::kDouble, at::kFloat,
+                                                              at::kBFloat16),
+                                            ::testing::Values(std::int64_t{1} << 20, 1500, 1)));
+
+TEST(FromHidden, GivesGradientsToBetaAndMargin) {
+  const Batch batch;
+  const Tensor beta = leaf(batch.beta), margin = leaf(batch.margin);
+  Loss<>()
+      .from_hidden(batch.hidden, batch.weight, {}, batch.labels, batch.reference,
+                   {.beta = beta, .margin = margin})
+      .loss.backward();
+  const Tensor b = leaf(batch.beta), m = leaf(batch.margin);
+  Loss<>()
+      .from_logits(at::matmul(batch.hidden, batch.weight.t()), batch.labels, batch.reference,
+                   {.beta = b, .margin = m})
+      .loss.backward();
+  EXPECT_LT(worst(beta.grad(), b.grad()), 1e-13);
+  EXPECT_LT(worst(margin.grad(), m.grad()), 1e-13);
+}
+
+TEST(FromHidden, TakesTheReferenceAsHiddenStatesOfAnotherWidth) {
+  const Batch batch;
+  const Tensor other = at::randn({6, 5, 4}, at::kDouble), head = at::randn({11, 4}, at::kDouble);
+  const auto out = Loss<>().from_hidden(batch.hidden, batch.weight, {}, batch.labels,
+                                        ReferenceHidden{other, head}, {.beta = 0.1});
+  const auto plain =
+      Loss<>().from_hidden(batch.hidden, batch.weight, {}, batch.labels,
+                           ReferenceLogits{at::matmul(other, head.t())}, {.beta = 0.1});
+  (void)plain;
+  EXPECT_LT(
+      worst(out.loss, Loss<>()
+                          .from_logits(at::matmul(batch.hidden, batch.weight.t()), batch.labels,
+                                       ReferenceLogits{at::matmul(other, head.t())}, {.beta = 0.1})
+                          .loss),
+      1e-13);
+}
+
+TEST(FromHidden, AddsTheHeadsGradientToTheAccumulatorThatItIsGiven) {
+  const Batch batch(at::kFloat);
+  const Tensor weight = leaf(batch.weight);
+  const Controls controls{.beta = 0.1};
+  Loss<>()
+      .from_hidden(batch.hidden, weight, {}, batch.labels, batch.reference, controls)
+      .loss.backward();
+  const Tensor sum = at::ones({11, 6}, at::kFloat);
+  const Tensor other = leaf(batch.weight);
+  const auto out = Loss<>().from_hidden(leaf(batch.hidden), other, {}, batch.labels,
+                                        batch.reference, controls, {.main_grad = sum});
+  EXPECT_LT(worst(sum, 1 + weight.grad()), 1e-6);
+  out.loss.backward();
+  EXPECT_FALSE(other.grad().defined());
+}
+
+TEST(FromHidden, LeavesOutTheHeadsGradientOnRequest) {
+  const Batch batch;
+  const auto all = Loss<>().value_and_grad_from_hidden(
+      batch.hidden, batch.weight, batch.bias, batch.labels, batch.reference, {.beta = 0.1});
+  const auto some =
+      Loss<>().value_and_grad_from_hidden(batch.hidden, batch.weight, batch.bias, batch.labels,
+                                          batch.reference, {.beta = 0.1}, {}, false);
+  EXPECT_TRUE(at::equal(all.hidden, some.hidden));
+  EXPECT_TRUE(all.head_weight.defined() && all.head_bias.defined());
+  EXPECT_FALSE(some.head_weight.defined() || some.head_bias.defined());
+}
+
+/// Rows of one token each, whose logits are N(0, 2²) about a row's own offset N(8, 4²), the label's
+/// raised by some 10: what a trained model gives.
+TEST(FromHidden, IsTenTimesMoreExactThanLogitsInBf16) {
+  at::manual_seed(3);
+  const std::int64_t rows = 512, vocab = 32000, width = 64;
+  const Tensor labels = at::randint(vocab, {rows, 1}, at::kLong);
+  Tensor weight = at::randn({vocab, width + 1}) * (2 / std::sqrt(static_cast<double>(width)));
+  weight.select(1, width).fill_(1);
+  Tensor hidden = at::randn({rows, width + 1});
+  hidden += weight.index_select(0, labels.flatten()) * (at::randn({rows, 1}) * 0.75 + 2.5);
+  hidden.select(1, width).copy_(at::randn({rows}) * 4 + 8);
+  weight = weight.to(at::kBFloat16);
+  hidden = hidden.to(at::kBFloat16).unsqueeze(1);
+
+  const Tensor logits = at::matmul(hidden.to(at::kDouble), weight.to(at::kDouble).t());
+  const Tensor exact = plain_log_probs(logits, labels);
+  const Controls controls{.beta = 0.1};
+  const auto error = [&](const LossOutput& out) {
+    const Tensor got = at::cat({out.chosen_logps(), out.rejected_logps()}).to(at::kDouble);
+    EXPECT_LE(got.max().item<double>(), 0);
+    return (got - exact).square().mean().sqrt().item<double>();
+  };
+  const double from_logits =
+      error(Loss<>().from_logits(logits.to(at::kBFloat16), labels, NoReference{}, controls));
+  const double from_hidden =
+      error(Loss<>().from_hidden(hidden, weight, {}, labels, NoReference{}, controls));
+  const double precise = error(
+      Loss<>().from_hidden(hidden, weight, {}, labels, NoReference{}, controls, {.precise = true}));
+  EXPECT_LT(from_hidden, from_logits / 10);
+  EXPECT_LT(precise, from_hidden / 10);
+  RecordProperty("rms_error_ratio", std::to_string(from_logits / from_hidden));
+}
+
+TEST(Sequences, NameTheTensorThatIsWrong) {
+  const Batch batch;
+  const Loss<> loss;
+  const auto expect_error = [&](const Tensor& logits, const Tensor& labels, const auto& message,
+                                const LogitsOptions& options = {},
+                                const Controls& controls = {.beta = 0.1}) {
+    EXPECT_THAT([&] { (void)loss.from_logits(logits, labels, batch.reference, controls, options); },
+                ThrowsMessage<c10::Error>(message));
+  };
+  const Tensor& logits = batch.logits;
+  const Tensor& labels = batch.labels;
+  expect_error(logits, labels.to(at::kInt),
+               AllOf(HasSubstr("labels must be int64"), HasSubstr("Int")));
+  expect_error(logits, labels.narrow(1, 0, 4), AllOf(HasSubstr("[6, 5]"), HasSubstr("[6, 4]")));
+  expect_error(logits.narrow(0, 0, 5), labels.narrow(0, 0, 5),
+               HasSubstr("5 sequences do not make up pairs"));
+  expect_error(logits.select(0, 0), labels.select(0, 0), HasSubstr("cu_seqlens"));
+  expect_error(logits.transpose(1, 2), labels, HasSubstr("last dimension of logits must be dense"));
+  expect_error(logits.to(at::kLong), labels, HasSubstr("logits must be float16"));
+  expect_error(logits, labels.clone().fill_(11), AllOf(HasSubstr("not 11"), HasSubstr("[0, 11)")));
+  expect_error(logits, labels.clone().fill_(-1), HasSubstr("not -1"));
+  expect_error(logits, labels, HasSubstr("vocab_size 12"), {.vocab_size = 12});
+  expect_error(logits, labels, HasSubstr("gradient_buffer"), {.gradient_buffer = at::zeros({2})});
+  expect_error(logits, labels, HasSubstr("[3]"), {}, {.beta = at::ones({6})});
+  expect_error(logits, labels, HasSubstr("sequence 9"),
+               {.layout = {Sequences::Layout::listed, at::tensor(std::vector<std::int64_t>{9}),
+                           at::tensor(std::vector<std::int64_t>{0})}});
+  EXPECT_THAT(
+      [&] {
+        (void)loss.from_hidden(batch.hidden, batch.weight.narrow(1, 0, 5), {}, labels,
+                               batch.reference, {.beta = 0.1});
+      },
+      ThrowsMessage<c10::Error>(AllOf(HasSubstr("head's weight"), HasSubstr("[V, 6]"))));
+}
+
+TEST(Sequences, RefuseAGradientOfTheGradientWithASentence) {
+  const Batch batch;
+  const Tensor logits = leaf(batch.logits);
+  const auto out = Loss<>().from_logits(logits, batch.labels, batch.reference, {.beta = 0.1});
+  EXPECT_THAT([&] { out.loss.backward({}, true, /*create_graph=*/true); },
+              ThrowsMessage<c10::Error>(HasSubstr("from log-probabilities only")));
+}
+
+TEST(ShiftForCausalLm, MovesLabelsAndLeavesLogits) {
+  const Tensor labels = at::tensor(std::vector<std::int64_t>{-100, 4, 5, 7, 8, 9}).view({2, 3});
+  const Tensor expected =
+      at::tensor(std::vector<std::int64_t>{4, 5, -100, 8, 9, -100}).view({2, 3});
+  EXPECT_TRUE(at::equal(shift_for_causal_lm(labels), expected));
+}
+
+}  // namespace
+}  // namespace sp2dpo
