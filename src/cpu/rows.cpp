@@ -269,6 +269,7 @@ namespace {
 HWY_EXPORT(do_rows);
 
 void run(const RowCall& call, const Executor& executor) {
+  if (call.selection.count == 0) return;
   // Below some tens of thousands of elements, another thread costs more than it saves.
   const std::int64_t grain = std::max<std::int64_t>(1, 32768 / call.logits.vocab);
   executor(call.selection.count, grain, [&](std::int64_t begin, std::int64_t end) {
