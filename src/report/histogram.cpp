@@ -21,7 +21,8 @@ struct Part {
   std::size_t total = 0;
 };
 
-/// The categories in their order, as many as there are colours; then the rest, and pairs without gap.
+/// The categories in their order, as many as there are colours; then the rest, and pairs without
+/// a gap.
 std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t bins) {
   const auto names = schedule.categories().names();
   const std::size_t colours = series_colours.size() - 1;

@@ -66,7 +66,7 @@ std::vector<double> ticks(double low, double high, int count) {
     if (factor * power >= rough * 0.999) step = factor * power;
   std::vector<double> result;
   for (double i = std::ceil(low / step - 1e-6); i * step <= high + 1e-6 * step; ++i)
-    result.push_back(i * step);
+    result.push_back(i * step + 0.0);  // no −0
   return result;
 }
 

@@ -20,8 +20,8 @@ inline constexpr std::array<const char*, 7> series_colours{
 /// Text for an attribute or element, safe in XML.
 [[nodiscard]] std::string escaped(std::string_view text);
 
-/// The width of a line of text at the font size given, on the generous side: which font a reader has
-/// is not known here.
+/// The width of a line of text at the font size given, on the generous side: which font a reader
+/// has is not known here.
 [[nodiscard]] double text_width(std::string_view text, double size);
 
 /// Round numbers from low to high, about `count` of them.

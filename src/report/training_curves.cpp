@@ -91,10 +91,7 @@ void draw_panel(SvgCanvas& canvas, const Panel& panel, double offset) {
   canvas.text({offset + left, top - 14}, panel.title, "label", Anchor::start);
   for (const double value : ticks(values.low, values.high, 5)) {
     canvas.line({x.from, y(value)}, {x.to, y(value)}, "grid");
-    // Adding 0 takes the sign off a zero.
-    canvas.text({x.from - 8, y(value) + 4},
-                fmt::format("{:.4g}", std::abs(value) < 1e-9 * size ? 0.0 : value), "muted",
-                Anchor::end);
+    canvas.text({x.from - 8, y(value) + 4}, fmt::format("{:.4g}", value), "muted", Anchor::end);
   }
   canvas.line({x.from, y.from}, {x.to, y.from}, "axis");
   for (const double step : ticks(steps.low, steps.high, 6)) {

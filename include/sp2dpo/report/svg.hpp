@@ -8,9 +8,9 @@
 #include <sp2dpo/linear.hpp>
 #include <sp2dpo/schedule.hpp>
 
-/// Pictures and figures for people. A picture is a whole SVG file: no scripts, no fonts or files from
-/// elsewhere, light or dark as the reader's screen is, in colours that colour-blind readers can tell
-/// apart. The same input makes the same bytes.
+/// Pictures and figures for people. A picture is a whole SVG file: no scripts, no fonts or files
+/// from elsewhere, light or dark as the reader's screen is, in colours that colour-blind readers
+/// can tell apart. The same input makes the same bytes.
 namespace sp2dpo::report {
 
 struct HistogramOptions {
@@ -40,8 +40,8 @@ struct Panel {
 };
 
 /// Panels side by side: each curve's mean over its runs as a line, their smallest and largest value
-/// as a band around it. A curve has the same colour and dashes in every panel that has it in the same
-/// place. Throws InvalidArgument where there is no panel, no value, or one that is not finite, and
+/// as a band around it. Curves are told apart by colour and dashes, in every panel in the same
+/// order. Throws InvalidArgument where there is no panel, no value, or one that is not finite, and
 /// for a run that is longer than its steps.
 [[nodiscard]] std::string training_curves_svg(std::span<const Panel> panels,
                                               const std::string& title = "Training");

@@ -8,8 +8,8 @@
 
 namespace sp2dpo::report {
 
-/// The distribution of beta as lines of text: quartiles, extremes and mean gap by category, then how
-/// many pairs lie at the ends of the envelope, were clipped there, or have no gap. Throws
+/// The distribution of beta as lines of text: quartiles, extremes and mean gap by category, then
+/// how many pairs lie at the ends of the envelope, were clipped there, or have no gap. Throws
 /// InvalidArgument for a schedule without pairs.
 [[nodiscard]] std::string beta_table(const Schedule& schedule,
                                      Interval envelope = Linear::default_envelope);
