@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+namespace quickstart {
+
+/// How far a piece of work is, on the standard error stream: a bar on a terminal, else a line for
+/// each tenth. Safe to advance from several threads.
+class Progress {
+ public:
+  Progress(std::string what, std::int64_t total);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress();  ///< ends the bar's line
+
+  void advance(const std::string& note = {});
+
+ private:
+  void show() const;
+
+  std::mutex mutex_;
+  std::string what_;
+  std::string note_;
+  std::int64_t total_;
+  std::int64_t done_ = 0;
+  bool terminal_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace quickstart

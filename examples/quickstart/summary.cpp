@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace quickstart {
+namespace {
+
+/// One figure of one arm, over the seeds.
+struct Spread {
+  double mean = 0;
+  double deviation = 0;  ///< of one seed's figure; 0 where there is one seed only
+  double low = 0;
+  double high = 0;
+};
+
+Spread spread_of(const std::vector<double>& values) {
+  Spread result;
+  const auto n = static_cast<double>(values.size());
+  for (const double value : values) result.mean += value / n;
+  for (const double value : values) result.deviation += std::pow(value - result.mean, 2);
+  result.deviation = values.size() > 1 ? std::sqrt(result.deviation / (n - 1)) : 0;
+  const auto [low, high] = std::ranges::minmax(values);
+  result.low = low;
+  result.high = high;
+  return result;
+}
+
+/// The arms' figures after the last step, in the order of all_arms.
+std::vector<Spread> final_figures(const Results& results, double Point::*figure) {
+  std::vector<Spread> spreads;
+  for (const Arm arm : all_arms) {
+    std::vector<double> values;
+    for (const auto& run : results.runs)
+      if (run.arm == arm && run.finished) values.push_back(run.points.back().*figure);
+    if (values.empty()) return {};
+    spreads.push_back(spread_of(values));
+  }
+  return spreads;
+}
+
+/// How far the best arm is from the worst, beside what the seeds of one arm do.
+struct Difference {
+  double arms;
+  double seeds;
+};
+
+Difference difference_of(const std::vector<Spread>& spreads) {
+  const auto [lowest, highest] = std::ranges::minmax(spreads, {}, &Spread::mean);
+  return {highest.mean - lowest.mean, std::ranges::max(spreads, {}, &Spread::deviation).deviation};
+}
+
+sp2dpo::report::Panel panel_of(const Results& results, const char* title, double Point::*figure) {
+  sp2dpo::report::Panel panel{.title = title, .curves = {}};
+  for (const Arm arm : all_arms) {
+    sp2dpo::report::Curve curve{.name = std::string(name_of(arm)), .steps = {}, .runs = {}};
+    for (const auto& run : results.runs) {
+      if (run.arm != arm) continue;
+      auto& values = curve.runs.emplace_back();
+      for (const auto& point : run.points) values.push_back(point.*figure);
+      if (run.points.size() <= curve.steps.size()) continue;
+      curve.steps.clear();
+      for (const auto& point : run.points) curve.steps.push_back(point.step);
+    }
+    panel.curves.push_back(std::move(curve));
+  }
+  return panel;
+}
+
+}  // namespace
+
+std::string metrics_csv(const Results& results) {
+  std::string csv = "phase,seed,step,training_loss,held_out_accuracy,held_out_margin\n";
+  for (const auto& point : results.warm_up)
+    csv += fmt::format("warm-up,,{},{},,\n", point.step, point.loss);
+  for (const auto& run : results.runs) {
+    for (const auto& point : run.points) {
+      const std::string loss = point.step == 0 ? "" : fmt::format("{}", point.loss);
+      csv += fmt::format("{},{},{},{},{},{}\n", name_of(run.arm), run.seed, point.step, loss,
+                         point.accuracy, point.margin);
+    }
+  }
+  return csv;
+}
+
+std::vector<sp2dpo::report::Panel> training_panels(const Results& results) {
+  if (std::ranges::none_of(results.runs, [](const Run& run) { return run.points.size() > 1; }))
+    return {};
+  return {panel_of(results, "accuracy on held-out pairs", &Point::accuracy),
+          panel_of(results, "mean log-ratio margin on held-out pairs, nats", &Point::margin)};
+}
+
+std::string comparison(const Results& results) {
+  const auto accuracies = final_figures(results, &Point::accuracy);
+  const auto margins = final_figures(results, &Point::margin);
+  if (accuracies.empty()) return "No seed was finished in all three arms: nothing to compare.\n";
+
+  std::string text = fmt::format(
+      "{} held-out pairs after the last step, mean over the seeds (smallest to largest):\n"
+      "  {:<15} {:<24} {}\n",
+      results.held_out_pairs, "arm", "accuracy", "log-ratio margin, nats");
+  for (std::size_t i = 0; i < all_arms.size(); ++i) {
+    const auto& a = accuracies[i];
+    const auto& m = margins[i];
+    text += fmt::format("  {:<15} {:<24} {}\n", name_of(all_arms[i]),
+                        fmt::format("{:.3f} ({:.3f} to {:.3f})", a.mean, a.low, a.high),
+                        fmt::format("{:.2f} ({:.2f} to {:.2f})", m.mean, m.low, m.high));
+  }
+
+  // What drawing other held-out pairs would change: a binomial share's standard error.
+  const double p = accuracies[0].mean;
+  const double error = std::sqrt(p * (1 - p) / static_cast<double>(results.held_out_pairs));
+  const double above = p - 0.5;
+  text += "What this shows:\n";
+  text += fmt::format(
+      "  training: with per-pair betas, accuracy is {:.3f}, where 0.5 is chance and ±{:.3f} the "
+      "sampling\n  error of {} pairs: {}.\n",
+      p, error, results.held_out_pairs,
+      above > 2 * error    ? "the policy learnt something that holds for unseen pairs"
+      : above < -2 * error ? "it is worse than chance on unseen pairs"
+                           : "not to be told from chance");
+  const auto accuracy = difference_of(accuracies);
+  const auto margin = difference_of(margins);
+  text += fmt::format(
+      "  arms: their mean accuracies differ by at most {:.3f}, where seeds of one arm have a "
+      "standard\n"
+      "  deviation of {:.3f}; their mean margins by {:.2f}, where seeds have {:.2f}.\n",
+      accuracy.arms, accuracy.seeds, margin.arms, margin.seeds);
+  text +=
+      accuracy.arms > std::max(accuracy.seeds, error)
+          ? "  The accuracies are further apart than seeds and sampling explain; one set of pairs "
+            "and one small\n  model are still no evidence for other data.\n"
+          : "  Seeds and sampling explain that much: this run does not show that any of the three "
+            "ways to\n  choose beta is better.\n";
+  return text;
+}
+
+}  // namespace quickstart
