@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <typeinfo>
 
 #include <sp2dpo/detail/type_name.hpp>
@@ -22,7 +23,8 @@ class AnyObjective {
       : functions_(&functions_of<Objective>) {
     static_assert(sizeof(Objective) <= capacity && alignof(Objective) <= alignof(std::max_align_t),
                   "an objective holds at most 64 bytes of parameters");
-    std::memcpy(bytes_, &objective, sizeof(Objective));
+    // An empty one's only byte is padding, which nobody ever wrote.
+    if constexpr (!std::is_empty_v<Objective>) std::memcpy(bytes_, &objective, sizeof(Objective));
   }
 
   /// As sp2dpo::pair_loss, for the pairs in [begin, end).

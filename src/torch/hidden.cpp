@@ -114,7 +114,7 @@ struct Workspace {
 };
 
 /// Which gradients the caller wants: hidden, weight, bias, beta, margin.
-using Needs = std::array<bool, 5>;
+using HiddenNeeds = std::array<bool, 5>;
 
 struct HiddenResult {
   Tensor loss;
@@ -126,7 +126,7 @@ struct HiddenResult {
 HiddenResult run(const AnyObjective& objective, const LossOptions& options, const Tensor& hidden,
                  const Tensor& head_weight, const Tensor& head_bias, const Tensor& labels,
                  const Reference& reference, const Controls& controls, const HiddenOptions& how,
-                 const Needs& needs) {
+                 const HiddenNeeds& needs) {
   const c10::NoGradGuard no_grad;
   const HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
   const LabelledPairs pairs("hidden", hidden, labels, how.layout, options);
@@ -136,9 +136,9 @@ HiddenResult run(const AnyObjective& objective, const LossOptions& options, cons
   TORCH_CHECK(how.workspace_bytes > 0, "sp2dpo::Loss: workspace_bytes must be > 0, not ",
               how.workspace_bytes);
   const Tensor reference_sums = reference_answers(
-      reference, hidden, pairs, options.average_log_prob, how.vocab_size, how.workspace_bytes);
+      reference, hidden, pairs, averages(objective, options), how.vocab_size, how.workspace_bytes);
 
-  const auto sum_type = wide(model.head);
+  const auto sum_type = loss_type({model.head});
   HiddenResult result;
   cpu::HiddenRows rows = model.rows(pairs);
   Tensor d_hidden, d_head, d_bias;
@@ -187,9 +187,9 @@ HiddenResult run(const AnyObjective& objective, const LossOptions& options, cons
         product, ParallelFor());
   });
 
-  const auto dtype = wide(hidden);
+  const auto dtype = loss_type({hidden});
   result.loss = reduced(options, kept.rows, at::scalar_tensor(sum.total(loss), at::kDouble), dtype);
-  result.record = record_of_answers(pairs, options, controls, kept.rows, policy, logit_sum,
+  result.record = record_of_answers(pairs, options, controls, kept.rows, policy, loss, logit_sum,
                                     model.head.size(0), sum, dtype);
   if (needs[0]) result.hidden = d_hidden.to(hidden.scalar_type()).view(hidden.sizes());
   if (needs[3]) result.beta = kept.rows.select(0, gradients + 2);
@@ -204,7 +204,7 @@ struct HiddenCall {
   const Reference& reference;
   const Controls& controls;
   const HiddenOptions& how;
-  const Needs& needs;
+  const HiddenNeeds& needs;
 };
 
 struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
@@ -262,10 +262,10 @@ LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& opti
                           const Tensor& hidden, const Tensor& head_weight, const Tensor& head_bias,
                           const Tensor& labels, const Reference& reference,
                           const Controls& controls, const HiddenOptions& how) {
-  const Needs needs{asks_for_gradient(hidden),
-                    asks_for_gradient(head_weight) && !how.main_grad.defined(),
-                    asks_for_gradient(head_bias), asks_for_gradient(controls.beta.tensor),
-                    asks_for_gradient(controls.margin.tensor)};
+  const HiddenNeeds needs{asks_for_gradient(hidden),
+                          asks_for_gradient(head_weight) && !how.main_grad.defined(),
+                          asks_for_gradient(head_bias), asks_for_gradient(controls.beta.tensor),
+                          asks_for_gradient(controls.margin.tensor)};
   TORCH_CHECK(
       options.reduction != Reduction::none || std::ranges::count(needs, true) == 0,
       "sp2dpo::Loss: from hidden states only the reduced loss is differentiable; the reduction "

@@ -37,7 +37,7 @@ struct LogitsCall {
     check_controls(controls, pairs.pairs(), at::kCPU);
     check_objective(objective, options, controls);
     as_torch_errors([&] { cpu::check_rows(rows, pairs.row_labels(), {0, rows.rows}); });
-    reference = reference_answers(reference_, logits, pairs, options.average_log_prob,
+    reference = reference_answers(reference_, logits, pairs, averages(objective, options),
                                   how.vocab_size, HiddenOptions().workspace_bytes);
     TORCH_CHECK(!how.gradient_in_place || !how.gradient_buffer.defined(),
                 "sp2dpo::Loss: the gradient goes in place or to gradient_buffer, not to both");
@@ -128,8 +128,8 @@ struct LogitsLoss : torch::autograd::Function<LogitsLoss> {
     if (needs[1]) ctx->saved_data["beta"] = static_cast<std::int64_t>(beta->scalar_type());
     if (needs[2]) ctx->saved_data["margin"] = static_cast<std::int64_t>(margin->scalar_type());
 
-    const auto dtype = wide(logits);
-    record = record_of_answers(call.pairs, call.options, call.controls, kept.rows, policy,
+    const auto dtype = loss_type({logits});
+    record = record_of_answers(call.pairs, call.options, call.controls, kept.rows, policy, loss,
                                pass.logit_sum, call.rows.vocab, sum, dtype);
     const Tensor total = at::scalar_tensor(sum.total(loss), at::kDouble);
     return {reduced(call.options, kept.rows, total, dtype)};
@@ -275,9 +275,9 @@ LogitsGradient value_and_grad_of_logits(const AnyObjective& objective, const Los
                       MaskedRows::zero, ParallelFor());
   }
   if (how.gradient_in_place) torch::autograd::impl::bump_version(logits);
-  const auto dtype = wide(logits);
+  const auto dtype = loss_type({logits});
   result.output = {at::scalar_tensor(sum.total(loss), dtype),
-                   record_of_answers(call.pairs, options, controls, kept.rows, policy,
+                   record_of_answers(call.pairs, options, controls, kept.rows, policy, loss,
                                      pass.logit_sum, call.rows.vocab, sum, dtype)};
   return result;
 }

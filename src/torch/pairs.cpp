@@ -65,7 +65,14 @@ void check_controls(const Controls& controls, std::int64_t pairs, const at::Devi
               "sp2dpo::Loss: weight is a constant, but asks for a gradient; detach() it");
 }
 
-void check_objective(const AnyObjective&, const LossOptions& options, const Controls&) {
+void check_objective(const AnyObjective& objective, const LossOptions& options,
+                     const Controls& controls) {
+  const std::string complaint = objective.complaint();
+  TORCH_CHECK(complaint.empty(), "sp2dpo::Loss: ", complaint);
+  TORCH_CHECK(objective.takes_margin() ||
+                  (!controls.margin.tensor.defined() && controls.margin.number == 0),
+              "sp2dpo::Loss: ", objective.name(),
+              " takes no margin: it is no function of z = beta · delta − margin");
   for (const auto& [name, value] : {std::pair{"normalizer", options.normalizer},
                                     std::pair{"nll_normalizer", options.nll_normalizer}})
     TORCH_CHECK(!value || (std::isfinite(*value) && *value > 0), "sp2dpo::Loss: ", name,

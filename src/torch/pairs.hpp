@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 
 #include "dtypes.hpp"
 #include <ATen/core/Tensor.h>
@@ -64,9 +65,11 @@ struct PairRows64 {
 detail::PairRecord record_of(at::Tensor rows, const LogProbs& policy, const Controls& controls,
                              at::ScalarType dtype);
 
-/// float64 for float64 input, float32 for all other.
-inline at::ScalarType wide(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+/// What a loss of these tensors is handed out in: float64 where one of them is, else float32.
+inline at::ScalarType loss_type(std::initializer_list<at::Tensor> tensors) {
+  for (const auto& tensor : tensors)
+    if (tensor.scalar_type() == at::kDouble) return at::kDouble;
+  return at::kFloat;
 }
 
 /// The loss as it is handed out: the reduced one of `sum`, or the pairs' own.

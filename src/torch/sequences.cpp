@@ -126,7 +126,7 @@ SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objec
                                .margin = values_of(controls.margin),
                                .weight = values_of(controls.weight)},
                     .outputs = outputs,
-                    .average_log_prob = options.average_log_prob,
+                    .average_log_prob = averages(objective, options),
                     .skip_incomplete = options.empty_rows == EmptyRows::skip,
                     .nll_scale = options.nll_coefficient / nll_tokens(pairs, options)};
   if (reference.defined()) {
@@ -147,13 +147,13 @@ Tensor answers(const LabelledPairs& pairs, const Tensor& row_log_prob, bool aver
 
 detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptions& options,
                                      const Controls& controls, const Tensor& rows,
-                                     const Tensor& policy, const Tensor& logit_sum,
-                                     std::int64_t vocab, const LossSum& sum, at::ScalarType dtype) {
-  auto record =
-      record_of(rows,
-                {policy.select(0, PairRows::chosen).to(dtype),
-                 policy.select(0, PairRows::rejected).to(dtype), options.average_log_prob},
-                controls, dtype);
+                                     const Tensor& policy, const SequenceLoss& loss,
+                                     const Tensor& logit_sum, std::int64_t vocab,
+                                     const LossSum& sum, at::ScalarType dtype) {
+  auto record = record_of(rows,
+                          {policy.select(0, PairRows::chosen).to(dtype),
+                           policy.select(0, PairRows::rejected).to(dtype), loss.average_log_prob},
+                          controls, dtype);
   record.counted = pairs.counted;
   if (options.nll_coefficient > 0) record.nll = sum.nll / nll_tokens(pairs, options);
   if (logit_sum.defined()) {

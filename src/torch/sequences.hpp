@@ -37,6 +37,11 @@ RowLayout row_layout(const at::Tensor& tensor);
 /// Throws c10::Error unless `tensor` is such a tensor, floating, on the CPU.
 void check_rows_tensor(const char* name, const at::Tensor& tensor);
 
+/// Whether answers' log-probabilities are means over their tokens.
+inline bool averages(const AnyObjective& objective, const LossOptions& options) {
+  return options.average_log_prob || objective.averages_log_probs();
+}
+
 /// The shape of a tensor's rows: all but its last dimension.
 inline at::IntArrayRef row_shape(const at::Tensor& tensor) {
   return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 1));
@@ -72,8 +77,9 @@ SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objec
 /// by row number, or undefined where no mean logits are wanted.
 detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptions& options,
                                      const Controls& controls, const at::Tensor& rows,
-                                     const at::Tensor& policy, const at::Tensor& logit_sum,
-                                     std::int64_t vocab, const LossSum& sum, at::ScalarType dtype);
+                                     const at::Tensor& policy, const SequenceLoss& loss,
+                                     const at::Tensor& logit_sum, std::int64_t vocab,
+                                     const LossSum& sum, at::ScalarType dtype);
 
 /// Log-probabilities of answers [2, P], float64, from those of their rows.
 at::Tensor answers(const LabelledPairs& pairs, const at::Tensor& row_log_prob, bool average);

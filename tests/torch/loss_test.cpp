@@ -8,7 +8,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include <sp2dpo/objectives.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {
@@ -262,6 +264,69 @@ TEST(Loss, TakesAnObjectiveItHasNeverHeardOf) {
   EXPECT_NEAR(out.loss.item<double>(), ((1 - z) * (1 - z)).mean().item<double>(), 1e-14);
   out.loss.backward();
   EXPECT_LT(worst_of(golden.policy.chosen.grad(), golden.beta.detach() * -2 * (1 - z) / 4), 1e-14);
+}
+
+/// Gradients by all four inputs, and a gradient of a function of them, against libtorch's own.
+TEST(Loss, HasARightGradientOfItsGradient) {
+  at::manual_seed(5);
+  for (const auto reduction : {Reduction::none, Reduction::mean}) {
+    const auto make = [] { return at::randn({6}, at::kDouble); };
+    const LogProbs reference{make(), make()};
+    const Tensor weight = at::rand({6}, at::kDouble), upstream_values = at::rand({6}, at::kDouble);
+    const std::vector<Tensor> start{make(), make(), at::rand({6}, at::kDouble) + 0.1, make()};
+    const std::vector<Tensor> along{make(), make(), make(), make()};
+    const auto second = [&](auto&& loss_of) {
+      std::vector<Tensor> inputs;
+      for (const Tensor& t : start) inputs.push_back(t.clone().requires_grad_());
+      const Tensor scale = (reduction == Reduction::none ? upstream_values : upstream_values[0])
+                               .clone()
+                               .requires_grad_();
+      const Tensor loss = (loss_of(inputs) * scale).sum();
+      const auto slopes = torch::autograd::grad({loss}, inputs, {}, true, /*create_graph=*/true);
+      Tensor mixed = at::zeros({}, at::kDouble);
+      for (std::size_t i = 0; i < slopes.size(); ++i) mixed = mixed + (slopes[i] * along[i]).sum();
+      inputs.push_back(scale);
+      return torch::autograd::grad({mixed}, inputs);
+    };
+    const auto ours = second([&](const std::vector<Tensor>& x) {
+      return Loss<>({.label_smoothing = 0.1}, {.reduction = reduction})(
+                 {x[0], x[1]}, reference, {.beta = x[2], .margin = x[3], .weight = weight})
+          .loss;
+    });
+    const auto plain = second([&](const std::vector<Tensor>& x) {
+      const Tensor z = x[2] * ((x[0] - reference.chosen) - (x[1] - reference.rejected)) - x[3];
+      const Tensor losses = -weight * (0.9 * at::log_sigmoid(z) + 0.1 * at::log_sigmoid(-z));
+      return reduction == Reduction::none ? losses : losses.mean();
+    });
+    for (std::size_t i = 0; i < plain.size(); ++i)
+      EXPECT_LT(worst_of(ours[i], plain[i]), 1e-14) << "input " << i;
+  }
+}
+
+/// Not callable with anything but double.
+struct OnceDifferentiable {
+  ZTerm<double> operator()(double z) const { return {z * z, 2 * z}; }
+};
+
+TEST(Loss, SaysWhyAnObjectiveHasNoGradientOfItsGradient) {
+  Golden golden;
+  const auto out = Loss<OnceDifferentiable>()(golden.policy, golden.reference, {.beta = 0.1});
+  const auto slope = torch::autograd::grad({out.loss}, {golden.policy.chosen}, {}, true, true);
+  EXPECT_THAT([&] { (void)torch::autograd::grad({slope[0].sum()}, {golden.policy.chosen}); },
+              ThrowsMessage<c10::Error>(
+                  AllOf(HasSubstr("OnceDifferentiable"), HasSubstr("no second derivative"))));
+}
+
+TEST(Loss, RefusesWhatAnObjectiveCannotDoByName) {
+  Golden golden;
+  EXPECT_THAT(
+      [&] { (void)Loss<NcaPair>()(golden.policy, golden.reference, {.beta = 0.1, .margin = 0.5}); },
+      ThrowsMessage<c10::Error>(AllOf(HasSubstr("nca_pair"), HasSubstr("takes no margin"))));
+  EXPECT_THAT(
+      [&] {
+        (void)Loss<>({.label_smoothing = 0.7})(golden.policy, golden.reference, {.beta = 0.1});
+      },
+      ThrowsMessage<c10::Error>(AllOf(HasSubstr("sigmoid"), HasSubstr("label_smoothing"))));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
+#include <sp2dpo/objectives.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {
@@ -334,6 +335,55 @@ TEST(EmptyRows, OfAllPairsHaveNoMean) {
   EXPECT_EQ(run({.normalizer = 8.0, .empty_rows = EmptyRows::skip}).loss.item<double>(), 0);
 }
 
+/// Every objective at every level, through the level below it.
+template <class Objective>
+void expect_levels_agree(const Objective& objective) {
+  const Batch batch;
+  const Controls controls{.beta = batch.beta, .weight = batch.share};
+  const Loss<Objective> loss(objective);
+  const Tensor hidden = leaf(batch.hidden), weight = leaf(batch.weight);
+  const Tensor h = leaf(batch.hidden), w = leaf(batch.weight);
+  LogProbs reference = batch.reference;
+  const bool average = averages_log_probs<Objective>;
+  reference.averaged = average;
+  const auto from_hidden = loss.from_hidden(hidden, weight, {}, batch.labels, reference, controls,
+                                            {.workspace_bytes = 1});
+  const Tensor logits = at::matmul(h, w.t());
+  const auto from_logits = loss.from_logits(logits, batch.labels, reference, controls);
+  const Tensor log_probs = plain_log_probs(logits, batch.labels, average);
+  const auto from_log_probs =
+      loss({log_probs.narrow(0, 0, 3), log_probs.narrow(0, 3, 3), average}, reference, controls);
+  EXPECT_LT(worst(from_logits.loss, from_log_probs.loss), 1e-12);
+  EXPECT_LT(worst(from_hidden.loss, from_log_probs.loss), 1e-12);
+
+  from_hidden.loss.backward();
+  from_logits.loss.backward({}, /*retain_graph=*/true);
+  const Tensor by_logits_h = h.grad().clone(), by_logits_w = w.grad().clone();
+  h.mutable_grad() = Tensor();
+  w.mutable_grad() = Tensor();
+  from_log_probs.loss.backward();
+  const double scale = h.grad().abs().max().item<double>() + w.grad().abs().max().item<double>();
+  EXPECT_LT(worst(by_logits_h, h.grad()), 1e-13 * scale);
+  EXPECT_LT(worst(by_logits_w, w.grad()), 1e-13 * scale);
+  EXPECT_LT(worst(hidden.grad(), h.grad()), 1e-12 * scale);
+  EXPECT_LT(worst(weight.grad(), w.grad()), 1e-12 * scale);
+}
+
+TEST(Objectives, AgreeAtEveryLevel) {
+  expect_levels_agree(Sigmoid{.label_smoothing = 0.1});
+  expect_levels_agree(Hinge{});
+  expect_levels_agree(Ipo{});
+  expect_levels_agree(Robust{.label_smoothing = 0.2});
+  expect_levels_agree(ExoPair{});
+  expect_levels_agree(NcaPair{});
+  expect_levels_agree(BcoPair{});
+  expect_levels_agree(SppoHard{});
+  expect_levels_agree(ApoZero{});
+  expect_levels_agree(ApoDown{});
+  expect_levels_agree(DiscoPop{});
+  expect_levels_agree(SigmoidNorm{});
+}
+
 TEST(ValueAndGrad, EqualsAutogradToTheBit) {
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
     const Batch batch(dtype, 257);
@@ -531,7 +581,9 @@ TEST(Sequences, NameTheTensorThatIsWrong) {
   expect_error(logits, labels.clone().fill_(11), AllOf(HasSubstr("not 11"), HasSubstr("[0, 11)")));
   expect_error(logits, labels.clone().fill_(-1), HasSubstr("not -1"));
   expect_error(logits, labels, HasSubstr("vocab_size 12"), {.vocab_size = 12});
-  expect_error(logits, labels, HasSubstr("gradient_buffer"), {.gradient_buffer = at::zeros({2})});
+  LogitsOptions other_shape;
+  other_shape.gradient_buffer = at::zeros({2});
+  expect_error(logits, labels, HasSubstr("gradient_buffer"), other_shape);
   expect_error(logits, labels, HasSubstr("[3]"), {}, {.beta = at::ones({6})});
   expect_error(logits, labels, HasSubstr("sequence 9"),
                {.layout = {Sequences::Layout::listed, at::tensor(std::vector<std::int64_t>{9}),
