@@ -55,8 +55,10 @@ class Categories {
   /// Throws InvalidArgument for a category that lies outside the list.
   [[nodiscard]] const std::string& name(Category category) const {
     const auto place = static_cast<std::size_t>(category);
-    detail::require(place < names_.size(), "category number {} is outside the list: {}", place,
-                    list());
+    // Every annotation comes by here: the list is put into words only where it is needed.
+    if (place >= names_.size())
+      throw InvalidArgument(
+          fmt::format("category number {} is outside the list: {}", place, list()));
     return names_[place];
   }
 

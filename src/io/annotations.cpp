@@ -170,6 +170,7 @@ void AnnotationWriter::write(const Annotation& annotation) {
   if (!annotation.rationale.empty()) json.key("rationale").text(annotation.rationale);
   json.key("sample").integer(annotation.sample);
   json.close('}');
+  require_utf8(line_);
   line_ += '\n';
   file_.write(line_);
   ++rows_;

@@ -12,7 +12,6 @@ namespace sp2dpo::io {
 CsvRows::CsvRows(const std::filesystem::path& path) : lines_(path) {
   if (!read())
     throw DataError(lines_.name(), 0, "", "is empty; its first line must name the columns");
-  if (cells_[0].starts_with("\xEF\xBB\xBF")) cells_[0].erase(0, 3);
   header_.assign(cells_.begin(), cells_.begin() + static_cast<std::ptrdiff_t>(n_cells_));
   for (auto name = header_.begin(); name != header_.end(); ++name)
     if (std::find(header_.begin(), name, *name) != name)
@@ -43,11 +42,13 @@ void CsvRows::fail(const std::string& message) const {
   throw DataError(lines_.name(), first_line_, "", message);
 }
 
-/// Goes on to the next line and cuts off the CR of a CR LF.
+/// Goes on to the next line, and cuts off the CR of a CR LF and the byte order mark that spreadsheets
+/// write.
 bool CsvRows::next_line() {
   if (!lines_.next(line_)) return false;
   if (!simdjson::validate_utf8(line_.data(), line_.size()))
     throw DataError(lines_.name(), lines_.line(), "", "a byte that is not UTF-8");
+  if (lines_.line() == 1 && line_.starts_with("\xEF\xBB\xBF")) line_.remove_prefix(3);
   if (line_.ends_with('\r')) line_.remove_suffix(1);
   return true;
 }

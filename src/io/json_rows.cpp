@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <optional>
 
 #include "json_text.hpp"
@@ -25,20 +26,46 @@ std::string shortened(std::string text) {
   return text + "…";
 }
 
-/// The field of the first bare NaN or Infinity, which Python's json module writes and JSON lacks.
-std::optional<std::string_view> find_not_a_number(std::string_view line) {
+/// Whether a string, escapes and all, has half a surrogate pair: `\ud83d` without `\ude42` behind it.
+bool has_lone_surrogate(std::string_view raw) {
+  bool open = false;  // the first half has just gone by
+  for (std::size_t i = 0; i < raw.size();) {
+    unsigned unit = 0;
+    if (raw.substr(i).starts_with("\\u") && i + 6 <= raw.size()) {
+      std::from_chars(raw.data() + i + 2, raw.data() + i + 6, unit, 16);
+      i += 6;
+    } else {
+      i += raw[i] == '\\' ? 2 : 1;
+    }
+    const bool second = unit >= 0xDC00 && unit <= 0xDFFF;
+    if (open != second) return true;
+    open = unit >= 0xD800 && unit <= 0xDBFF;
+  }
+  return open;
+}
+
+struct Trouble {
+  std::string_view field;
+  const char* message;
+};
+
+/// What the parser has no words for, or no field: what Python's json module writes and JSON lacks.
+std::optional<Trouble> find_trouble(std::string_view line) {
   std::string_view field;
   for (std::size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == '"') {
-      const std::size_t start = ++i;
-      while (i < line.size() && line[i] != '"') i += line[i] == '\\' ? 2 : 1;
-      if (i >= line.size()) break;
-      const std::size_t after = line.find_first_not_of(" \t", i + 1);
-      if (after != std::string_view::npos && line[after] == ':')
-        field = line.substr(start, i - start);
-    } else if (line.substr(i).starts_with("NaN") || line.substr(i).starts_with("Infinity")) {
-      return field;
-    }
+    const auto rest = line.substr(i);
+    if (rest.starts_with("NaN") || rest.starts_with("Infinity"))
+      return Trouble{field, "NaN and Infinity are no JSON numbers"};
+    if (line[i] != '"') continue;
+    const std::size_t start = ++i;
+    while (i < line.size() && line[i] != '"') i += line[i] == '\\' ? 2 : 1;
+    if (i >= line.size()) break;
+    const auto text = line.substr(start, i - start);
+    const std::size_t after = line.find_first_not_of(" \t", i + 1);
+    const bool is_key = after != std::string_view::npos && line[after] == ':';
+    if (has_lone_surrogate(text))
+      return Trouble{is_key ? "" : field, "half of a surrogate pair stands alone"};
+    if (is_key) field = text;
   }
   return std::nullopt;
 }
@@ -65,18 +92,9 @@ void Field::expected(std::string_view what) const {
   fail(fmt::format("expected {}, not {}", what, shortened(simdjson::minify(value_))));
 }
 
-/// A lone half of a surrogate pair, `"\ud800"`, comes out of the parser as three bytes that are not
-/// UTF-8, or as an error of the parser.
-void Field::check_text(std::string_view text) const {
-  for (std::size_t i = text.find('\xED'); i != std::string_view::npos; i = text.find('\xED', i + 1))
-    if (i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0xA0)
-      fail("half of a surrogate pair stands alone");
-}
-
 std::string_view Field::text() const {
   std::string_view text;
   if (value_.get(text) != simdjson::SUCCESS) expected("a string");
-  check_text(text);
   return text;
 }
 
@@ -117,7 +135,6 @@ simdjson::dom::object Field::fields() const {
   std::string_view keys[few];
   std::size_t n = 0;
   for (const auto [key, value] : object) {
-    check_text(key);
     if (n == few) {
       std::vector<std::string_view> all;
       for (const auto [name, ignored] : object) all.push_back(name);
@@ -183,7 +200,6 @@ std::string Field::json() const {
 void Field::check() const {
   if (value_.is_object()) each([](const Field& field) { field.check(); });
   if (value_.is_array()) each_item([](const Field& item) { item.check(); });
-  if (value_.is_string()) (void)text();
 }
 
 std::string canonical_json(std::string_view text) {
@@ -223,8 +239,8 @@ void JsonRows::fail(simdjson::error_code error) const {
   if (line == 1 && text_.starts_with("\x1F\x8B"))
     throw DataError(file, line, "", "is gzip data; a name that ends in .gz would say so");
   if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "a byte that is not UTF-8");
-  if (const auto field = find_not_a_number(text_))
-    throw DataError(file, line, std::string(*field), "NaN and Infinity are no JSON numbers");
+  if (const auto trouble = find_trouble(text_))
+    throw DataError(file, line, std::string(trouble->field), trouble->message);
   throw DataError(file, line, "",
                   fmt::format("not a JSON object: {}", simdjson::error_message(error)));
 }

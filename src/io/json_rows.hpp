@@ -55,7 +55,7 @@ class Field {
   /// The value as canonical JSON behind `to`. Throws as check() does.
   void append_to(std::string& to) const;
   [[nodiscard]] std::string json() const;
-  /// Throws where a key inside is there twice, or a text holds half a surrogate pair.
+  /// Throws where a key inside is there twice.
   void check() const;
 
  private:
@@ -67,7 +67,6 @@ class Field {
   [[noreturn]] void expected(std::string_view what) const;
   [[nodiscard]] simdjson::dom::object fields() const;
   [[nodiscard]] simdjson::dom::array items() const;
-  void check_text(std::string_view text) const;
 
   const std::string* file_;
   std::int64_t line_;

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <iterator>
 
+#include <simdjson.h>
+
 #include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo::io {
@@ -53,6 +55,11 @@ void append_json(std::string& to, double number) {
   fmt::format_to(std::back_inserter(to), "{}", number);
   // Without it a column of betas that begins with 1 would be taken for a column of integers.
   if (to.find_first_of(".e", start) == std::string::npos) to += ".0";
+}
+
+void require_utf8(std::string_view written) {
+  detail::require(simdjson::validate_utf8(written.data(), written.size()),
+                  "a text to be written is not UTF-8");
 }
 
 }  // namespace sp2dpo::io

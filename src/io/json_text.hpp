@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,9 @@ namespace sp2dpo::io {
 /// double (with a `.0` where it would look like an integer), keys sorted by their bytes.
 void append_json(std::string& to, std::string_view text);
 void append_json(std::string& to, double number);
+
+/// Throws InvalidArgument unless what was written is UTF-8.
+void require_utf8(std::string_view written);
 
 /// Puts the commas and colons of an object or list. The caller puts the keys in order.
 class JsonWriter {

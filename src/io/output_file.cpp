@@ -51,7 +51,7 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ += fmt::format(".{}-{}.tmp", ::getpid(), count++);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, default_mode);
   if (descriptor_ < 0) fail(path_, errno);
-  if (exists) (void)::fchmod(descriptor_, known.st_mode & 07777);
+  if (exists) (void)::fchmod(descriptor_, known.st_mode & 0777);
 }
 
 OutputFile::~OutputFile() {

@@ -67,12 +67,12 @@ void split_off_prompt(const Field& row, PreferencePair& pair) {
   rejected.erase(rejected.begin(), rejected.begin() + shared);
 }
 
-void append_json(std::string& to, const Text& text) {
+void append_text(std::string& to, const Text& text) {
+  JsonWriter json(to);
   if (const auto* plain = std::get_if<std::string>(&text)) {
-    append_json(to, *plain);
+    json.text(*plain);
     return;
   }
-  JsonWriter json(to);
   json.open('[');
   for (const auto& message : std::get<Messages>(text)) {
     json.item().open('{');
@@ -93,11 +93,11 @@ std::string content_id(const PreferencePair& pair, Sha256& hash) {
   JsonWriter json(text);
   json.open('{');
   json.key("chosen");
-  append_json(text, pair.chosen);
+  append_text(text, pair.chosen);
   json.key("prompt");
-  append_json(text, pair.prompt);
+  append_text(text, pair.prompt);
   json.key("rejected");
-  append_json(text, pair.rejected);
+  append_text(text, pair.rejected);
   json.close('}');
   hash.update(text);
   return hex(hash.finish()).substr(0, 16);
@@ -131,11 +131,22 @@ bool PairReader::next(PreferencePair& pair) {
     parse(pair);
     if (ids_->seen.insert(pair.id)) return true;
     if (options_.duplicates == PairReaderOptions::Duplicates::error)
-      throw DataError(path().string(), line(), std::string(id_column(options_)),
-                      fmt::format("the id {} was there before", pair.id));
+      throw DataError(
+          path().string(), line(), std::string(id_column(options_)),
+          fmt::format("the id {} was there before{}", pair.id, first_place_of(pair.id)));
     ++duplicates_;
     return false;
   });
+}
+
+/// Reads the file again: the lines of all ids are more than a reader holds.
+std::string PairReader::first_place_of(const std::string& id) const {
+  if (options_.lenient || !std::filesystem::is_regular_file(path())) return "";
+  PairReader again(path(), options_);
+  PreferencePair pair;
+  while (again.next(pair))
+    if (pair.id == id) return fmt::format(", in line {}", again.line());
+  return "";
 }
 
 void PairReader::parse(PreferencePair& pair) {
@@ -168,16 +179,15 @@ void PairReader::parse(PreferencePair& pair) {
   if (conversation != std::holds_alternative<Messages>(pair.rejected))
     row.fail("rejected", "is text where \"chosen\" is a conversation, or the other way round");
 
-  if (prompt && (prompt->is_list() || !conversation)) {
-    assign(pair.prompt, *prompt);
-    if (prompt->is_list() && !conversation)
-      prompt->fail("is a conversation, but the answers are text");
-  } else if (conversation) {
-    split_off_prompt(row, pair);
+  if (!prompt && !conversation) row.fail("prompt", "is missing, which only conversations allow");
+  if (prompt) assign(pair.prompt, *prompt);
+  const bool prompt_is_conversation = prompt && prompt->is_list();
+  if (prompt_is_conversation && !conversation)
+    prompt->fail("is a conversation, but the answers are text");
+  if (conversation && !prompt_is_conversation) {
     // The prompt as text beside whole conversations (UltraFeedback) says nothing that they do not.
     if (prompt) pair.columns.emplace("prompt", prompt->json());
-  } else {
-    row.fail("prompt", "is missing, which only conversations allow");
+    split_off_prompt(row, pair);
   }
 
   if (!has_id && !options_.id_field.empty()) row.fail(id_field, "is missing");

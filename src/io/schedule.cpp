@@ -77,6 +77,7 @@ std::string manifest_line(const ScheduleManifest& manifest, const Categories& ca
   json.key("program").text(manifest.program.empty() ? "sp2dpo " SP2DPO_VERSION : manifest.program);
   json.key("version").integer(version);
   json.close('}');
+  require_utf8(line);
   line += '\n';
   return line;
 }
@@ -112,6 +113,7 @@ void append_entry(std::string& line, const ScheduleEntry& entry, const Categorie
   else
     json.raw("null");
   json.close('}');
+  require_utf8(line);
   line += '\n';
 }
 

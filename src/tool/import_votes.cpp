@@ -8,6 +8,7 @@
 #include "options.hpp"
 #include <fmt/format.h>
 
+#include <sp2dpo/error.hpp>
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/votes.hpp>
 
@@ -64,9 +65,15 @@ io::VoteImportOptions import_options(const Options& options) {
 void run(const Options& options) {
   const auto import = import_options(options);
   io::AnnotationWriter writer(options.out, import.categories);
-  const auto counts =
-      io::import_votes(options.pairs.file, options.votes, import,
-                       [&](const Annotation& annotation) { writer.write(annotation); });
+  io::VoteImportCounts counts;
+  try {
+    counts = io::import_votes(options.pairs.file, options.votes, import,
+                              [&](const Annotation& annotation) { writer.write(annotation); });
+  } catch (const DataError& error) {
+    if (import.category_field.empty() || error.field != import.category_field) throw;
+    throw Error(fmt::format(
+        "{}\n  --category-map VALUE=CATEGORY,... makes categories of such values", error.what()));
+  }
   writer.finish();
   fmt::print(
       "{} annotations of {} pairs by {} annotators under {} prompts, from {} votes\n"
@@ -88,26 +95,23 @@ Run declare_import_votes(CLI::App& app) {
       ->required();
   app.add_option("--annotators", options->annotators, "Wanted values of llm: A,B,C")
       ->required()
-      ->delimiter(',')
-      ->expected(1);
+      ->delimiter(',');
   app.add_option("--prompts", options->prompts, "Wanted values of prompt_variant: X,Y,Z")
       ->required()
-      ->delimiter(',')
-      ->expected(1);
+      ->delimiter(',');
   app.add_option("--category", options->category, "Category of every pair");
   app.add_option("--category-field", options->category_field,
                  "Field of the pair that has its category, such as meta.subset");
   app.add_option("--category-map", options->category_map,
                  "Category by the field's value: VALUE=CATEGORY,...")
-      ->delimiter(',')
-      ->expected(1);
+      ->delimiter(',');
   app.add_option("--out", options->out, "Annotations to write, .jsonl")->required();
   app.footer(
       "Votes say 1 or 2, in the numbering in which meta.gold_label of the pair says which answer\n"
       "is the chosen one. The mean over both orders becomes preferred and magnitude.\n\n"
       "Example:\n"
       "  sp2dpo import-votes --pairs pairs.jsonl --votes votes.csv --annotators GPT-4,PaLM2 \\\n"
-      "    --prompts Vanilla,CoT --category instruction --out annotations.jsonl");
+      "    --prompts Vanilla,CoT --category instruction --out annotations.jsonl\n");
   return [options] { run(*options); };
 }
 

@@ -32,8 +32,7 @@ void CategoryOptions::declare(CLI::App& app) {
   app.add_option("--categories", names,
                  fmt::format("Names of the categories, highest priority first [{}]",
                              fmt::join(Categories().names(), ",")))
-      ->delimiter(',')
-      ->expected(1);
+      ->delimiter(',');
 }
 
 Categories CategoryOptions::categories() const {

@@ -47,6 +47,7 @@ class PairReader : public RowReader {
   struct Ids;
 
   void parse(PreferencePair& pair);
+  [[nodiscard]] std::string first_place_of(const std::string& id) const;
 
   PairReaderOptions options_;
   std::optional<bool> own_ids_;  // whether the first row has an id column, once there was one

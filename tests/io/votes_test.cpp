@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "files.hpp"
+#include <gmock/gmock.h>
+
+#include <sp2dpo/io/votes.hpp>
+#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule_builder.hpp>
+
+namespace sp2dpo::io {
+namespace {
+
+using test::error_of;
+using test::Folder;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Pair a: the first answer is the chosen one; pair b: the second.
+constexpr std::string_view pairs =
+    R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":1,"subset":"Natural","tag":{"x":"style"}}}
+{"id":"b","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":2,"subset":"Adv","tag":{"x":"style"}}}
+)";
+
+struct Import {
+  VoteImportCounts counts;
+  std::vector<Annotation> annotations;
+};
+
+VoteImportOptions options() {
+  return {.annotators = {"X"}, .prompts = {"P"}, .category = Categories().at("reasoning")};
+}
+
+Import import(std::string_view votes, const VoteImportOptions& with = options(),
+              std::string_view of = pairs) {
+  const Folder folder;
+  const auto pair_file = folder.write("p.jsonl", of);
+  const auto vote_file =
+      folder.write("v.csv", "pair_id,llm,prompt_variant,swapped,winner\n" + std::string(votes));
+  Import result;
+  result.counts = import_votes(pair_file, vote_file, with, [&](const Annotation& annotation) {
+    result.annotations.push_back(annotation);
+  });
+  return result;
+}
+
+DataError error_in(std::string_view votes, const VoteImportOptions& with = options(),
+                   std::string_view of = pairs) {
+  return error_of([&] { (void)import(votes, with, of); });
+}
+
+using Verdict = std::tuple<std::string, Preferred, double>;
+
+std::vector<Verdict> verdicts(const Import& result) {
+  std::vector<Verdict> all;
+  for (const auto& one : result.annotations)
+    all.emplace_back(one.pair_id, one.preferred, one.magnitude);
+  return all;
+}
+
+TEST(ImportVotes, TakesTheMeanOverTheOrdersInTheDirectionOfTheGoldLabel) {
+  EXPECT_THAT(
+      verdicts(import("a,X,P,0,1\na,X,P,1,1\nb,X,P,0,1\nb,X,P,1,1\n")),
+      ElementsAre(Verdict{"a", Preferred::chosen, 1}, Verdict{"b", Preferred::rejected, 1}));
+  EXPECT_THAT(verdicts(import("b,X,P,1,2\na,X,P,0,1\na,X,P,1,2\n")),
+              ElementsAre(Verdict{"a", Preferred::tie, 0}, Verdict{"b", Preferred::chosen, 1}));
+}
+
+TEST(ImportVotes, LeavesUnreadableVotesOut) {
+  const auto result = import("a,X,P,0,\na,X,P,1,2\nb,X,P,0,\nb,X,P,1,\n");
+  EXPECT_THAT(verdicts(result), ElementsAre(Verdict{"a", Preferred::rejected, 1}));
+  EXPECT_EQ(result.counts.pairs, 2);
+  EXPECT_EQ(result.counts.votes, 4);
+  EXPECT_EQ(result.counts.unreadable, 3);
+  EXPECT_EQ(result.counts.annotations, 1);
+  EXPECT_EQ(result.counts.without, 1);
+}
+
+TEST(ImportVotes, FillsTheOtherFields) {
+  const auto one = import("a,X,P,0,1\n").annotations.at(0);
+  EXPECT_EQ(one.annotator, "X");
+  EXPECT_EQ(one.prompt, "P");
+  EXPECT_EQ(one.category, Categories().at("reasoning"));
+  EXPECT_EQ(one.confidence, 1);
+  EXPECT_FALSE(one.order.has_value());
+  EXPECT_EQ(one.sample, 0);
+}
+
+TEST(ImportVotes, TakesTheWantedPanelInItsOwnOrderAndIgnoresOtherVotes) {
+  auto with = options();
+  with.annotators = {"Y", "X"};
+  with.prompts = {"Q", "P"};
+  const auto result = import(
+      "a,X,P,0,1\na,Y,Q,0,1\na,X,Q,0,1\na,Z,Q,0,1\nunknown,Z,P,0,1\nb,Y,P,0,2\na,Y,R,0,1\n", with);
+  std::vector<std::string> cells;
+  for (const auto& one : result.annotations)
+    cells.push_back(one.pair_id + one.annotator + one.prompt);
+  EXPECT_THAT(cells, ElementsAre("aYQ", "aXQ", "aXP", "bYP"));
+  EXPECT_EQ(result.counts.votes, 4);
+  EXPECT_EQ(result.counts.without, 4);
+}
+
+TEST(ImportVotes, TakesTheCategoryFromAFieldOfThePair) {
+  auto with = options();
+  with.category.reset();
+  with.category_field = "meta.tag.x";
+  EXPECT_EQ(import("a,X,P,0,1\n", with).annotations.at(0).category, Categories().at("style"));
+
+  with.category_field = "meta.subset";
+  EXPECT_THAT(error_in("a,X,P,0,1\n", with).what(), HasSubstr("\"Natural\" is no category"));
+  with.category_names = {{"Natural", "helpfulness"}, {"Adv", "instruction"}};
+  const auto mapped = import("a,X,P,0,1\nb,X,P,0,1\n", with);
+  EXPECT_EQ(mapped.annotations.at(0).category, Categories().at("helpfulness"));
+  EXPECT_EQ(mapped.annotations.at(1).category, Categories().at("instruction"));
+
+  with.category_field = "meta.none";
+  const auto error = error_in("a,X,P,0,1\n", with);
+  EXPECT_EQ(error.field, "meta.none");
+  EXPECT_EQ(error.line, 1);
+}
+
+TEST(ImportVotes, RefusesOptionsThatLeaveSomethingOpen) {
+  const auto refused = [](auto change) {
+    auto with = options();
+    change(with);
+    EXPECT_THROW((void)import("a,X,P,0,1\n", with), InvalidArgument);
+  };
+  refused([](auto& with) { with.annotators.clear(); });
+  refused([](auto& with) { with.prompts.clear(); });
+  refused([](auto& with) { with.annotators = {"X", "X"}; });
+  refused([](auto& with) { with.category.reset(); });
+  refused([](auto& with) { with.category_field = "meta.subset"; });
+  refused([](auto& with) { with.category_names = {{"a", "tone"}}; });
+}
+
+TEST(ImportVotes, NamesTheVoteThatIsWrong) {
+  struct Case {
+    std::string_view votes;
+    std::int64_t line;
+    std::string_view field, message;
+  };
+  for (const auto& [votes, line, field, message] :
+       {Case{"a,X,P,0,1\nc,X,P,0,1\n", 3, "pair_id", "the pair c is not in"},
+        Case{"a,X,P,0,3\n", 2, "winner", "expected 1, 2 or nothing, not \"3\""},
+        Case{"a,X,P,2,1\n", 2, "swapped", "expected 0 or 1, not \"2\""},
+        Case{"a,X,P,0,1\na,X,P,0,2\n", 3, "", "a second vote on the pair a by X under P"},
+        Case{"a,Y,P,0,1\na,Z,P,0,1\n", 0, "llm", "no annotator \"X\"; there are: Y, Z"},
+        Case{"a,X,Q,0,1\n", 0, "prompt_variant", "no prompt \"P\"; there are: Q"}}) {
+    const auto error = error_in(votes);
+    EXPECT_EQ(error.line, line) << votes;
+    EXPECT_EQ(error.field, field) << votes;
+    EXPECT_THAT(error.what(), HasSubstr(message)) << votes;
+  }
+}
+
+TEST(ImportVotes, WantsAGoldLabelOfEveryPair) {
+  for (const auto meta : {R"({})", R"({"gold_label":3})", R"({"gold_label":null})", R"(1)"}) {
+    const auto error = error_in(
+        "a,X,P,0,1\n", options(),
+        R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":)" + std::string(meta) + "}");
+    EXPECT_EQ(error.field, "meta.gold_label") << meta;
+    EXPECT_EQ(error.line, 1) << meta;
+  }
+}
+
+// The expected figures were computed in exact fractions from the same votes, by other code.
+TEST(ImportVotes, MakesTheGapsOfTheRealPanel) {
+  const auto pair_file = test::shared_data("pairs/llmbar_419.jsonl");
+  const auto vote_file = test::shared_data("panel/llmbar_votes.csv");
+  const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
+  if (pair_file.empty() || vote_file.empty() || expected_file.empty())
+    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+
+  std::vector<std::string> ids;
+  for (const auto& pair : read_pairs(pair_file)) ids.push_back(pair.id);
+  ScheduleBuilder builder(ids);
+  (void)import_votes(pair_file, vote_file,
+                     {.annotators = {"GPT-4", "ChatGPT", "PaLM2"},
+                      .prompts = {"Vanilla", "CoT", "Metrics_Reference"},
+                      .category = Categories().at("instruction")},
+                     [&](const Annotation& annotation) { builder.add(annotation); });
+  const auto schedule = builder.build(Jmamp{}, Linear());
+
+  std::ifstream expected(expected_file);
+  std::string line;
+  std::getline(expected, line);
+  ASSERT_THAT(line, testing::StartsWith("pair_id,gold_sign,jmamp,"));
+  int compared = 0;
+  while (std::getline(expected, line)) {
+    std::istringstream cells(line);
+    std::string id, sign, jmamp;
+    std::getline(cells, id, ',');
+    std::getline(cells, sign, ',');
+    std::getline(cells, jmamp, ',');
+    const auto* const entry = schedule.find(id);
+    ASSERT_NE(entry, nullptr) << id;
+    EXPECT_NEAR(entry->gap.value().value, std::stod(sign) * std::stod(jmamp), 1e-9) << id;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 419);
+}
+
+}  // namespace
+}  // namespace sp2dpo::io
