@@ -40,8 +40,8 @@ struct GradientRows {
   RowLayout layout{};
 };
 
-/// The token that each row predicts, by row number: in [0, vocab), or `ignored`. An ignored (masked)
-/// row of logits is never read; its log-probability counts as zero.
+/// The token that each row predicts, by row number: in [0, vocab), or `ignored`. An ignored
+/// (masked) row of logits is never read; its log-probability counts as zero.
 struct RowLabels {
   const std::int64_t* label = nullptr;
   std::int64_t ignored = -100;
@@ -50,8 +50,8 @@ struct RowLabels {
   const double* logit = nullptr;
 };
 
-/// The rows that a call works on: `count` rows from number `first` on or, with a list, the rows that
-/// the list names from its place `first` on. No row may come twice.
+/// The rows that a call works on: `count` rows from number `first` on or, with a list, the rows
+/// that the list names from its place `first` on. No row may come twice.
 struct RowSelection {
   std::int64_t first = 0;
   std::int64_t count = 0;

@@ -249,9 +249,9 @@ Vector<Lane> not_below(Vector<Lane> floor, Vector<Lane> x) {
 #endif
 }
 
-// 2^(x · log2e − k) for an integer k that is at least the largest x · log2e, or nearly; 0 where that
-// is below the smallest normal number, NaN for NaN. Of an integer k the rounding of the product is
-// the argument's only one.
+// 2^(x · log2e − k) for an integer k that is at least the largest x · log2e, or nearly; 0 where
+// that is below the smallest normal number, NaN for NaN. As k is exact, the argument is rounded
+// once.
 template <class Lane>
 Vector<Lane> exp2_from(Vector<Lane> x, Vector<Lane> minus_k) {
   using Constants = Exp2<Lane>;

@@ -44,7 +44,7 @@ HWY_BEFORE_NAMESPACE();
 namespace sp2dpo::cpu::HWY_NAMESPACE {
 namespace {
 
-// Elements whose terms are added in lanes before double takes over: few to a lane, and short enough
+// Elements whose terms are added in lanes before double takes over: few to a lane, and few enough
 // to stay in the first-level cache between the passes.
 constexpr std::size_t block_size = 2048;
 

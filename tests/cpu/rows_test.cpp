@@ -304,7 +304,7 @@ TEST_P(Rows, SumTheLogitsOnRequest) {
   }
 }
 
-// Memory of whole pages, each row on pages of its own, so that any touch of a closed row is a crash.
+// Memory of whole pages, each row on pages of its own: any touch of a closed row is a crash.
 class Pages {
  public:
   Pages(std::int64_t rows, std::int64_t bytes_per_row)

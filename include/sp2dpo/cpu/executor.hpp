@@ -8,8 +8,8 @@
 
 namespace sp2dpo::cpu {
 
-/// Work on the indices [begin, end) of something; borrowed, and safe to call from several threads at
-/// once for parts that do not overlap. Never throws.
+/// Work on the indices [begin, end) of something; borrowed, and safe to call from several threads
+/// at once for parts that do not overlap. Never throws.
 class Task {
  public:
   template <std::invocable<std::int64_t, std::int64_t> F>
@@ -26,10 +26,10 @@ class Task {
   void (*call_)(const void*, std::int64_t, std::int64_t);
 };
 
-/// How the caller runs work in parallel: any callable object (n, grain, task) that calls task(begin, end)
-/// for parts that together are [0, n) and returns when all are done. Parts of fewer than `grain`
-/// indices are not worth a thread. Borrowed for the length of a call. The library has no threads of
-/// its own, and its results are the same bits whatever the parts.
+/// How the caller runs work in parallel: any callable object (n, grain, task) that calls
+/// task(begin, end) for parts that together are [0, n) and returns when all are done. Parts of
+/// fewer than `grain` indices are not worth a thread. Borrowed for the length of a call. The
+/// library has no threads of its own, and its results are the same bits whatever the parts.
 ///
 ///     auto pool = [](std::int64_t n, std::int64_t grain, sp2dpo::cpu::Task task) {
 ///       at::parallel_for(0, n, grain, task);

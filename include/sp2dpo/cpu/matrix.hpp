@@ -42,8 +42,8 @@ void accumulate(const Matrix& sum, const ConstMatrix& addend, double scale = 1,
 void gather_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& out,
                  const Executor& executor = {});
 
-/// out[rows[i]] = in[i] for each i in [0, in.rows); other rows of `out` are left as they are. No row
-/// may come twice. Throws as gather_rows.
+/// out[rows[i]] = in[i] for each i in [0, in.rows); other rows of `out` are left as they are. No
+/// row may come twice. Throws as gather_rows.
 void scatter_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& out,
                   const Executor& executor = {});
 

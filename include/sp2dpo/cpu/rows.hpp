@@ -17,8 +17,9 @@
 /// label the log-probability is −inf, at all others it is 0 (as where the vocabulary is 1). NaN or
 /// +inf anywhere makes the row NaN.
 ///
-/// Each call throws InvalidArgument, before it writes, for a shape that makes no sense, a row number
-/// outside the logits, and a label outside [0, vocab) that is not `ignored`, naming it and its row.
+/// Each call throws InvalidArgument, before it writes, for a shape that makes no sense, a row
+/// number outside the logits, and a label outside [0, vocab) that is not `ignored`, naming it and
+/// its row.
 namespace sp2dpo::cpu {
 
 /// Throws as described above. For drivers that call the kernels from inside parallel work, where an
