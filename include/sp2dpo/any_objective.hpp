@@ -14,8 +14,9 @@
 
 namespace sp2dpo {
 
-/// An objective whose type is forgotten: its bytes and the functions made for it. Compiled code calls
-/// its pair loop by pointer once a batch, and so serves objectives that it has never heard of.
+/// An objective whose type is forgotten: its bytes and the functions made for it. Compiled code
+/// calls its pair loop by pointer once a batch, and so serves objectives that it has never heard
+/// of.
 class AnyObjective {
  public:
   template <PairObjective Objective>

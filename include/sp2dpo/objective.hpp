@@ -11,8 +11,8 @@
 
 namespace sp2dpo {
 
-/// An objective's value for one pair, and its derivatives there. T is double, or a dual number where
-/// second derivatives are asked for.
+/// An objective's value for one pair, and its derivatives there. T is double, or a dual number
+/// where second derivatives are asked for.
 template <class T = double>
 struct PairTerm {
   T value;
@@ -47,20 +47,22 @@ concept TwoSidedObjective = requires(const O& objective, double x) {
 /// Small and trivially copyable, since it goes to kernels by value; callable on the device
 /// (SP2DPO_HD) to be used there.
 ///
-///     struct Squared {                                     // (1 − z)²
+///     struct Squared {  // (1 − z)²
 ///       template <class T>
-///       SP2DPO_HD sp2dpo::ZTerm<T> operator()(T z) const { return {(1 - z) * (1 - z), -2 * (1 - z)}; }
+///       SP2DPO_HD sp2dpo::ZTerm<T> operator()(T z) const {
+///         return {(1 - z) * (1 - z), -2 * (1 - z)};
+///       }
 ///     };
 ///     sp2dpo::Loss<Squared> loss;
 ///
-/// A template on the scalar has second derivatives as well (pair_curvature.hpp), and calls functions
-/// by their bare names (`using std::exp; exp(z)`), so that dual numbers find theirs; one that takes
-/// double only is an objective too, without them. Besides, all optional:
+/// A template on the scalar has second derivatives as well (pair_curvature.hpp), and calls
+/// functions by their bare names (`using std::exp; exp(z)`), so that dual numbers find theirs; one
+/// that takes double only is an objective too, without them. Besides, all optional:
 ///
-///     static constexpr const char* name = "squared";       // for messages
-///     static constexpr bool takes_margin = false;          // default: true of functions of z alone
-///     static constexpr bool average_log_prob = true;       // its answers' log-probs are token means
-///     std::string complaint() const;                       // what is wrong with its parameters, or ""
+///     static constexpr const char* name = "squared";  // for messages
+///     static constexpr bool takes_margin = false;     // default: true of functions of z alone
+///     static constexpr bool average_log_prob = true;  // it wants means over an answer's tokens
+///     std::string complaint() const;                  // what is wrong with its parameters, or ""
 template <class O>
 concept PairObjective = std::is_trivially_copyable_v<O> &&(ZObjective<O> || TwoSidedObjective<O>);
 

@@ -6,13 +6,13 @@
 
 #include <sp2dpo/objective.hpp>
 
-/// The losses of the DPO family beside Sigmoid, under the names that TRL gives them. In their formulas
-/// r_w and r_l are the rewards beta · delta_chosen and beta · delta_rejected, delta their difference
-/// without beta, and z = beta · delta − margin. Those that are not written in z take no margin; those
-/// without a member `label_smoothing` have no smoothing.
+/// The losses of the DPO family beside Sigmoid, under the names that TRL gives them. In their
+/// formulas r_w and r_l are the rewards beta · delta_chosen and beta · delta_rejected, delta their
+/// difference without beta, and z = beta · delta − margin. Those that are not written in z take no
+/// margin; those without a member `label_smoothing` have no smoothing.
 ///
-/// TRL's aot and aot_unpaired are not among them: they sort the log-ratios over the batch, after which
-/// no loss belongs to a pair, and so none can have the pair's beta, margin or weight.
+/// TRL's aot and aot_unpaired are not among them: they sort the log-ratios over the batch, after
+/// which no loss belongs to a pair, and so none can have the pair's beta, margin or weight.
 namespace sp2dpo {
 namespace detail {
 
@@ -32,7 +32,8 @@ SP2DPO_HD T sigmoid_slope(T x) {
 
 }  // namespace detail
 
-/// max(0, 1 − z), flat at z = 1 (RSO's "hinge-norm", arXiv:2309.06657; SLiC's loss with a reference).
+/// max(0, 1 − z), flat at z = 1 (RSO's "hinge-norm", arXiv:2309.06657; SLiC's loss with a
+/// reference).
 struct Hinge {
   static constexpr const char* name = "hinge";
 
@@ -150,8 +151,8 @@ struct SppoHard {
   }
 };
 
-/// −log σ(r_w) − ½ log σ(−r_w) − ½ log σ(−r_l) (NCA for pairs, arXiv:2402.05369): unlike DPO it keeps
-/// the chosen answer's likelihood up.
+/// −log σ(r_w) − ½ log σ(−r_w) − ½ log σ(−r_l) (NCA for pairs, arXiv:2402.05369): unlike DPO it
+/// keeps the chosen answer's likelihood up.
 struct NcaPair {
   static constexpr const char* name = "nca_pair";
 
@@ -167,8 +168,8 @@ struct NcaPair {
   }
 };
 
-/// −log σ(r_w) − log σ(−r_l): a classifier of answers (BCO, arXiv:2404.04656), as in TRL without the
-/// paper's running mean of the rewards.
+/// −log σ(r_w) − log σ(−r_l): a classifier of answers (BCO, arXiv:2404.04656), as in TRL without
+/// the paper's running mean of the rewards.
 struct BcoPair {
   static constexpr const char* name = "bco_pair";
 
@@ -182,8 +183,8 @@ struct BcoPair {
   }
 };
 
-/// σ(−r_w) + σ(r_l), in [0, 2]: chosen answers up, rejected ones down, for chosen answers better than
-/// the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 7).
+/// σ(−r_w) + σ(r_l), in [0, 2]: chosen answers up, rejected ones down, for chosen answers better
+/// than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 7).
 struct ApoZero {
   static constexpr const char* name = "apo_zero";
 
@@ -197,8 +198,8 @@ struct ApoZero {
   }
 };
 
-/// σ(r_w) + σ(r_l − r_w), in [0, 2]: both answers down, the rejected one more, for chosen answers worse
-/// than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 8).
+/// σ(r_w) + σ(r_l − r_w), in [0, 2]: both answers down, the rejected one more, for chosen answers
+/// worse than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 8).
 struct ApoDown {
   static constexpr const char* name = "apo_down";
 

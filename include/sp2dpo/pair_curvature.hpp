@@ -27,9 +27,9 @@ struct PairDirection {
   PairValues margin = 0.0;
 };
 
-/// pair_step's outputs for pair i, each differentiated along the direction: the derivatives become the
-/// Hessian of gradient_scale · weight · value times the direction. Returns that of weight · value. NaN
-/// where pair_step is.
+/// pair_step's outputs for pair i, each differentiated along the direction: the derivatives become
+/// the Hessian of gradient_scale · weight · value times the direction. Returns that of weight ·
+/// value. NaN where pair_step is.
 template <TwiceDifferentiable Objective>
 SP2DPO_HD double pair_curvature_step(const PairInputs& in, const PairDirection& direction,
                                      const PairOutputs& out, const Objective& objective,
@@ -60,9 +60,9 @@ SP2DPO_HD double pair_curvature_step(const PairInputs& in, const PairDirection& 
   return loss;
 }
 
-/// pair_curvature_step for the pairs in [begin, end), on the host. What double backward needs: with the
-/// gradient's own gradient as the direction, `out.loss` is what goes to the upstream gradient, and the
-/// derivatives are what goes to the inputs. Returns the sum of what `out.loss` gets.
+/// pair_curvature_step for the pairs in [begin, end), on the host. What double backward needs: with
+/// the gradient's own gradient as the direction, `out.loss` is what goes to the upstream gradient,
+/// and the derivatives are what goes to the inputs. Returns the sum of what `out.loss` gets.
 template <TwiceDifferentiable Objective>
 double pair_curvature(const PairInputs& in, const PairDirection& direction, const PairOutputs& out,
                       std::int64_t begin, std::int64_t end, const Objective& objective) {

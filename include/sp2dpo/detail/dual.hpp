@@ -7,8 +7,8 @@
 
 namespace sp2dpo::detail {
 
-/// value + slope · ε with ε² = 0: a function of it carries its own derivative along. Where an objective
-/// has a kink, the branch that it takes decides.
+/// value + slope · ε with ε² = 0: a function of it carries its own derivative along. Where an
+/// objective has a kink, the branch that it takes decides.
 struct Dual {
   double value = 0;
   double slope = 0;
