@@ -3,12 +3,13 @@ get_property(SP2DPO_COMPONENTS GLOBAL PROPERTY SP2DPO_COMPONENTS)
 get_property(SP2DPO_TORCH_VERSION GLOBAL PROPERTY SP2DPO_TORCH_VERSION)
 set(SP2DPO_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo")
 
-# A shared library's private dependencies are still looked for when it is linked.
+# The shared libraries that sp2dpo::torch links are loaded with it, private or not.
 set(SP2DPO_TORCH_ROOMS)
 if(TARGET sp2dpo_torch)
   get_target_property(libraries sp2dpo_torch LINK_LIBRARIES)
   foreach(component IN LISTS SP2DPO_COMPONENTS)
-    if("sp2dpo_${component}" IN_LIST libraries)
+    get_target_property(type sp2dpo_${component} TYPE)
+    if("sp2dpo_${component}" IN_LIST libraries AND type STREQUAL "SHARED_LIBRARY")
       list(APPEND SP2DPO_TORCH_ROOMS ${component})
     endif()
   endforeach()

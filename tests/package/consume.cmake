@@ -9,7 +9,17 @@ foreach(i RANGE 1 ${CMAKE_ARGC})
   endif()
 endforeach()
 
-file(REMOVE_RECURSE "${BINARY}")
+# What is there is built upon only where everything else is as it was.
+file(READ "${COMMON}" key)
+string(APPEND key "${GENERATOR} ${SOURCE} ${defines}")
+if(EXISTS "${BINARY}/key")
+  file(READ "${BINARY}/key" last)
+endif()
+if(DEFINED SAYS OR NOT "${last}" STREQUAL "${key}")
+  file(REMOVE_RECURSE "${BINARY}")
+  file(WRITE "${BINARY}/key" "${key}")
+endif()
+
 execute_process(
   COMMAND "${CMAKE_COMMAND}" -S "${SOURCE}" -B "${BINARY}" -G "${GENERATOR}" -C "${COMMON}" ${defines}
   OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
