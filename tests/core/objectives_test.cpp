@@ -151,7 +151,7 @@ TEST(Objectives, HaveDerivativesThatDualNumbersFindToo) {
       for (std::size_t k = 0; k < 4; ++k) {
         const auto moving = [&](std::size_t i) { return Dual(at[i], i == k ? 1 : 0); };
         const auto dual = pair_term(objective, moving(0), moving(1), moving(2), moving(3));
-        EXPECT_DOUBLE_EQ(dual.value.value, term.value);
+        expect_close(dual.value.value, term.value, 1e-14);
         expect_close(dual.value.slope, derivative[k], 1e-13);
       }
     });

@@ -38,19 +38,19 @@ struct Dual {
   SP2DPO_HD friend bool operator>=(Dual a, Dual b) { return a.value >= b.value; }
 
   SP2DPO_HD friend Dual exp(Dual x) {
-    const double value = std::exp(x.value);
-    return {value, value * x.slope};
+    const double y = std::exp(x.value);
+    return {y, y * x.slope};
   }
   SP2DPO_HD friend Dual expm1(Dual x) { return {std::expm1(x.value), std::exp(x.value) * x.slope}; }
   SP2DPO_HD friend Dual log(Dual x) { return {std::log(x.value), x.slope / x.value}; }
   SP2DPO_HD friend Dual log1p(Dual x) { return {std::log1p(x.value), x.slope / (1 + x.value)}; }
   SP2DPO_HD friend Dual tanh(Dual x) {
-    const double value = std::tanh(x.value);
-    return {value, (1 - value * value) * x.slope};
+    const double y = std::tanh(x.value);
+    return {y, (1 - y * y) * x.slope};
   }
   SP2DPO_HD friend Dual sqrt(Dual x) {
-    const double value = std::sqrt(x.value);
-    return {value, x.slope / (2 * value)};
+    const double y = std::sqrt(x.value);
+    return {y, x.slope / (2 * y)};
   }
   SP2DPO_HD friend Dual pow(Dual x, double power) {
     return {std::pow(x.value, power), power * std::pow(x.value, power - 1) * x.slope};
