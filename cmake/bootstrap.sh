@@ -4,22 +4,24 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: bash cmake/bootstrap.sh [--torch-wheel] [--check]
+Usage: bash cmake/bootstrap.sh [--torch-wheel [--oracle]] [--check]
 
   (no option)     the distribution's packages (Debian 12 and its kin): compilers' companions,
                   libtorch, OpenBLAS, Eigen, simdjson, fmt, Highway, CLI11, GoogleTest, Benchmark
   --torch-wheel   besides, torch 2.11.0 from PyPI in a virtual environment under build/torch-wheel
                   (about 4.6 GB), for a current libtorch and for CUDA
+  --oracle        and beside it the Python packages that tests/oracle compares with
   --check         only say what is missing; exit 1 if anything is
 
 A libtorch that CMAKE_PREFIX_PATH or Torch_DIR points at is used instead of the distribution's.
 TEXT
 }
 
-wheel=no check=no
+wheel=no oracle=no check=no
 for arg in "$@"; do
   case "$arg" in
     --torch-wheel) wheel=yes ;;
+    --oracle) wheel=yes oracle=yes ;;
     --check) check=yes ;;
     -h | --help) usage; exit 0 ;;
     *) echo "bootstrap: unknown option '$arg'" >&2; usage >&2; exit 2 ;;
@@ -69,11 +71,18 @@ wheel_missing=no
 if [ "$wheel" = yes ] && [ "$(cat "$wheel_dir/.installed" 2>/dev/null || true)" != "$torch_version" ]; then
   wheel_missing=yes
 fi
+oracle_list=$root/tests/oracle/requirements.txt
+oracle_missing=no
+if [ "$oracle" = yes ] &&
+  { [ "$wheel_missing" = yes ] || ! cmp -s "$oracle_list" "$wheel_dir/.oracle"; }; then
+  oracle_missing=yes
+fi
 
 if [ "$check" = yes ]; then
   [ ${#missing[@]} -eq 0 ] || say "missing: ${missing[*]}"
   [ "$wheel_missing" = no ] || say "missing: torch $torch_version in build/torch-wheel"
-  [ ${#missing[@]} -eq 0 ] && [ "$wheel_missing" = no ]
+  [ "$oracle_missing" = no ] || say "missing: the packages of tests/oracle/requirements.txt"
+  [ ${#missing[@]} -eq 0 ] && [ "$wheel_missing" = no ] && [ "$oracle_missing" = no ]
   exit
 fi
 
@@ -110,4 +119,10 @@ if [ "$wheel_missing" = yes ]; then
   # A path that does not name the Python version, for CMakePresets.json.
   ln -s "$(cd "$wheel_dir"/lib/python3*/site-packages && pwd)/torch" "$wheel_dir/torch"
   echo "$torch_version" >"$wheel_dir/.installed"
+fi
+
+if [ "$oracle_missing" = yes ]; then
+  say "installing the packages of tests/oracle/requirements.txt into build/torch-wheel (a minute)"
+  "$wheel_dir/bin/pip" install --quiet --disable-pip-version-check -r "$oracle_list" "torch==$torch_version"
+  cp "$oracle_list" "$wheel_dir/.oracle"
 fi
