@@ -73,9 +73,10 @@ struct PanelGap {
   return gaps;
 }
 
-/// Puts a panel's gaps together in two steps: over an annotator's prompts, then over the annotators.
-/// What is missing stays missing: an annotator without an answer takes no part. The category is the
-/// one that most of the annotations that count name; among equals, the one of highest priority.
+/// Puts a panel's gaps together in two steps: over an annotator's prompts, then over the
+/// annotators. What is missing stays missing: an annotator without an answer takes no part. The
+/// category is the one that most of the annotations that count name; among equals, the one of
+/// highest priority.
 template <class OverPrompts, class OverAnnotators>
 struct PromptsThenAnnotators {
   int min_annotators = 1;  ///< fewer annotators that count: no gap
@@ -114,7 +115,8 @@ struct PromptsThenAnnotators {
   }
 };
 
-/// SP²DPO's aggregate (arXiv:2601.22385): median over the prompt variants, mean over the annotators.
+/// SP²DPO's aggregate (arXiv:2601.22385): median over the prompt variants, mean over the
+/// annotators.
 using Jmamp = PromptsThenAnnotators<Median, Mean>;
 
 static_assert(Aggregator<Jmamp>);

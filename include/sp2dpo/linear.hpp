@@ -17,9 +17,9 @@ struct Interval {
   friend bool operator==(const Interval&, const Interval&) = default;
 };
 
-/// SP²DPO's map (arXiv:2601.22385): beta = envelope.low + width of the envelope · share, where share
-/// = clip((gap − range.low) / (range.high − range.low), 0, 1). Aggregate first, map and clip once:
-/// clipping does not commute with a mean. NaN stays NaN, which no schedule takes.
+/// SP²DPO's map (arXiv:2601.22385): beta = envelope.low + width of the envelope · share, where
+/// share = clip((gap − range.low) / (range.high − range.low), 0, 1). Aggregate first, map and clip
+/// once: clipping does not commute with a mean. NaN stays NaN, which no schedule takes.
 ///
 ///     Linear()({.value = 0.5})   // 0.165, the middle of [0.03, 0.3]
 class Linear {

@@ -57,8 +57,8 @@ struct PairInputs {
   PairValues weight = 1.0;
 };
 
-/// What comes of it, by pair. The derivatives are those of `gradient_scale` · Σ weight_i · value_i, so that
-/// a scale of 1/P gives the gradient of the mean.
+/// What comes of it, by pair. The derivatives are those of `gradient_scale` · Σ weight_i · value_i,
+/// so that a scale of 1/P gives the gradient of the mean.
 struct PairOutputs {
   PairSink loss{};  ///< weight · value
   PairSink d_policy_chosen{};

@@ -17,8 +17,8 @@ struct Sequences {
   std::int64_t length = 0;                   ///< rows of each, one sequence after the other
   const std::int64_t* cu_seqlens = nullptr;  ///< or their bounds [count + 1], where they are packed
 
-  /// Pair i is made of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that the
-  /// two lists [pairs] name.
+  /// Pair i is made of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that
+  /// the two lists [pairs] name.
   enum class Layout : std::uint8_t { halves, interleaved, listed };
   Layout layout = Layout::halves;
   const std::int64_t* chosen = nullptr;
@@ -32,8 +32,8 @@ class PairRows {
  public:
   enum Side : std::int64_t { chosen = 0, rejected = 1 };
 
-  /// Throws InvalidArgument for an odd number of sequences in halves or interleaved, bounds that do not
-  /// rise from 0 to `rows`, and a sequence number outside [0, count) or used twice.
+  /// Throws InvalidArgument for an odd number of sequences in halves or interleaved, bounds that do
+  /// not rise from 0 to `rows`, and a sequence number outside [0, count) or used twice.
   PairRows(const Sequences& sequences, const RowLabels& labels, std::int64_t rows) {
     using detail::require;
     const bool listed = sequences.layout == Sequences::Layout::listed;
@@ -109,8 +109,8 @@ class PairRows {
   std::vector<std::int64_t> begin_;  // [2P + 1]: where each answer's rows begin in rows_
 };
 
-/// An answer's log-probability: the sum over its rows in their order, in double; with `average` over
-/// their number. 0 for an answer without rows.
+/// An answer's log-probability: the sum over its rows in their order, in double; with `average`
+/// over their number. 0 for an answer without rows.
 [[nodiscard]] inline double answer_log_prob(const RowSelection& answer, const double* row_log_prob,
                                             bool average) {
   double sum = 0;

@@ -27,8 +27,8 @@ struct ScheduleEntry {
   Clip clipped = Clip::none;
 };
 
-/// One beta a pair, in the order of the pairs: what training is given. Immutable once made: every id
-/// is there once, every beta finite and positive.
+/// One beta a pair, in the order of the pairs: what training is given. Immutable once made: every
+/// id is there once, every beta finite and positive.
 class Schedule {
  public:
   /// Throws InvalidArgument naming the pair whose beta is not finite and positive, or that is there

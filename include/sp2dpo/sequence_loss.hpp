@@ -8,8 +8,8 @@
 
 namespace sp2dpo {
 
-/// All that makes the loss of a batch beside the log-probabilities of its rows: the step between the
-/// pass over the logits that gives those and the pass that takes coefficients.
+/// All that makes the loss of a batch beside the log-probabilities of its rows: the step between
+/// the pass over the logits that gives those and the pass that takes coefficients.
 struct SequenceLoss {
   const PairRows& rows;
   const AnyObjective& objective;
@@ -36,9 +36,10 @@ struct LossSum {
   }
 };
 
-/// Makes the answers' log-probabilities of the pairs in [begin, end) from those of their rows, and the
-/// outputs from these, and adds to `sum`. `policy_chosen` and `policy_rejected` are [P], by pair number,
-/// as `row_log_prob` is by row number. A pair that does not count gets zeros, whatever its numbers are.
+/// Makes the answers' log-probabilities of the pairs in [begin, end) from those of their rows, and
+/// the outputs from these, and adds to `sum`. `policy_chosen` and `policy_rejected` are [P], by
+/// pair number, as `row_log_prob` is by row number. A pair that does not count gets zeros, whatever
+/// its numbers are.
 inline void sequence_step(const SequenceLoss& loss, std::int64_t begin, std::int64_t end,
                           const double* row_log_prob, double* policy_chosen,
                           double* policy_rejected, LossSum& sum) {

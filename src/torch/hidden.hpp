@@ -9,8 +9,8 @@
 
 namespace sp2dpo {
 
-/// Log-probabilities of the answers under a reference given as hidden states: float64 [2, P]. The rows
-/// are those of `policy`.
+/// Log-probabilities of the answers under a reference given as hidden states: float64 [2, P]. The
+/// rows are those of `policy`.
 at::Tensor hidden_answers(const ReferenceHidden& reference, const at::Tensor& policy,
                           const LabelledPairs& pairs, bool average,
                           const std::optional<std::int64_t>& vocab_size,

@@ -12,7 +12,8 @@
 namespace sp2dpo {
 namespace {
 
-/// A 16-bit format told by its definition: `fraction` bits after the point, exponents from `lowest`.
+/// A 16-bit format told by its definition: `fraction` bits after the point, exponents from
+/// `lowest`.
 struct Format {
   const char* name;
   int fraction;
@@ -62,7 +63,8 @@ TEST_P(SixteenBits, EveryPatternMeansWhatTheFormatSaysAndComesBack) {
   }
 }
 
-// Rounding is decided at the midpoints: what is right there and just beside them is right everywhere.
+// Rounding is decided at the midpoints: what is right there and just beside them is right
+// everywhere.
 TEST_P(SixteenBits, RoundsToTheNearestAndTiesToEven) {
   const Format format = GetParam();
   for (std::uint16_t low = 0; low < format.infinity; ++low) {

@@ -9,8 +9,8 @@
 #include <sp2dpo/cpu/matrix.hpp>
 #include <sp2dpo/sequence_loss.hpp>
 
-/// The loss from hidden states and the head: logits are made chunk by chunk of whole pairs, by matrix
-/// products that the caller supplies, and never held for the whole batch.
+/// The loss from hidden states and the head: logits are made chunk by chunk of whole pairs, by
+/// matrix products that the caller supplies, and never held for the whole batch.
 namespace sp2dpo::cpu {
 
 /// The caller's matrix product, out = op(a) · op(b), or out += op(a) · op(b) with `add`, where op
@@ -37,8 +37,8 @@ class MatrixProduct {
   void (*call_)(const void*, const Operand&, const Operand&, const Matrix&, bool);
 };
 
-/// Hidden states [R, H] of rows with labels, and the head that makes logits of them. Matrices without
-/// data are gradients that nobody wants.
+/// Hidden states [R, H] of rows with labels, and the head that makes logits of them. Matrices
+/// without data are gradients that nobody wants.
 struct HiddenRows {
   ConstMatrix hidden;
   ConstMatrix head;            ///< [V, H], of hidden's element type
@@ -56,7 +56,8 @@ struct HiddenRows {
 [[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
                                            std::int64_t chunk_rows);
 
-/// Log-probabilities of the rows of all pairs, by row number. Throws InvalidArgument as row_log_probs.
+/// Log-probabilities of the rows of all pairs, by row number. Throws InvalidArgument as
+/// row_log_probs.
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
                       void* workspace, const RowStatistics& out, const MatrixProduct& product,
                       const Executor& executor = {});
@@ -71,9 +72,9 @@ struct HiddenOutputs {
   double* coefficient;      ///< [R]
 };
 
-/// Loss and gradients. Pairs are taken together as they fit into `chunk_rows`. A pair that does not fit
-/// alone goes through in parts with unscaled gradients, summed apart and scaled at its end: one sum
-/// where chosen and rejected slopes are opposite, one for each answer where they are not.
+/// Loss and gradients. Pairs are taken together as they fit into `chunk_rows`. A pair that does not
+/// fit alone goes through in parts with unscaled gradients, summed apart and scaled at its end: one
+/// sum where chosen and rejected slopes are opposite, one for each answer where they are not.
 LossSum hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
                     void* workspace, const HiddenOutputs& out, const MatrixProduct& product,
                     const Executor& executor = {});

@@ -35,7 +35,8 @@ __device__ inline double block_sum(double value) {
   return value;
 }
 
-/// Each block's sum goes to `partial`, or as the total to where it belongs if there is one block only.
+/// Each block's sum goes to `partial`, or as the total to where it belongs if there is one block
+/// only.
 template <class Objective>
 __global__ void __launch_bounds__(threads_per_block)
     pair_loss_kernel(PairInputs in, PairOutputs out, PairSink total, double* partial,

@@ -19,8 +19,8 @@ struct LogProbs {
   bool averaged = false;  ///< means over the answers' tokens instead of sums
 };
 
-/// One number a pair: a float32 or float64 tensor [P], or one number for all pairs. Any other shape is
-/// an error: nothing is broadcast.
+/// One number a pair: a float32 or float64 tensor [P], or one number for all pairs. Any other shape
+/// is an error: nothing is broadcast.
 struct PerPair {
   PerPair(double value) : number(value) {}                   // NOLINT: a number is one
   PerPair(at::Tensor values) : tensor(std::move(values)) {}  // NOLINT: so is a tensor
@@ -29,8 +29,8 @@ struct PerPair {
   double number = 0;
 };
 
-/// What is fixed for each pair before training: z = beta · delta − margin, and the pair's share in the
-/// sum. Gradients flow to `beta` and `margin` where these ask for them.
+/// What is fixed for each pair before training: z = beta · delta − margin, and the pair's share in
+/// the sum. Gradients flow to `beta` and `margin` where these ask for them.
 struct Controls {
   PerPair beta;          ///< finite, > 0
   PerPair margin = 0.0;  ///< in reward units; an offset m of the log-ratio is margin = beta · m
@@ -45,8 +45,8 @@ struct ReferenceLogits {
   at::Tensor logits;
 };
 
-/// The reference model's hidden states, of the policy's rows, and its head: weight [V, H], bias [V] or
-/// undefined. The widths may differ from the policy's.
+/// The reference model's hidden states, of the policy's rows, and its head: weight [V, H], bias [V]
+/// or undefined. The widths may differ from the policy's.
 struct ReferenceHidden {
   at::Tensor hidden;
   at::Tensor head_weight;
@@ -56,8 +56,8 @@ struct ReferenceHidden {
 /// Always a constant: no gradient flows to it.
 using Reference = std::variant<NoReference, LogProbs, ReferenceLogits, ReferenceHidden>;
 
-/// Which sequences of a batch answer which pair. By default the batch is [2P, T], the chosen answers in
-/// its first half and the rejected ones in its second, in the same order.
+/// Which sequences of a batch answer which pair. By default the batch is [2P, T], the chosen
+/// answers in its first half and the rejected ones in its second, in the same order.
 struct PairLayout {
   Sequences::Layout order = Sequences::Layout::halves;
   at::Tensor chosen{};    ///< listed: int64 [P], the sequences that are chosen answers
