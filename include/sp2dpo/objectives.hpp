@@ -214,4 +214,12 @@ struct ApoDown {
   }
 };
 
+/// Types in a row, for a loop over them at compile time.
+template <class... Objectives>
+struct ObjectiveList {};
+
+/// Those that CUDA tensors can have without a line of registration, and that operators know by name.
+using BuiltInObjectives = ObjectiveList<Sigmoid, Hinge, Robust, ExoPair, DiscoPop, SigmoidNorm, Ipo,
+                                        SppoHard, NcaPair, BcoPair, ApoZero, ApoDown>;
+
 }  // namespace sp2dpo

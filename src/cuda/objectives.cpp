@@ -1,40 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
-#include <map>
 #include <mutex>
 #include <string>
-#include <typeindex>
 
-#include <cxxabi.h>
+#include "built_in.hpp"
 
-#include <sp2dpo/cuda/pair_loss.hpp>
+#include <sp2dpo/detail/type_name.hpp>
 #include <sp2dpo/error.hpp>
 
 namespace sp2dpo::cuda {
 namespace {
 
-template <PairObjective Objective>
-void launch(const PairLossArgs& args, const void* objective, Stream stream) {
-  pair_loss(args, *static_cast<const Objective*>(objective), stream);
-}
-
 struct Objectives {
   std::mutex mutex;
-  std::map<std::type_index, PairLossLauncher> launchers{{typeid(Sigmoid), launch<Sigmoid>}};
+  Launchers launchers = built_in_launchers();
 };
 
 /// Made at first use: registration runs in static constructors.
 Objectives& objectives() {
   static Objectives table;
   return table;
-}
-
-std::string readable(const std::type_info& type) {
-  int status = 0;
-  char* name = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  std::string text = status == 0 ? name : type.name();
-  std::free(name);
-  return text;
 }
 
 }  // namespace
@@ -54,7 +38,7 @@ void pair_loss(const PairLossArgs& args, const AnyObjective& objective, Stream s
       launcher = found->second;
   }
   if (launcher == nullptr) {
-    const std::string name = readable(objective.type());
+    const std::string name = sp2dpo::detail::type_name(objective.type());
     throw InvalidArgument(
         "the objective " + name +
         " is not known on CUDA; add this line to a .cu file of your program, after "

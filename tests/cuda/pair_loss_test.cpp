@@ -3,6 +3,7 @@
 
 #include <sp2dpo/cuda/pair_loss.hpp>
 #include <sp2dpo/error.hpp>
+#include <sp2dpo/objectives.hpp>
 
 namespace sp2dpo::cuda {
 namespace {
@@ -41,7 +42,13 @@ TEST(CudaPairLoss, NamesTheLineThatAnObjectiveOfOnesOwnLacks) {
   EXPECT_THAT([] { pair_loss(PairLossArgs{}, AnyObjective(Unregistered{}), nullptr); },
               ThrowsMessage<InvalidArgument>(
                   AllOf(HasSubstr("Unregistered"), HasSubstr("sp2dpo::cuda::Registered<"))));
-  pair_loss(PairLossArgs{}, AnyObjective(Sigmoid{}), nullptr);  // built in
+}
+
+TEST(CudaPairLoss, KnowsTheLibrarysOwnObjectives) {
+  const auto launch_all = []<class... O>(ObjectiveList<O...>) {
+    (pair_loss(PairLossArgs{}, AnyObjective(O{}), nullptr), ...);
+  };
+  EXPECT_NO_THROW(launch_all(BuiltInObjectives()));
 }
 
 }  // namespace

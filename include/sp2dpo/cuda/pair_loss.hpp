@@ -31,7 +31,7 @@ struct PairLossArgs {
 /// sp2dpo::pair_loss on the device, with the same numbers from the same code: one launch on `stream`
 /// for up to 4096 pairs, two beyond. Returns at once; allocates and synchronises nothing. Outputs are
 /// the same bits on every run. Throws InvalidArgument for a workspace that is too small, CudaError
-/// where a launch fails. Built in for Sigmoid; pair_loss.cuh gives it for an objective of your own.
+/// where a launch fails. Declared for Sigmoid; pair_loss.cuh gives it for any other objective.
 template <PairObjective Objective>
 void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stream);
 
@@ -43,8 +43,8 @@ using PairLossLauncher = void (*)(const PairLossArgs&, const void* objective, St
 /// does in one line.
 void register_objective(const std::type_info& type, PairLossLauncher launcher);
 
-/// As above for an objective that is built in or registered. Throws InvalidArgument naming the missing
-/// line for any other.
+/// As above for an objective that is registered or the library's own (BuiltInObjectives). Throws
+/// InvalidArgument naming the missing line for any other.
 void pair_loss(const PairLossArgs& args, const AnyObjective& objective, Stream stream);
 
 }  // namespace sp2dpo::cuda

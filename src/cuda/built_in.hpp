@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <typeindex>
+
+#include <sp2dpo/cuda/pair_loss.hpp>
+
+namespace sp2dpo::cuda {
+
+using Launchers = std::map<std::type_index, PairLossLauncher>;
+
+/// Of the library's own objectives.
+Launchers built_in_launchers();
+
+}  // namespace sp2dpo::cuda
