@@ -42,7 +42,7 @@ void CsvRows::fail(const std::string& message) const {
   throw DataError(lines_.name(), first_line_, "", message);
 }
 
-/// Goes on to the next line, and cuts off the CR of a CR LF and the byte order mark that spreadsheets
+/// Goes on to the next line. Cuts off the CR of a CR LF, and the byte order mark that spreadsheets
 /// write.
 bool CsvRows::next_line() {
   if (!lines_.next(line_)) return false;

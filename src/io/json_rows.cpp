@@ -26,7 +26,7 @@ std::string shortened(std::string text) {
   return text + "…";
 }
 
-/// Whether a string, escapes and all, has half a surrogate pair: `\ud83d` without `\ude42` behind it.
+/// Whether a string, escapes and all, has half a surrogate pair: `\ud83d` and no `\ude42` after it.
 bool has_lone_surrogate(std::string_view raw) {
   bool open = false;  // the first half has just gone by
   for (std::size_t i = 0; i < raw.size();) {

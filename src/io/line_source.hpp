@@ -14,7 +14,7 @@
 
 namespace sp2dpo::io {
 
-/// The lines of a text file, plain or (by its name) gzip, in one buffer that grows with the longest.
+/// The lines of a text file, plain or (by its name) gzip. One buffer, which grows with the longest.
 class LineSource {
  public:
   /// What may be read behind a line's end: what simdjson wants there.

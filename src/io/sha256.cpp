@@ -25,7 +25,7 @@ void Sha256::update(std::string_view bytes) {
 Sha256::Digest Sha256::finish() {
   Digest digest;
   check(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr));
-  // No algorithm named: the same again, without looking it up, which takes longer than a short hash.
+  // No algorithm named: the same again. To look it up takes longer than to hash a short text.
   check(EVP_DigestInit_ex(context_.get(), nullptr, nullptr));
   return digest;
 }

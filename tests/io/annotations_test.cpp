@@ -20,7 +20,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr std::string_view least =
-    R"({"pair_id":"a","annotator":"x","prompt":"p","category":"style","magnitude":0.5,"confidence":1})";
+    R"({"pair_id":"a","annotator":"x","prompt":"p","category":"style","magnitude":0.5,)"
+    R"("confidence":1})";
 
 std::vector<Annotation> read(std::string_view text, const AnnotationReaderOptions& options = {}) {
   const Folder folder;
@@ -59,8 +60,10 @@ TEST(AnnotationReader, ReadsAllFieldsAndForgetsThemForTheNextRow) {
   const Folder folder;
   AnnotationReader reader(folder.write(
       "a.jsonl",
-      R"({"pair_id":7,"annotator":"x","prompt":"p","category":"safety","magnitude":1e-3,"confidence":0.25,)"
-      R"("preferred":"tie","order":"rejected_first","sample":3,"rationale":"why","meta":{"request":"k","a":1},"new":[{}]})"
+      R"({"pair_id":7,"annotator":"x","prompt":"p","category":"safety","magnitude":1e-3,)"
+      R"("confidence":0.25,)"
+      R"("preferred":"tie","order":"rejected_first","sample":3,"rationale":"why",)"
+      R"("meta":{"request":"k","a":1},"new":[{}]})"
       "\n" +
           std::string(least)));
   Annotation one;

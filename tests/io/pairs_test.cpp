@@ -38,17 +38,21 @@ TEST(PairReader, ReadsText) {
 }
 
 TEST(PairReader, ReadsConversations) {
-  const auto pairs = read(
-      R"({"id":"a","prompt":[{"role":"system","content":"s"},{"content":"u","role":"user"}],)"
-      R"("chosen":[{"role":"assistant","content":"c","extra":1}],"rejected":[{"role":"assistant","content":"r"}]})");
+  const auto pairs =
+      read(R"({"id":"a","prompt":[{"role":"system","content":"s"},{"content":"u","role":"user"}],)"
+           R"("chosen":[{"role":"assistant","content":"c","extra":1}],)"
+           R"("rejected":[{"role":"assistant","content":"r"}]})");
   EXPECT_EQ(std::get<Messages>(pairs.at(0).prompt), (Messages{{"system", "s"}, {"user", "u"}}));
   EXPECT_EQ(std::get<Messages>(pairs[0].chosen), (Messages{{"assistant", "c"}}));
   EXPECT_EQ(std::get<Messages>(pairs[0].rejected), (Messages{{"assistant", "r"}}));
 }
 
 constexpr std::string_view implied =
-    R"("chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"q2"},{"role":"assistant","content":"yes"}],)"
-    R"("rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"q2"},{"role":"assistant","content":"no"},{"role":"user","content":"q3"}]})";
+    R"("chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},)"
+    R"({"role":"user","content":"q2"},{"role":"assistant","content":"yes"}],)"
+    R"("rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},)"
+    R"({"role":"user","content":"q2"},{"role":"assistant","content":"no"},{"role":"user",)"
+    R"("content":"q3"}]})";
 
 TEST(PairReader, TakesTheCommonBeginningOfConversationsForThePrompt) {
   const auto pairs = read(R"({"id":"a",)" + std::string(implied));
@@ -66,9 +70,11 @@ TEST(PairReader, KeepsAPromptInTextBesideWholeConversationsAsAColumn) {
 }
 
 TEST(PairReader, KeepsEveryOtherColumnAsCanonicalJson) {
-  const auto pairs = read(
-      R"({"score_chosen": 8.50, "id":"a", "prompt":"p", "chosen":"c", "rejected":"r", "n": 3, "big": 18446744073709551615,)"
-      R"( "whole": 8.0, "small": 1e-7, "meta": { "b" : [ 1 , null, true ], "a\u00e9": "\/\u001f" }})");
+  const auto pairs =
+      read(R"({"score_chosen": 8.50, "id":"a", "prompt":"p", "chosen":"c", "rejected":"r",)"
+           R"( "n": 3, "big": 18446744073709551615,)"
+           R"( "whole": 8.0, "small": 1e-7, "meta": { "b" : [ 1 , null, true ],)"
+           R"( "a\u00e9": "\/\u001f" }})");
   EXPECT_THAT(
       pairs.at(0).columns,
       ElementsAre(Pair("big", "18446744073709551615"),
@@ -93,39 +99,38 @@ TEST(PairReader, NamesTheFieldThatIsWrong) {
   struct Case {
     std::string_view line, field, message;
   };
-  for (
-      const auto& [line, field, message] :
-      {Case{R"({"id":"a","prompt":"p","rejected":"r"})", "chosen", "is missing"},
-       Case{R"({"id":"a","prompt":"p","chosen":"c"})", "rejected", "is missing"},
-       Case{R"({"id":"a","chosen":"c","rejected":"r"})", "prompt", "is missing"},
-       Case{R"({"id":"a","prompt":"p","chosen":true,"rejected":"r"})", "chosen",
-            "expected a string or a list of messages, not true"},
-       Case{R"({"id":"a","prompt":null,"chosen":"c","rejected":"r"})", "prompt", "not null"},
-       Case{R"({"id":"a","prompt":{"role":"user"},"chosen":"c","rejected":"r"})", "prompt",
-            "expected a string or a list of messages"},
-       Case{R"({"id":"a","prompt":[{"role":"user","content":"q"}],"chosen":"c","rejected":"r"})",
-            "prompt", "the answers are text"},
-       Case{R"({"id":"a","prompt":"p","chosen":"c","rejected":[{"role":"user","content":"q"}]})",
-            "rejected", "conversation"},
-       Case{R"({"id":"a","prompt":"p","chosen":[],"rejected":[]})", "chosen", "at least one"},
-       Case{R"({"id":"a","prompt":"p","chosen":[{"role":"user"}],"rejected":[]})",
-            "chosen[0].content", "is missing"},
-       Case{R"({"id":"a","prompt":"p","chosen":[{"content":"x"}],"rejected":[]})", "chosen[0].role",
-            "is missing"},
-       Case{R"({"id":"a","prompt":"p","chosen":[{"role":"user","content":7}],"rejected":[]})",
-            "chosen[0].content", "expected a string, not 7"},
-       Case{R"({"id":"a","prompt":"p","chosen":["x"],"rejected":[]})", "chosen[0]",
-            "expected an object"},
-       Case{
-           R"({"id":"a","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user","content":"y"}]})",
-           "prompt", "share no first message"},
-       Case{
-           R"({"id":"a","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user","content":"x"}]})",
-           "chosen", "no more than the beginning"},
-       Case{R"({"id":"","prompt":"p","chosen":"c","rejected":"r"})", "id", "expected a name"},
-       Case{R"({"id":1.5,"prompt":"p","chosen":"c","rejected":"r"})", "id",
-            "expected a string or an integer, not 1.5"},
-       Case{R"({"id":null,"prompt":"p","chosen":"c","rejected":"r"})", "id", "not null"}}) {
+  for (const auto& [line, field, message] :
+       {Case{R"({"id":"a","prompt":"p","rejected":"r"})", "chosen", "is missing"},
+        Case{R"({"id":"a","prompt":"p","chosen":"c"})", "rejected", "is missing"},
+        Case{R"({"id":"a","chosen":"c","rejected":"r"})", "prompt", "is missing"},
+        Case{R"({"id":"a","prompt":"p","chosen":true,"rejected":"r"})", "chosen",
+             "expected a string or a list of messages, not true"},
+        Case{R"({"id":"a","prompt":null,"chosen":"c","rejected":"r"})", "prompt", "not null"},
+        Case{R"({"id":"a","prompt":{"role":"user"},"chosen":"c","rejected":"r"})", "prompt",
+             "expected a string or a list of messages"},
+        Case{R"({"id":"a","prompt":[{"role":"user","content":"q"}],"chosen":"c","rejected":"r"})",
+             "prompt", "the answers are text"},
+        Case{R"({"id":"a","prompt":"p","chosen":"c","rejected":[{"role":"user","content":"q"}]})",
+             "rejected", "conversation"},
+        Case{R"({"id":"a","prompt":"p","chosen":[],"rejected":[]})", "chosen", "at least one"},
+        Case{R"({"id":"a","prompt":"p","chosen":[{"role":"user"}],"rejected":[]})",
+             "chosen[0].content", "is missing"},
+        Case{R"({"id":"a","prompt":"p","chosen":[{"content":"x"}],"rejected":[]})",
+             "chosen[0].role", "is missing"},
+        Case{R"({"id":"a","prompt":"p","chosen":[{"role":"user","content":7}],"rejected":[]})",
+             "chosen[0].content", "expected a string, not 7"},
+        Case{R"({"id":"a","prompt":"p","chosen":["x"],"rejected":[]})", "chosen[0]",
+             "expected an object"},
+        Case{R"({"id":"a","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user",)"
+             R"("content":"y"}]})",
+             "prompt", "share no first message"},
+        Case{R"({"id":"a","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user",)"
+             R"("content":"x"}]})",
+             "chosen", "no more than the beginning"},
+        Case{R"({"id":"","prompt":"p","chosen":"c","rejected":"r"})", "id", "expected a name"},
+        Case{R"({"id":1.5,"prompt":"p","chosen":"c","rejected":"r"})", "id",
+             "expected a string or an integer, not 1.5"},
+        Case{R"({"id":null,"prompt":"p","chosen":"c","rejected":"r"})", "id", "not null"}}) {
     const auto error = error_in(line);
     EXPECT_EQ(error.field, field) << line;
     EXPECT_EQ(error.line, 1) << line;
@@ -155,17 +160,20 @@ TEST(PairReader, WantsAnIdInEveryRowOrInNone) {
 // The digits are Python's: hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":"),
 // ensure_ascii=False).encode()).hexdigest()[:16]
 TEST(ContentId, IsTheBeginningOfTheHashOfTheCanonicalJson) {
-  const auto text = read(
-      R"({"rejected":"5", "chosen":"4\n\"four\" \\ \t\u0001 na\u00efve \ud83d\ude42","prompt":"What is 2+2?","other":1})");
+  const auto text =
+      read(R"({"rejected":"5", "chosen":"4\n\"four\" \\ \t\u0001 na\u00efve \ud83d\ude42",)"
+           R"("prompt":"What is 2+2?","other":1})");
   EXPECT_EQ(text.at(0).id, "a46a62656c2b1392");
   EXPECT_EQ(content_id(text[0]), text[0].id);
 
-  const auto given = read(
-      R"({"prompt":[{"role":"user","content":"Hi"}],"chosen":[{"role":"assistant","content":"Hello"}],"rejected":[{"role":"assistant","content":"No"}]})");
+  const auto given =
+      read(R"({"prompt":[{"role":"user","content":"Hi"}],"chosen":[{"role":"assistant",)"
+           R"("content":"Hello"}],"rejected":[{"role":"assistant","content":"No"}]})");
   EXPECT_EQ(given.at(0).id, "efe484f9f4158ffb");
   // A prompt that is implied makes no other pair of it.
-  const auto implicit = read(
-      R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"No"}]})");
+  const auto implicit =
+      read(R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}],)"
+           R"("rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"No"}]})");
   EXPECT_EQ(implicit.at(0).id, given[0].id);
 }
 

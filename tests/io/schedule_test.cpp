@@ -37,19 +37,27 @@ ScheduleManifest manifest() {
 }
 
 constexpr std::string_view manifest_text =
-    R"({"aggregator":{"name":"jmamp","parameters":{"category_weights":[1.0,0.5],"min_annotators":1,"min_prompts":2}},)"
+    R"({"aggregator":{"name":"jmamp","parameters":{"category_weights":[1.0,0.5],)"
+    R"("min_annotators":1,"min_prompts":2}},)"
     R"("categories":["content","tone"],)"
-    R"("counts":{"annotations":13,"clipped_high":1,"clipped_low":1,"missing":2,"pairs":5},"format":"sp2dpo.schedule",)"
-    R"("inputs":[{"path":"p.jsonl","role":"pairs","rows":5,"sha256":"00ff"},{"path":"a \"b\".jsonl","role":"annotations","rows":13,"sha256":"11ee"}],)"
+    R"("counts":{"annotations":13,"clipped_high":1,"clipped_low":1,"missing":2,"pairs":5},)"
+    R"("format":"sp2dpo.schedule",)"
+    R"("inputs":[{"path":"p.jsonl","role":"pairs","rows":5,"sha256":"00ff"},)"
+    R"({"path":"a \"b\".jsonl","role":"annotations","rows":13,"sha256":"11ee"}],)"
     R"("mapper":{"name":"linear","parameters":{"envelope":[0.03,0.3],"gap_range":[0.0,1.0]}},)"
-    R"("missing":{"name":"base-beta","parameters":{"beta":0.1}},"program":"sp2dpo 9.9.9","version":1})"
+    R"("missing":{"name":"base-beta","parameters":{"beta":0.1}},"program":"sp2dpo 9.9.9",)"
+    R"("version":1})"
     "\n";
 
 constexpr std::string_view rows_text =
-    R"({"beta":0.30000000000000004,"category":"tone","flags":["clipped_high"],"gap":1.25,"id":"a","n_annotations":9,"n_annotators":3,"spread":0.5}
-{"beta":1.0,"category":"content","flags":["clipped_low"],"gap":-1.0,"id":"b","n_annotations":1,"n_annotators":1,"spread":0.0}
-{"beta":0.165,"category":"content","gap":0.5,"id":"c","n_annotations":3,"n_annotators":2,"spread":0.3333333333333333}
-{"beta":0.1,"category":null,"flags":["missing"],"gap":null,"id":"dé","n_annotations":0,"n_annotators":0,"spread":null}
+    R"({"beta":0.30000000000000004,"category":"tone","flags":["clipped_high"],"gap":1.25,)"
+    R"("id":"a","n_annotations":9,"n_annotators":3,"spread":0.5}
+{"beta":1.0,"category":"content","flags":["clipped_low"],"gap":-1.0,"id":"b",)"
+    R"("n_annotations":1,"n_annotators":1,"spread":0.0}
+{"beta":0.165,"category":"content","gap":0.5,"id":"c","n_annotations":3,"n_annotators":2,)"
+    R"("spread":0.3333333333333333}
+{"beta":0.1,"category":null,"flags":["missing"],"gap":null,"id":"dé","n_annotations":0,)"
+    R"("n_annotators":0,"spread":null}
 )";
 
 TEST(WriteSchedule, WritesTheManifestAndThenOneCanonicalLineAPair) {

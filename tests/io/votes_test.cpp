@@ -26,8 +26,10 @@ using testing::HasSubstr;
 
 /// Pair a: the first answer is the chosen one; pair b: the second.
 constexpr std::string_view pairs =
-    R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":1,"subset":"Natural","tag":{"x":"style"}}}
-{"id":"b","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":2,"subset":"Adv","tag":{"x":"style"}}}
+    R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":1,)"
+    R"("subset":"Natural","tag":{"x":"style"}}}
+{"id":"b","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":2,"subset":"Adv",)"
+    R"("tag":{"x":"style"}}}
 )";
 
 struct Import {

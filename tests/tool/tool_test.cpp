@@ -249,7 +249,8 @@ TEST(Program, HelpsWithExamples) {
 constexpr std::string_view votes =
     "pair_id,llm,prompt_variant,swapped,winner\na,X,P,0,1\nb,X,P,0,1\n";
 constexpr std::string_view labelled =
-    R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":1,"subset":"Natural"}}
+    R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":1,)"
+    R"("subset":"Natural"}}
 {"id":"b","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":2,"subset":"Natural"}}
 )";
 
@@ -264,10 +265,11 @@ TEST(ImportVotesCommand, MakesAnnotationsThatTheOtherCommandTakes) {
     const auto outcome = run(folder, import + category);
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_THAT(outcome.out, HasSubstr("2 annotations of 2 pairs"));
-    EXPECT_EQ(
-        slurp(folder / "a.jsonl"),
-        R"({"annotator":"X","category":"style","confidence":1.0,"magnitude":1.0,"pair_id":"a","preferred":"chosen","prompt":"P","sample":0}
-{"annotator":"X","category":"style","confidence":1.0,"magnitude":1.0,"pair_id":"b","preferred":"rejected","prompt":"P","sample":0}
+    EXPECT_EQ(slurp(folder / "a.jsonl"),
+              R"({"annotator":"X","category":"style","confidence":1.0,"magnitude":1.0,)"
+              R"("pair_id":"a","preferred":"chosen","prompt":"P","sample":0}
+{"annotator":"X","category":"style","confidence":1.0,"magnitude":1.0,"pair_id":"b",)"
+              R"("preferred":"rejected","prompt":"P","sample":0}
 )");
   }
   const auto schedule =

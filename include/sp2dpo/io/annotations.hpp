@@ -18,7 +18,7 @@ struct AnnotationReaderOptions {
   bool lenient = false;  ///< skips bad rows and lists them
 };
 
-/// Reads a file of annotations row by row (docs/formats.md). Keys that it does not know are ignored.
+/// Reads a file of annotations row by row (docs/formats.md). Keys it does not know are ignored.
 class AnnotationReader : public RowReader {
  public:
   /// Throws DataError where the file cannot be opened.

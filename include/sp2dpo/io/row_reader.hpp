@@ -47,8 +47,8 @@ class RowReader {
   RowReader(std::filesystem::path path, bool lenient);
   ~RowReader();
 
-  /// Goes on to the next row that `parse` takes: true where it does. `parse` returns false for a row
-  /// to pass over in silence, and throws DataError for a bad one. False at the end of the file.
+  /// Goes on to the next row for which `parse` returns true; false at the end of the file. `parse`
+  /// returns false for a row to pass over in silence, and throws DataError for a bad one.
   bool next_row(const std::function<bool()>& parse);
 
   [[nodiscard]] JsonRows& json() noexcept { return *json_; }
