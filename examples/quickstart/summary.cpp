@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -30,14 +30,25 @@ Spread spread_of(const std::vector<double>& values) {
   return result;
 }
 
+/// The seeds that every arm has finished, in order.
+std::vector<int> complete_seeds(const Results& results) {
+  std::map<int, std::size_t> finished;
+  for (const auto& run : results.runs) finished[run.seed] += run.finished;
+  std::vector<int> seeds;
+  for (const auto& [seed, arms] : finished)
+    if (arms == all_arms.size()) seeds.push_back(seed);
+  return seeds;
+}
+
 /// The arms' figures after the last step, in the order of all_arms.
-std::vector<Spread> final_figures(const Results& results, double Point::*figure) {
+std::vector<Spread> final_figures(const Results& results, const std::vector<int>& seeds,
+                                  double Point::*figure) {
   std::vector<Spread> spreads;
   for (const Arm arm : all_arms) {
     std::vector<double> values;
     for (const auto& run : results.runs)
-      if (run.arm == arm && run.finished) values.push_back(run.points.back().*figure);
-    if (values.empty()) return {};
+      if (run.arm == arm && std::ranges::binary_search(seeds, run.seed))
+        values.push_back(run.points.back().*figure);
     spreads.push_back(spread_of(values));
   }
   return spreads;
@@ -95,14 +106,15 @@ std::vector<sp2dpo::report::Panel> training_panels(const Results& results) {
 }
 
 std::string comparison(const Results& results) {
-  const auto accuracies = final_figures(results, &Point::accuracy);
-  const auto margins = final_figures(results, &Point::margin);
-  if (accuracies.empty()) return "No seed was finished in all three arms: nothing to compare.\n";
+  const auto seeds = complete_seeds(results);
+  if (seeds.empty()) return "No seed was finished in all three arms: nothing to compare.\n";
+  const auto accuracies = final_figures(results, seeds, &Point::accuracy);
+  const auto margins = final_figures(results, seeds, &Point::margin);
 
   std::string text = fmt::format(
-      "{} held-out pairs after the last step, mean over the seeds (smallest to largest):\n"
+      "{} held-out pairs after the last step, mean over {} seeds (smallest to largest):\n"
       "  {:<15} {:<24} {}\n",
-      results.held_out_pairs, "arm", "accuracy", "log-ratio margin, nats");
+      results.held_out_pairs, seeds.size(), "arm", "accuracy", "log-ratio margin, nats");
   for (std::size_t i = 0; i < all_arms.size(); ++i) {
     const auto& a = accuracies[i];
     const auto& m = margins[i];
@@ -130,12 +142,19 @@ std::string comparison(const Results& results) {
       "standard\n"
       "  deviation of {:.3f}; their mean margins by {:.2f}, where seeds have {:.2f}.\n",
       accuracy.arms, accuracy.seeds, margin.arms, margin.seeds);
-  text +=
-      accuracy.arms > std::max(accuracy.seeds, error)
-          ? "  The accuracies are further apart than seeds and sampling explain; one set of pairs "
-            "and one small\n  model are still no evidence for other data.\n"
-          : "  Seeds and sampling explain that much: this run does not show that any of the three "
-            "ways to\n  choose beta is better.\n";
+  if (seeds.size() < 3) {
+    text += "  Fewer than three seeds say nothing of which arm is better.\n";
+  } else if (accuracy.arms > 2 * std::max(accuracy.seeds, error)) {
+    text +=
+        "  That is more than twice what seeds or sampling give; one set of pairs and one small "
+        "model\n"
+        "  are still no evidence for other data.\n";
+  } else {
+    text +=
+        "  That is within twice what seeds or sampling give: this run does not show that any of "
+        "the\n"
+        "  three ways to choose beta is better.\n";
+  }
   return text;
 }
 
