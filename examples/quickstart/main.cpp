@@ -151,8 +151,9 @@ int run(const Options& options) {
   };
   std::vector<sp2dpo::PreferencePair> pairs;
   const auto [schedule, manifest] = make_schedule(options, pairs);
-  sp2dpo::detail::require(pairs.size() >= 16, "training needs at least 16 pairs, not {}",
-                          pairs.size());
+  if (pairs.size() < 16)
+    throw sp2dpo::InvalidArgument(
+        fmt::format("training needs at least 16 pairs, not {}", pairs.size()));
   const OutFolder out(options.out);
   io::write_schedule(out.file("schedule.jsonl"), schedule, manifest);
   out.write("beta_histogram.svg", report::beta_histogram_svg(schedule));
