@@ -113,25 +113,39 @@ SP2DPO_HD PairTerm<T> pair_term(const Objective& objective, T delta_chosen, T de
 
 namespace detail {
 
-/// log(1 + e^x) without overflow, and without cancellation at either end.
+/// e^−|x|: the one exponential that softplus and sigmoid of x are both made of.
 template <class T>
-SP2DPO_HD T softplus(T x) {
-  using std::exp, std::fabs, std::log1p;
-  return (x >= 0 ? x : T(0)) + log1p(exp(-fabs(x)));
+SP2DPO_HD T decay(T x) {
+  using std::exp, std::fabs;
+  return exp(-fabs(x));
 }
 
-/// 1 / (1 + e^−x) without overflow.
+/// log(1 + e^x) without overflow, and without cancellation at either end; `e` is decay(x).
+template <class T>
+SP2DPO_HD T softplus(T x, T e) {
+  using std::log1p;
+  return (x >= 0 ? x : T(0)) + log1p(e);
+}
+template <class T>
+SP2DPO_HD T softplus(T x) {
+  return softplus(x, decay(x));
+}
+
+/// 1 / (1 + e^−x) without overflow; `e` is decay(x).
+template <class T>
+SP2DPO_HD T sigmoid(T x, T e) {
+  return (x >= 0 ? T(1) : e) / (T(1) + e);
+}
 template <class T>
 SP2DPO_HD T sigmoid(T x) {
-  using std::exp, std::fabs;
-  const T e = exp(-fabs(x));
-  return (x >= 0 ? T(1) : e) / (T(1) + e);
+  return sigmoid(x, decay(x));
 }
 
 /// −log σ(z) + tilt · z, which all smoothed forms of the DPO loss come down to.
 template <class T>
 SP2DPO_HD ZTerm<T> tilted_logistic(T z, double tilt) {
-  return {softplus(-z) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z)};
+  const T e = decay(-z);  // of -z, also for the sake of derivatives at 0
+  return {softplus(-z, e) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z, e)};
 }
 
 /// A complaint() about `parameter`, or "" where `ok`.
