@@ -10,6 +10,7 @@
 #include "reference.hpp"
 #include "sequences.hpp"
 #include <ATen/ATen.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/version.h>
@@ -113,20 +114,45 @@ struct Workspace {
   Tensor memory;
 };
 
-/// Which gradients the caller wants: hidden, weight, bias, beta, margin.
-using HiddenNeeds = std::array<bool, 5>;
+struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& /*hidden*/, const Tensor& head_weight,
+                        const c10::optional<Tensor>& head_bias,
+                        const c10::optional<Tensor>& /*beta*/,
+                        const c10::optional<Tensor>& /*margin*/, const HiddenNeeds& needs,
+                        const std::function<HiddenParts()>& run, HiddenParts& parts) {
+    {
+      const at::AutoDispatchBelowADInplaceOrView below;
+      parts = run();
+    }
+    // In the head's own type, since it may be kept for long.
+    if (needs[1]) parts.head_weight = parts.head_weight.to(head_weight.scalar_type());
+    if (needs[2]) parts.head_bias = parts.head_bias.to(head_bias->scalar_type());
+    tensor_list saved{parts.hidden, parts.head_weight, parts.head_bias, parts.beta, parts.margin};
+    for (std::size_t i = 0; i < needs.size(); ++i)
+      if (!needs[i]) saved[i] = Tensor();
+    ctx->save_for_backward(std::move(saved));
+    return parts.loss;
+  }
 
-struct HiddenResult {
-  Tensor loss;
-  detail::PairRecord record;
-  Tensor hidden, head_weight, head_bias, beta, margin;  // gradients, where they are wanted
+  static tensor_list backward(AutogradContext* ctx, tensor_list upstream) {
+    TORCH_CHECK(!c10::GradMode::is_enabled(),
+                "sp2dpo::Loss: a gradient of the gradient (create_graph) is available from "
+                "log-probabilities only, not from hidden states");
+    tensor_list gradient = ctx->get_saved_variables();
+    for (Tensor& slope : gradient)
+      if (slope.defined()) slope = slope * upstream[0].to(slope.scalar_type());
+    gradient.resize(8);
+    return gradient;
+  }
 };
 
-/// The whole of it: the gradients are those of the loss as it is returned.
-HiddenResult run(const AnyObjective& objective, const LossOptions& options, const Tensor& hidden,
-                 const Tensor& head_weight, const Tensor& head_bias, const Tensor& labels,
-                 const Reference& reference, const Controls& controls, const HiddenOptions& how,
-                 const HiddenNeeds& needs) {
+}  // namespace
+
+HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& options,
+                           const Tensor& hidden, const Tensor& head_weight, const Tensor& head_bias,
+                           const Tensor& labels, const Reference& reference,
+                           const Controls& controls, const HiddenOptions& how,
+                           const HiddenNeeds& needs) {
   const c10::NoGradGuard no_grad;
   const HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
   const LabelledPairs pairs("hidden", hidden, labels, how.layout, options);
@@ -139,7 +165,7 @@ HiddenResult run(const AnyObjective& objective, const LossOptions& options, cons
       reference, hidden, pairs, averages(objective, options), how.vocab_size, how.workspace_bytes);
 
   const auto sum_type = loss_type({model.head});
-  HiddenResult result;
+  HiddenParts result;
   cpu::HiddenRows rows = model.rows(pairs);
   Tensor d_hidden, d_head, d_bias;
   if (needs[0]) {
@@ -165,7 +191,7 @@ HiddenResult run(const AnyObjective& objective, const LossOptions& options, cons
     rows.d_bias = matrix_of<cpu::Matrix>(d_bias.narrow(0, 0, model.head.size(0)).unsqueeze(0));
   }
 
-  PairRows64 kept(count, {true, true, needs[3], needs[4]}, at::kCPU);
+  PairTable kept(count, at::kCPU);
   const SequenceLoss loss =
       sequence_loss(pairs, objective, options, controls, reference_sums, kept.outputs);
   const std::int64_t row_count = model.hidden.size(0);
@@ -181,63 +207,38 @@ HiddenResult run(const AnyObjective& objective, const LossOptions& options, cons
                   .logit_sum = logit_sum.defined() ? logit_sum.data_ptr<double>() : nullptr},
          .policy_chosen = row_of(policy, PairRows::chosen),
          .policy_rejected = row_of(policy, PairRows::rejected),
-         .d_chosen = row_of(kept.rows, gradients),
-         .d_rejected = row_of(kept.rows, gradients + 1),
+         .d_chosen = row_of(kept.rows, d_chosen_row),
+         .d_rejected = row_of(kept.rows, d_rejected_row),
          .coefficient = coefficient.data_ptr<double>()},
         product, ParallelFor());
   });
 
   const auto dtype = loss_type({hidden});
-  result.loss = reduced(options, kept.rows, at::scalar_tensor(sum.total(loss), at::kDouble), dtype);
+  result.loss = reduced(options, kept.rows, sum.total(loss), dtype);
   result.record = record_of_answers(pairs, options, controls, kept.rows, policy, loss, logit_sum,
                                     model.head.size(0), sum, dtype);
   if (needs[0]) result.hidden = d_hidden.to(hidden.scalar_type()).view(hidden.sizes());
-  if (needs[3]) result.beta = kept.rows.select(0, gradients + 2);
-  if (needs[4]) result.margin = kept.rows.select(0, gradients + 2 + needs[3]);
+  result.beta = kept.rows.select(0, d_beta_row);
+  result.margin = kept.rows.select(0, d_margin_row);
   return result;
 }
 
-struct HiddenCall {
-  const AnyObjective& objective;
-  const LossOptions& options;
-  const Tensor& labels;
-  const Reference& reference;
-  const Controls& controls;
-  const HiddenOptions& how;
-  const HiddenNeeds& needs;
-};
+HiddenNeeds needs_of(const HiddenVariables& x) {
+  return {asks_for_gradient(x.hidden), asks_for_gradient(x.head_weight),
+          asks_for_gradient(x.head_bias), asks_for_gradient(x.beta), asks_for_gradient(x.margin)};
+}
 
-struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
-  static tensor_list forward(AutogradContext* ctx, const Tensor& hidden, const Tensor& head_weight,
-                             const c10::optional<Tensor>& head_bias,
-                             const c10::optional<Tensor>& beta, const c10::optional<Tensor>& margin,
-                             const HiddenCall& call, detail::PairRecord& record) {
-    HiddenResult result =
-        run(call.objective, call.options, hidden, head_weight, head_bias.value_or(Tensor()),
-            call.labels, call.reference, call.controls, call.how, call.needs);
-    const auto as = [](const Tensor& gradient, const c10::optional<Tensor>& input) {
-      return gradient.defined() ? gradient.to(input->scalar_type()) : gradient;
-    };
-    ctx->save_for_backward({result.hidden, as(result.head_weight, head_weight),
-                            as(result.head_bias, head_bias), as(result.beta, beta),
-                            as(result.margin, margin)});
-    record = std::move(result.record);
-    return {std::move(result.loss)};
-  }
-
-  static tensor_list backward(AutogradContext* ctx, tensor_list upstream) {
-    TORCH_CHECK(!c10::GradMode::is_enabled(),
-                "sp2dpo::Loss: a gradient of the gradient (create_graph) is available from "
-                "log-probabilities only, not from hidden states");
-    tensor_list gradient = ctx->get_saved_variables();
-    for (Tensor& slope : gradient)
-      if (slope.defined()) slope = slope * upstream[0].to(slope.scalar_type());
-    gradient.resize(7);
-    return gradient;
-  }
-};
-
-}  // namespace
+HiddenParts with_gradient(const HiddenVariables& x, const HiddenNeeds& needs, Reduction reduction,
+                          const std::function<HiddenParts()>& forward) {
+  TORCH_CHECK(
+      reduction != Reduction::none || std::ranges::count(needs, true) == 0,
+      "sp2dpo::Loss: from hidden states only the reduced loss is differentiable; the reduction "
+      "is none");
+  HiddenParts parts;
+  parts.loss = HiddenLoss::apply(x.hidden, x.head_weight, given(x.head_bias), given(x.beta),
+                                 given(x.margin), needs, forward, parts);
+  return parts;
+}
 
 Tensor hidden_answers(const ReferenceHidden& reference, const Tensor& policy,
                       const LabelledPairs& pairs, bool average,
@@ -262,20 +263,15 @@ LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& opti
                           const Tensor& hidden, const Tensor& head_weight, const Tensor& head_bias,
                           const Tensor& labels, const Reference& reference,
                           const Controls& controls, const HiddenOptions& how) {
-  const HiddenNeeds needs{asks_for_gradient(hidden),
-                          asks_for_gradient(head_weight) && !how.main_grad.defined(),
-                          asks_for_gradient(head_bias), asks_for_gradient(controls.beta.tensor),
-                          asks_for_gradient(controls.margin.tensor)};
-  TORCH_CHECK(
-      options.reduction != Reduction::none || std::ranges::count(needs, true) == 0,
-      "sp2dpo::Loss: from hidden states only the reduced loss is differentiable; the reduction "
-      "is none");
-  const HiddenCall call{objective, options, labels, reference, controls, how, needs};
-  PairRecord record;
-  auto result =
-      HiddenLoss::apply(hidden, head_weight, given(head_bias), given(controls.beta.tensor),
-                        given(controls.margin.tensor), call, record);
-  return {std::move(result[0]), std::move(record)};
+  const HiddenVariables variables{hidden, head_weight, head_bias, controls.beta.tensor,
+                                  controls.margin.tensor};
+  HiddenNeeds needs = needs_of(variables);
+  if (how.main_grad.defined()) needs[1] = false;
+  HiddenParts parts = with_gradient(variables, needs, options.reduction, [&] {
+    return hidden_forward(objective, options, hidden, head_weight, head_bias, labels, reference,
+                          controls, how, needs);
+  });
+  return {std::move(parts.loss), std::move(parts.record)};
 }
 
 HiddenGradient value_and_grad_of_hidden(const AnyObjective& objective, const LossOptions& options,
@@ -287,7 +283,7 @@ HiddenGradient value_and_grad_of_hidden(const AnyObjective& objective, const Los
       options.reduction != Reduction::none,
       "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss; the reduction is "
       "none");
-  HiddenResult result = run(
+  HiddenParts result = hidden_forward(
       objective, options, hidden, head_weight, head_bias, labels, reference, controls, how,
       {true, need_dw && !how.main_grad.defined(), need_dw && head_bias.defined(), false, false});
   return {{std::move(result.loss), std::move(result.record)},

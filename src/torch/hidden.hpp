@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "sequences.hpp"
@@ -15,5 +17,35 @@ at::Tensor hidden_answers(const ReferenceHidden& reference, const at::Tensor& po
                           const LabelledPairs& pairs, bool average,
                           const std::optional<std::int64_t>& vocab_size,
                           std::int64_t workspace_bytes);
+
+/// Which gradients are wanted: of hidden, the head's weight, its bias, beta and margin.
+using HiddenNeeds = std::array<bool, 5>;
+
+/// A loss of hidden states and the gradients of it as it is returned.
+struct HiddenParts {
+  at::Tensor loss;
+  at::Tensor hidden;                  ///< as hidden; undefined where it is not wanted
+  at::Tensor head_weight, head_bias;  ///< float32 (float64 for float64 input), or undefined
+  at::Tensor beta, margin;            ///< float64 [P]
+  detail::PairRecord record{};        ///< only for whom it is made by hidden_forward
+};
+
+HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& options,
+                           const at::Tensor& hidden, const at::Tensor& head_weight,
+                           const at::Tensor& head_bias, const at::Tensor& labels,
+                           const Reference& reference, const Controls& controls,
+                           const HiddenOptions& how, const HiddenNeeds& needs);
+
+/// What a loss of hidden states is differentiable by; all but the first two may be undefined.
+struct HiddenVariables {
+  const at::Tensor &hidden, &head_weight, &head_bias, &beta, &margin;
+};
+
+/// The loss that `forward` makes, with the gradients that come with it.
+HiddenParts with_gradient(const HiddenVariables& variables, const HiddenNeeds& needs,
+                          Reduction reduction, const std::function<HiddenParts()>& forward);
+
+/// Which of the variables ask for a gradient.
+HiddenNeeds needs_of(const HiddenVariables& variables);
 
 }  // namespace sp2dpo

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "log_probs.hpp"
+
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
@@ -6,9 +9,9 @@
 #include "on_cuda.hpp"
 #include "pairs.hpp"
 #include <ATen/ATen.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/custom_class.h>
 
 #include <sp2dpo/torch/loss.hpp>
 
@@ -18,9 +21,15 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
+using Variables = LogProbsStep::Variables;
+using Step = c10::intrusive_ptr<LogProbsStep>;
 
-/// A call, with all that its derivatives need; kept by autograd until the graph is gone.
-struct LogProbsCall : torch::CustomClassHolder {
+/// A number for all pairs, or the pairs' own.
+PairValues upstream_values(const Tensor& upstream) {
+  return {upstream.data_ptr(), dtype_of(upstream), upstream.dim() == 0 ? 0 : upstream.stride(0)};
+}
+
+struct LogProbsCall final : LogProbsStep {
   LogProbsCall(const AnyObjective& objective_, const LossOptions& options_, const LogProbs& policy,
                const LogProbs& reference_, const Controls& controls)
       : objective(objective_),
@@ -29,12 +38,23 @@ struct LogProbsCall : torch::CustomClassHolder {
         beta(controls.beta.number),
         margin(controls.margin.number),
         weight(controls.weight),
-        pairs(policy.chosen.numel()),
-        device(policy.chosen.device()) {}
+        pairs(policy.chosen.defined() ? policy.chosen.numel() : 0),
+        dtype(at::kFloat) {
+    const Tensor& first = policy.chosen;
+    check_log_probs("policy.chosen", first, first);
+    check_log_probs("policy.rejected", policy.rejected, first);
+    check_log_probs("reference.chosen", reference.chosen, first);
+    check_log_probs("reference.rejected", reference.rejected, first);
+    TORCH_CHECK(policy.averaged == reference.averaged,
+                "sp2dpo::Loss: the log-probabilities of the policy are ",
+                policy.averaged ? "means" : "sums", " over tokens, those of the reference ",
+                reference.averaged ? "means" : "sums");
+    check_controls(controls, pairs, first.device());
+    check_objective(objective, options, controls);
+    dtype = loss_type({policy.chosen, policy.rejected});
+  }
 
-  /// The pair loop's inputs; `variables` are policy.chosen, policy.rejected, beta and margin, the last
-  /// two undefined where they are numbers.
-  [[nodiscard]] PairInputs inputs(const std::array<Tensor, 4>& variables) const {
+  [[nodiscard]] PairInputs inputs(const Variables& variables) const {
     const auto or_number = [](const Tensor& tensor, double number) {
       return tensor.defined() ? values_of(tensor) : PairValues(number);
     };
@@ -47,17 +67,62 @@ struct LogProbsCall : torch::CustomClassHolder {
             .weight = values_of(weight)};
   }
 
-  /// Runs the pair loop where the tensors are. Returns Σ weight · value / the divisor.
-  Tensor run(const std::array<Tensor, 4>& variables, PairOutputs& outputs) const {
-    outputs.gradient_scale = 1 / divisor(options, pairs);
+  [[nodiscard]] bool on_cpu() const { return reference.chosen.device().is_cpu(); }
+
+  /// Runs the pair loop where the tensors are.
+  [[nodiscard]] LogProbsParts run(const Variables& variables, PairTable table) const {
+    table.outputs.gradient_scale = 1 / divisor(options, pairs);
     const PairInputs in = inputs(variables);
-    const Tensor total = at::empty({}, at::TensorOptions(at::kDouble).device(device));
-    if (device.is_cpu())
-      *total.data_ptr<double>() =
-          outputs.gradient_scale * objective.pair_loss(in, outputs, 0, pairs);
-    else
-      on_cuda::pair_loss(objective, in, outputs, pairs, total);
-    return total;
+    if (on_cpu()) {
+      const double sum = objective.pair_loss(in, table.outputs, 0, pairs);
+      return {reduced(options, table.rows, table.outputs.gradient_scale * sum, dtype), table.rows};
+    }
+    const Tensor total = at::empty({}, table.rows.options().dtype(dtype));
+    on_cuda::pair_loss(objective, in, table.outputs, pairs, total);
+    if (options.reduction != Reduction::none) return {total, table.rows};
+    return {table.rows.select(0, loss_row).to(dtype, /*non_blocking=*/false, /*copy=*/true),
+            table.rows};
+  }
+
+  [[nodiscard]] LogProbsParts forward(const Variables& variables) const override {
+    return run(variables, PairTable(pairs, variables[0].device()));
+  }
+
+  [[nodiscard]] Tensor curvature(const Variables& variables,
+                                 const Variables& direction) const override {
+    TORCH_CHECK(
+        objective.twice_differentiable(), "sp2dpo::Loss: the objective ", objective.name(),
+        " has no second derivative: make its call operator a template of the number's type");
+    TORCH_CHECK(on_cpu(), "sp2dpo::Loss: second derivatives are for the CPU only");
+    const auto along = [](const Tensor& tensor) {
+      return tensor.defined() ? values_of(tensor) : PairValues(0.0);
+    };
+    PairTable table(pairs, at::kCPU);
+    table.outputs.gradient_scale = 1 / divisor(options, pairs);
+    objective.pair_curvature(
+        inputs(variables),
+        {along(direction[0]), along(direction[1]), along(direction[2]), along(direction[3])},
+        table.outputs, 0, pairs);
+    table.rows.select(0, loss_row).mul_(table.outputs.gradient_scale);
+    return table.rows;
+  }
+
+  /// As the general one, in a loop: a batch has few pairs, so that each operation of libtorch's
+  /// costs more than all of them.
+  [[nodiscard]] tensor_list gradient(const Tensor& rows, const Tensor& upstream,
+                                     const Variables& variables) const override {
+    if (!on_cpu()) return LogProbsStep::gradient(rows, upstream, variables);
+    const PairValues scale = upstream_values(upstream);
+    tensor_list result(needs.size());
+    for (std::size_t i = 0; i < needs.size(); ++i) {
+      if (!needs[i]) continue;
+      result[i] = at::empty({pairs}, variables[i].scalar_type());
+      const PairSink sink = sink_of(result[i]);
+      const double* const slope =
+          rows.data_ptr<double>() + (first_gradient + static_cast<std::int64_t>(i)) * pairs;
+      for (std::int64_t pair = 0; pair < pairs; ++pair) sink.set(pair, scale[pair] * slope[pair]);
+    }
+    return result;
   }
 
   AnyObjective objective;
@@ -66,179 +131,135 @@ struct LogProbsCall : torch::CustomClassHolder {
   double beta, margin;  // where they are numbers
   PerPair weight;
   std::int64_t pairs;
-  at::Device device;
+  at::ScalarType dtype;
 };
 
-using Call = c10::intrusive_ptr<LogProbsCall>;
-using LogProbsNeeds =
-    std::array<bool, 4>;  // gradients of policy.chosen, policy.rejected, beta, margin
-
-std::array<Tensor, 4> variables_of(const Tensor& chosen, const Tensor& rejected,
-                                   const c10::optional<Tensor>& beta,
-                                   const c10::optional<Tensor>& margin) {
-  return {chosen, rejected, beta.value_or(Tensor()), margin.value_or(Tensor())};
+void keep(AutogradContext* ctx, const Step& step) {
+  ctx->saved_data["step"] = c10::IValue::make_capsule(step);
 }
 
-/// Row after row of `rows` to the inputs that need them, in their own types.
-tensor_list spread(const Tensor& rows, const LogProbsNeeds& needs,
-                   const std::array<Tensor, 4>& variables) {
-  tensor_list result(needs.size());
-  std::int64_t row = 0;
-  for (std::size_t i = 0; i < needs.size(); ++i)
-    if (needs[i]) result[i] = rows.select(0, row++).to(variables[i].scalar_type());
-  return result;
-}
-
-void keep(AutogradContext* ctx, const Call& call, const LogProbsNeeds& needs, tensor_list tensors) {
-  ctx->save_for_backward(std::move(tensors));
-  ctx->saved_data["call"] = c10::IValue::make_capsule(call);
-  std::int64_t bits = 0;
-  for (std::size_t i = 0; i < needs.size(); ++i) bits |= static_cast<std::int64_t>(needs[i]) << i;
-  ctx->saved_data["needs"] = bits;
-}
-
-std::pair<Call, LogProbsNeeds> kept(AutogradContext* ctx) {
-  const std::int64_t bits = ctx->saved_data["needs"].toInt();
-  LogProbsNeeds needs{};
-  for (std::size_t i = 0; i < needs.size(); ++i) needs[i] = (bits >> i & 1) != 0;
-  return {c10::static_intrusive_pointer_cast<LogProbsCall>(ctx->saved_data["call"].toCapsule()),
-          needs};
+Step kept(AutogradContext* ctx) {
+  return c10::static_intrusive_pointer_cast<LogProbsStep>(ctx->saved_data["step"].toCapsule());
 }
 
 /// The gradient of the loss, as a function that has one itself.
 struct LogProbsSlope : torch::autograd::Function<LogProbsSlope> {
   static tensor_list forward(AutogradContext* ctx, const Tensor& chosen, const Tensor& rejected,
                              const c10::optional<Tensor>& beta, const c10::optional<Tensor>& margin,
-                             const Tensor& upstream, const LogProbsNeeds& needs, const Call& call) {
-    const auto variables = variables_of(chosen, rejected, beta, margin);
-    PairRows64 pairs(call->pairs, needs, call->device);
-    call->run(variables, pairs.outputs);
-    const Tensor rows = pairs.rows.narrow(0, gradients, pairs.rows.size(0) - gradients);
-    keep(ctx, call, needs, {chosen, rejected, variables[2], variables[3], upstream});
-    tensor_list result;
-    for (const Tensor& slope : spread(rows * upstream, needs, variables))
-      if (slope.defined()) result.push_back(slope);
+                             const Tensor& upstream, const Tensor& rows, const Step& step) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    const Variables variables{chosen, rejected, beta.value_or(Tensor()), margin.value_or(Tensor())};
+    ctx->save_for_backward({chosen, rejected, variables[2], variables[3], upstream});
+    keep(ctx, step);
+    tensor_list result = step->gradient(rows, upstream, variables);
+    std::erase_if(result, [](const Tensor& slope) { return !slope.defined(); });
     return result;
   }
 
-  static tensor_list backward(AutogradContext* ctx, tensor_list direction) {
+  static tensor_list backward(AutogradContext* ctx, tensor_list given_direction) {
     TORCH_CHECK(!c10::GradMode::is_enabled(), "sp2dpo::Loss: third derivatives are not available");
-    const auto [call, needs] = kept(ctx);
-    TORCH_CHECK(
-        call->objective.twice_differentiable(), "sp2dpo::Loss: the objective ",
-        call->objective.name(),
-        " has no second derivative: make its call operator a template of the number's type");
-    TORCH_CHECK(call->device.is_cpu(), "sp2dpo::Loss: second derivatives are for the CPU only");
+    const Step step = kept(ctx);
     const auto saved = ctx->get_saved_variables();
-    const std::array variables{saved[0], saved[1], saved[2], saved[3]};
-    const Tensor upstream = saved[4].to(at::kDouble);
-
-    PairDirection along;
-    const std::array parts{&along.policy_chosen, &along.policy_rejected, &along.beta,
-                           &along.margin};
+    const Variables variables{saved[0], saved[1], saved[2], saved[3]};
+    const Tensor& upstream = saved[4];
+    Variables direction;
     std::size_t next = 0;
-    for (std::size_t i = 0; i < needs.size(); ++i) {
-      if (!needs[i]) continue;
-      if (direction[next].defined()) *parts[i] = values_of(direction[next]);
-      ++next;
-    }
-    PairRows64 pairs(call->pairs, needs, call->device);
-    pairs.outputs.gradient_scale = 1 / divisor(call->options, call->pairs);
-    call->objective.pair_curvature(call->inputs(variables), along, pairs.outputs, 0, call->pairs);
-    const Tensor rows = pairs.rows.narrow(0, gradients, pairs.rows.size(0) - gradients);
-    tensor_list gradient = spread(rows * upstream, needs, variables);
-    const Tensor by_pair = pairs.rows.select(0, loss_row) * pairs.outputs.gradient_scale;
-    gradient.push_back((upstream.dim() == 0 ? by_pair.sum() : by_pair).to(saved[4].scalar_type()));
+    for (std::size_t i = 0; i < direction.size(); ++i)
+      if (step->needs[i]) direction[i] = given_direction[next++];
+    const Tensor rows = step->curvature(variables, direction);
+    tensor_list gradient = step->gradient(rows, upstream, variables);
+    const Tensor by_pair = rows.select(0, loss_row);
+    gradient.push_back((upstream.dim() == 0 ? by_pair.sum() : by_pair).to(upstream.scalar_type()));
     gradient.resize(7);
     return gradient;
   }
 };
 
 struct LogProbsLoss : torch::autograd::Function<LogProbsLoss> {
-  static tensor_list forward(AutogradContext* ctx, const Tensor& chosen, const Tensor& rejected,
-                             const c10::optional<Tensor>& beta, const c10::optional<Tensor>& margin,
-                             const LogProbsNeeds& needs, const Call& call) {
-    const auto variables = variables_of(chosen, rejected, beta, margin);
-    PairRows64 pairs(call->pairs, needs, call->device);
-    const Tensor total = call->run(variables, pairs.outputs);
-    const Tensor& rows = pairs.rows;
-    keep(ctx, call, needs,
-         {chosen, rejected, variables[2], variables[3],
-          rows.narrow(0, gradients, rows.size(0) - gradients)});
-    ctx->mark_non_differentiable({rows});
-    return {reduced(call->options, rows, total, loss_type({chosen, rejected})), rows};
+  static Tensor forward(AutogradContext* ctx, const Tensor& chosen, const Tensor& rejected,
+                        const c10::optional<Tensor>& beta, const c10::optional<Tensor>& margin,
+                        const Step& step, LogProbsParts& parts) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    const Variables variables{chosen, rejected, beta.value_or(Tensor()), margin.value_or(Tensor())};
+    parts = step->forward(variables);
+    ctx->save_for_backward({chosen, rejected, variables[2], variables[3], parts.rows});
+    keep(ctx, step);
+    return parts.loss;
   }
 
   static tensor_list backward(AutogradContext* ctx, tensor_list upstream) {
-    const auto [call, needs] = kept(ctx);
+    const Step step = kept(ctx);
     const auto saved = ctx->get_saved_variables();
-    const std::array variables{saved[0], saved[1], saved[2], saved[3]};
-    tensor_list gradient(needs.size());
+    tensor_list gradient;
     if (c10::GradMode::is_enabled()) {
-      const auto slopes = LogProbsSlope::apply(saved[0], saved[1], given(saved[2]), given(saved[3]),
-                                               upstream[0], needs, call);
+      auto slopes = LogProbsSlope::apply(saved[0], saved[1], given(saved[2]), given(saved[3]),
+                                         upstream[0], saved[4], step);
       std::size_t next = 0;
-      for (std::size_t i = 0; i < needs.size(); ++i)
-        if (needs[i]) gradient[i] = slopes[next++];
+      for (const bool needed : step->needs)
+        gradient.push_back(needed ? std::move(slopes[next++]) : Tensor());
     } else {
-      gradient = spread(saved[4] * upstream[0], needs, variables);
+      gradient = step->gradient(saved[4], upstream[0], {saved[0], saved[1], saved[2], saved[3]});
     }
     gradient.resize(6);
     return gradient;
   }
 };
 
-void check(const AnyObjective& objective, const LossOptions& options, const LogProbs& policy,
-           const LogProbs& reference, const Controls& controls) {
-  const Tensor& first = policy.chosen;
-  check_log_probs("policy.chosen", first, first);
-  check_log_probs("policy.rejected", policy.rejected, first);
-  check_log_probs("reference.chosen", reference.chosen, first);
-  check_log_probs("reference.rejected", reference.rejected, first);
-  TORCH_CHECK(policy.averaged == reference.averaged,
-              "sp2dpo::Loss: the log-probabilities of the policy are ",
-              policy.averaged ? "means" : "sums", " over tokens, those of the reference ",
-              reference.averaged ? "means" : "sums");
-  check_controls(controls, first.size(0), first.device());
-  check_objective(objective, options, controls);
+}  // namespace
+
+tensor_list LogProbsStep::gradient(const Tensor& rows, const Tensor& upstream,
+                                   const Variables& variables) const {
+  const Tensor scaled = rows.narrow(0, first_gradient, gradient_count) * upstream;
+  tensor_list result(needs.size());
+  for (std::size_t i = 0; i < needs.size(); ++i)
+    if (needs[i])
+      result[i] = scaled.select(0, static_cast<std::int64_t>(i)).to(variables[i].scalar_type());
+  return result;
 }
 
-}  // namespace
+LogProbsParts with_gradient(const Step& step, const Variables& variables) {
+  std::ranges::transform(variables, step->needs.begin(), asks_for_gradient);
+  if (std::ranges::count(step->needs, true) == 0) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    return step->forward(variables);
+  }
+  LogProbsParts parts;
+  parts.loss = LogProbsLoss::apply(variables[0], variables[1], given(variables[2]),
+                                   given(variables[3]), step, parts);
+  return parts;
+}
+
+Step log_probs_step(const AnyObjective& objective, const LossOptions& options,
+                    const LogProbs& policy, const LogProbs& reference, const Controls& controls) {
+  return c10::make_intrusive<LogProbsCall>(objective, options, policy, reference, controls);
+}
 
 namespace detail {
 
 LossOutput loss_of_log_probs(const AnyObjective& objective, const LossOptions& options,
                              const LogProbs& policy, const LogProbs& reference,
                              const Controls& controls) {
-  check(objective, options, policy, reference, controls);
-  const Tensor& beta = controls.beta.tensor;
-  const Tensor& margin = controls.margin.tensor;
-  const LogProbsNeeds needs{asks_for_gradient(policy.chosen), asks_for_gradient(policy.rejected),
-                            asks_for_gradient(beta), asks_for_gradient(margin)};
-  const auto call =
-      c10::make_intrusive<LogProbsCall>(objective, options, policy, reference, controls);
-  auto result =
-      LogProbsLoss::apply(policy.chosen, policy.rejected, given(beta), given(margin), needs, call);
-  const auto dtype = result[0].scalar_type();
-  return {std::move(result[0]), record_of(std::move(result[1]), policy, controls, dtype)};
+  LogProbsParts parts =
+      with_gradient(log_probs_step(objective, options, policy, reference, controls),
+                    {policy.chosen, policy.rejected, controls.beta.tensor, controls.margin.tensor});
+  const auto dtype = parts.loss.scalar_type();
+  return {std::move(parts.loss), record_of(std::move(parts.rows), policy, controls, dtype)};
 }
 
 LogProbsGradient value_and_grad_of_log_probs(const AnyObjective& objective,
                                              const LossOptions& options, const LogProbs& policy,
                                              const LogProbs& reference, const Controls& controls) {
-  check(objective, options, policy, reference, controls);
+  const at::AutoDispatchBelowADInplaceOrView below;
   const LogProbsCall call(objective, options, policy, reference, controls);
-  PairRows64 pairs(call.pairs, {}, call.device);
-  LogProbsGradient result{
-      {{}, {}}, at::empty_like(policy.chosen.detach()), at::empty_like(policy.rejected.detach())};
-  pairs.outputs.d_policy_chosen = sink_of(result.chosen);
-  pairs.outputs.d_policy_rejected = sink_of(result.rejected);
-  const Tensor total =
+  LogProbsGradient result{{{}, {}}, at::empty_like(policy.chosen), at::empty_like(policy.rejected)};
+  PairTable table(call.pairs, policy.chosen.device());
+  table.outputs.d_policy_chosen = sink_of(result.chosen);
+  table.outputs.d_policy_rejected = sink_of(result.rejected);
+  LogProbsParts parts =
       call.run({policy.chosen, policy.rejected, controls.beta.tensor, controls.margin.tensor},
-               pairs.outputs);
-  const auto dtype = loss_type({policy.chosen, policy.rejected});
-  result.output = {reduced(options, pairs.rows, total, dtype),
-                   record_of(pairs.rows, policy, controls, dtype)};
+               std::move(table));
+  result.output = {std::move(parts.loss),
+                   record_of(std::move(parts.rows), policy, controls, call.dtype)};
   return result;
 }
 

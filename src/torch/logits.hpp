@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "sequences.hpp"
 #include <ATen/core/Tensor.h>
+#include <torch/custom_class.h>
 
 #include <sp2dpo/rows.hpp>
 
@@ -20,5 +23,58 @@ LogitRows logit_rows(const char* name, const at::Tensor& logits,
 at::Tensor logits_answers(const ReferenceLogits& reference, const at::Tensor& policy,
                           const LabelledPairs& pairs, bool average,
                           const std::optional<std::int64_t>& vocab_size);
+
+/// A checked call: everything but the tensors that may ask for a gradient. Borrows its arguments.
+struct LogitsCall {
+  LogitsCall(const AnyObjective& objective, const LossOptions& options, const at::Tensor& logits,
+             const at::Tensor& labels, const Reference& reference, const Controls& controls,
+             const LogitsOptions& how);
+
+  /// The loss that `outputs` are to be made of.
+  [[nodiscard]] SequenceLoss loss(PairOutputs& outputs) const {
+    return sequence_loss(pairs, objective, options, controls, reference, outputs);
+  }
+
+  const AnyObjective& objective;
+  const LossOptions& options;
+  const Controls& controls;
+  const LogitsOptions& how;
+  LogitRows rows;
+  at::ScalarType dtype;  // of what is handed out
+  LabelledPairs pairs;
+  at::Tensor reference;  // float64 [2, P], or undefined
+};
+
+/// A loss of logits and what its backward needs.
+struct LogitsParts {
+  at::Tensor loss;
+  at::Tensor lse_others;      ///< float64 [R], by row number
+  at::Tensor coefficient;     ///< float64 [R]: the loss's derivative by the row's log-probability
+  at::Tensor pair_of_row;     ///< int64 [R] with Reduction::none, else empty
+  at::Tensor beta, margin;    ///< float64 [P]: gradients
+  detail::PairRecord record;  ///< only for whom it is made by logits_forward
+};
+
+/// Values alone: what calls this takes care of the gradients.
+LogitsParts logits_forward(const LogitsCall& call);
+
+/// The gradient by the logits, from LogitsParts::coefficient times the upstream gradient. Kept by
+/// autograd until the graph is gone.
+struct LogitsBackward : torch::CustomClassHolder {
+  [[nodiscard]] virtual at::Tensor operator()(const at::Tensor& logits, const at::Tensor& labels,
+                                              const at::Tensor& lse_others,
+                                              const at::Tensor& coefficient) const = 0;
+};
+
+/// The loss that `forward` makes, with a gradient for whichever of logits, beta and margin asks for
+/// one; the latter two may be undefined.
+LogitsParts with_gradient(const at::Tensor& logits, const at::Tensor& labels,
+                          const at::Tensor& beta, const at::Tensor& margin,
+                          const std::function<LogitsParts()>& forward,
+                          const c10::intrusive_ptr<LogitsBackward>& backward);
+
+/// cpu::row_gradient of tensors, into `out`.
+void row_gradient(const LogitRows& rows, const RowLabels& labels, const at::Tensor& lse_others,
+                  const at::Tensor& coefficient, const at::Tensor& out);
 
 }  // namespace sp2dpo

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "pairs.hpp"
 #include <ATen/ATen.h>
@@ -17,10 +16,10 @@ Tensor LossOutput::losses() const {
   return record_.rows.select(0, loss_row).to(record_.dtype);
 }
 Tensor LossOutput::chosen_logps() const {
-  return record_.policy.chosen;
+  return record_.policy.chosen.detach();
 }
 Tensor LossOutput::rejected_logps() const {
-  return record_.policy.rejected;
+  return record_.policy.rejected.detach();
 }
 Tensor LossOutput::chosen_rewards() const {
   return record_.rows.select(0, chosen_reward_row).to(record_.dtype);
@@ -38,54 +37,60 @@ std::int64_t LossOutput::valid_pairs() const {
 }
 
 std::map<std::string, double> LossOutput::metrics() const {
-  std::vector<Tensor> kept;  // copies on the CPU, where the tensors are elsewhere
-  const auto read = [&](const Tensor& tensor) {
-    kept.push_back(tensor.cpu());
-    return values_of(kept.back());
-  };
-  const auto read_control = [&](const PerPair& control) {
-    return control.tensor.defined() ? read(control.tensor) : PairValues(control.number);
+  // Copies on the CPU, where the tensors are elsewhere.
+  const auto on_cpu = [](const PerPair& control) {
+    return control.tensor.defined() ? PerPair(control.tensor.cpu()) : control;
   };
   const Tensor rows = record_.rows.cpu();
-  const auto row = [&](Row number) { return values_of(rows.select(0, number)); };
-  const PairValues chosen = row(chosen_reward_row);
-  const PairValues rejected = row(rejected_reward_row);
-  const PairValues delta = row(delta_row);
-  const PairValues chosen_logp = read(record_.policy.chosen);
-  const PairValues rejected_logp = read(record_.policy.rejected);
-  const PairValues beta = read_control(record_.controls.beta);
-  const PairValues margin = read_control(record_.controls.margin);
+  const LogProbs policy{record_.policy.chosen.cpu(), record_.policy.rejected.cpu()};
+  const PerPair beta_control = on_cpu(record_.controls.beta);
+  const PerPair margin_control = on_cpu(record_.controls.margin);
+
+  const auto row = [&](Row number) { return rows.data_ptr<double>() + number * rows.size(1); };
+  const double* const chosen = row(chosen_reward_row);
+  const double* const rejected = row(rejected_reward_row);
+  const double* const delta = row(delta_row);
+  const PairValues chosen_logp = values_of(policy.chosen);
+  const PairValues rejected_logp = values_of(policy.rejected);
+  const PairValues beta = values_of(beta_control);
+  const PairValues margin = values_of(margin_control);
   const bool* const counted =
       record_.counted.defined() ? record_.counted.data_ptr<bool>() : nullptr;
 
-  const auto pairs = static_cast<double>(valid_pairs());
+  struct {
+    double chosen, rejected, accuracy, margin, chosen_logp, rejected_logp, delta, beta, saturated;
+  } sum{};
+  double pairs = 0;
   double least = std::numeric_limits<double>::infinity();
   double most = -least;
+  const double saturated = std::log(19.0);  // sigmoid(−z) < 0.05 where z > log 19
   for (std::int64_t i = 0; i < rows.size(1); ++i) {
     if (counted != nullptr && !counted[i]) continue;
-    least = std::min(least, beta[i]);
-    most = std::max(most, beta[i]);
+    const double b = beta[i];
+    ++pairs;
+    least = std::min(least, b);
+    most = std::max(most, b);
+    sum.chosen += chosen[i];
+    sum.rejected += rejected[i];
+    sum.accuracy += chosen[i] > rejected[i] ? 1 : 0;
+    sum.margin += chosen[i] - rejected[i];
+    sum.chosen_logp += chosen_logp[i];
+    sum.rejected_logp += rejected_logp[i];
+    sum.delta += delta[i];
+    sum.beta += b;
+    sum.saturated += b * delta[i] - margin[i] > saturated ? 1 : 0;
   }
-  const auto mean = [&](auto&& value) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < rows.size(1); ++i)
-      if (counted == nullptr || counted[i]) sum += value(i);
-    return sum / pairs;
-  };
-  const double saturated = std::log(19.0);  // sigmoid(−z) < 0.05 where z > log 19
-  std::map<std::string, double> result{
-      {"rewards/chosen", mean([&](auto i) { return chosen[i]; })},
-      {"rewards/rejected", mean([&](auto i) { return rejected[i]; })},
-      {"rewards/accuracies", mean([&](auto i) { return chosen[i] > rejected[i] ? 1.0 : 0.0; })},
-      {"rewards/margins", mean([&](auto i) { return chosen[i] - rejected[i]; })},
-      {"logps/chosen", mean([&](auto i) { return chosen_logp[i]; })},
-      {"logps/rejected", mean([&](auto i) { return rejected_logp[i]; })},
-      {"logratios/margin", mean([&](auto i) { return delta[i]; })},
-      {"beta/mean", mean([&](auto i) { return beta[i]; })},
-      {"beta/min", least},
-      {"beta/max", most},
-      {"loss/saturated_frac",
-       mean([&](auto i) { return beta[i] * delta[i] - margin[i] > saturated ? 1.0 : 0.0; })}};
+  std::map<std::string, double> result{{"beta/max", most},
+                                       {"beta/mean", sum.beta / pairs},
+                                       {"beta/min", least},
+                                       {"logps/chosen", sum.chosen_logp / pairs},
+                                       {"logps/rejected", sum.rejected_logp / pairs},
+                                       {"logratios/margin", sum.delta / pairs},
+                                       {"loss/saturated_frac", sum.saturated / pairs},
+                                       {"rewards/accuracies", sum.accuracy / pairs},
+                                       {"rewards/chosen", sum.chosen / pairs},
+                                       {"rewards/margins", sum.margin / pairs},
+                                       {"rewards/rejected", sum.rejected / pairs}};
   if (record_.nll) result["nll_loss"] = *record_.nll;
   if (record_.logits_mean) {
     result["logits/chosen"] = (*record_.logits_mean)[0];

@@ -92,42 +92,35 @@ double divisor(const LossOptions& options, std::int64_t valid_pairs) {
              : 1.0;
 }
 
-PairRows64::PairRows64(std::int64_t pairs, const std::array<bool, 4>& needs,
-                       const at::Device& device) {
-  std::int64_t count = gradients;
-  for (const bool needed : needs) count += needed;
-  rows = at::empty({count, pairs}, at::TensorOptions(at::kDouble).device(device));
+PairTable::PairTable(std::int64_t pairs, const at::Device& device)
+    : rows(at::empty({row_count, pairs}, at::TensorOptions(at::kDouble).device(device))) {
   auto* const data = static_cast<double*>(rows.data_ptr());
-  const auto row = [&](std::int64_t number) {
-    return PairSink(data + number * pairs, DType::float64);
-  };
-  outputs.loss = row(loss_row);
-  outputs.chosen_reward = row(chosen_reward_row);
-  outputs.rejected_reward = row(rejected_reward_row);
-  outputs.delta = row(delta_row);
-  std::int64_t next = gradients;
-  const std::array sinks{&outputs.d_policy_chosen, &outputs.d_policy_rejected, &outputs.d_beta,
-                         &outputs.d_margin};
-  for (std::size_t i = 0; i < sinks.size(); ++i)
-    if (needs[i]) *sinks[i] = row(next++);
+  const auto row = [&](Row number) { return PairSink(data + number * pairs, DType::float64); };
+  outputs = {.loss = row(loss_row),
+             .d_policy_chosen = row(d_chosen_row),
+             .d_policy_rejected = row(d_rejected_row),
+             .d_beta = row(d_beta_row),
+             .d_margin = row(d_margin_row),
+             .chosen_reward = row(chosen_reward_row),
+             .rejected_reward = row(rejected_reward_row),
+             .delta = row(delta_row)};
+}
+
+PairValues PairTable::values(Row row) const {
+  return {static_cast<const double*>(rows.data_ptr()) + row * rows.size(1), DType::float64};
 }
 
 detail::PairRecord record_of(Tensor rows, const LogProbs& policy, const Controls& controls,
                              at::ScalarType dtype) {
-  const auto detached = [](const PerPair& control) {
-    return control.tensor.defined() ? PerPair(control.tensor.detach()) : control;
-  };
-  return {
-      .rows = std::move(rows),
-      .policy = {policy.chosen.detach(), policy.rejected.detach(), policy.averaged},
-      .controls = {detached(controls.beta), detached(controls.margin), detached(controls.weight)},
-      .dtype = dtype};
+  return {.rows = std::move(rows), .policy = policy, .controls = controls, .dtype = dtype};
 }
 
-Tensor reduced(const LossOptions& options, const Tensor& rows, const Tensor& total,
-               at::ScalarType dtype) {
-  return options.reduction == Reduction::none ? rows.select(0, loss_row).to(dtype, false, true)
-                                              : total.to(dtype);
+Tensor reduced(const LossOptions& options, const Tensor& rows, double total, at::ScalarType dtype) {
+  if (options.reduction == Reduction::none)
+    return rows.select(0, loss_row).to(dtype, /*non_blocking=*/false, /*copy=*/true);
+  const Tensor loss = at::empty({}, dtype);
+  PairSink(loss.data_ptr(), dtype_of(loss)).set(0, total);
+  return loss;
 }
 
 }  // namespace sp2dpo

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <initializer_list>
 
@@ -14,8 +13,20 @@
 
 namespace sp2dpo {
 
-/// The rows of PairRecord::rows. The gradients that are needed stand from `gradients` on.
-enum Row : std::int64_t { loss_row, chosen_reward_row, rejected_reward_row, delta_row, gradients };
+/// The rows of PairRecord::rows: pair_loss's outputs.
+enum Row : std::int64_t {
+  loss_row,
+  chosen_reward_row,
+  rejected_reward_row,
+  delta_row,
+  d_chosen_row,
+  d_rejected_row,
+  d_beta_row,
+  d_margin_row,
+  row_count
+};
+inline constexpr Row first_gradient = d_chosen_row;
+inline constexpr std::int64_t gradient_count = row_count - first_gradient;
 
 inline PairValues values_of(const at::Tensor& tensor) {
   return {tensor.data_ptr(), dtype_of(tensor), tensor.stride(0)};
@@ -52,10 +63,11 @@ void check_objective(const AnyObjective& objective, const LossOptions& options,
 /// What the sum of the losses is divided by.
 double divisor(const LossOptions& options, std::int64_t valid_pairs);
 
-/// A float64 tensor [gradients + n, pairs], and the outputs of pair_loss that write its rows; `needs`
-/// are gradients of policy.chosen, policy.rejected, beta and margin.
-struct PairRows64 {
-  PairRows64(std::int64_t pairs, const std::array<bool, 4>& needs, const at::Device& device);
+/// A float64 tensor [row_count, pairs], and the outputs of pair_loss that write its rows.
+struct PairTable {
+  PairTable(std::int64_t pairs, const at::Device& device);
+
+  [[nodiscard]] PairValues values(Row row) const;
 
   at::Tensor rows;
   PairOutputs outputs;
@@ -72,8 +84,8 @@ inline at::ScalarType loss_type(std::initializer_list<at::Tensor> tensors) {
   return at::kFloat;
 }
 
-/// The loss as it is handed out: the reduced one of `sum`, or the pairs' own.
-at::Tensor reduced(const LossOptions& options, const at::Tensor& rows, const at::Tensor& total,
+/// The loss on the CPU as it is handed out: the reduced one, which is `total`, or the pairs' own.
+at::Tensor reduced(const LossOptions& options, const at::Tensor& rows, double total,
                    at::ScalarType dtype);
 
 }  // namespace sp2dpo

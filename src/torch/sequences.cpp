@@ -11,18 +11,6 @@ namespace {
 
 using at::Tensor;
 
-Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels) {
-  TORCH_CHECK(labels.defined(), "sp2dpo::Loss: labels are undefined");
-  TORCH_CHECK(labels.scalar_type() == at::kLong, "sp2dpo::Loss: labels must be int64, not ",
-              labels.scalar_type());
-  TORCH_CHECK(labels.device() == rows.device(), "sp2dpo::Loss: labels must be on ", rows.device(),
-              " as ", name, " is, not on ", labels.device());
-  const auto wanted = row_shape(rows);
-  TORCH_CHECK(labels.sizes() == wanted, "sp2dpo::Loss: labels must have the shape ", wanted,
-              ", one a row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
-  return labels.contiguous();
-}
-
 Tensor checked_list(const char* name, const Tensor& list) {
   TORCH_CHECK(list.defined() && list.dim() == 1 && list.is_cpu() &&
                   (list.scalar_type() == at::kLong || list.scalar_type() == at::kInt),
@@ -68,6 +56,18 @@ double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
 }
 
 }  // namespace
+
+Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels) {
+  TORCH_CHECK(labels.defined(), "sp2dpo::Loss: labels are undefined");
+  TORCH_CHECK(labels.scalar_type() == at::kLong, "sp2dpo::Loss: labels must be int64, not ",
+              labels.scalar_type());
+  TORCH_CHECK(labels.device() == rows.device(), "sp2dpo::Loss: labels must be on ", rows.device(),
+              " as ", name, " is, not on ", labels.device());
+  const auto wanted = row_shape(rows);
+  TORCH_CHECK(labels.sizes() == wanted, "sp2dpo::Loss: labels must have the shape ", wanted,
+              ", one a row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
+  return labels.contiguous();
+}
 
 RowLayout row_layout(const Tensor& tensor) {
   if (tensor.dim() == 2) return {.stride = tensor.stride(0)};

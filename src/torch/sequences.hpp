@@ -37,6 +37,10 @@ RowLayout row_layout(const at::Tensor& tensor);
 /// Throws c10::Error unless `tensor` is such a tensor, floating, on the CPU.
 void check_rows_tensor(const char* name, const at::Tensor& tensor);
 
+/// The labels, contiguous. Throws c10::Error unless they are int64, of the shape of the rows of
+/// `rows` and on their device.
+at::Tensor checked_labels(const char* name, const at::Tensor& rows, const at::Tensor& labels);
+
 /// Whether answers' log-probabilities are means over their tokens.
 inline bool averages(const AnyObjective& objective, const LossOptions& options) {
   return options.average_log_prob || objective.averages_log_probs();
@@ -49,8 +53,8 @@ inline at::IntArrayRef row_shape(const at::Tensor& tensor) {
 
 /// The labels of a batch and the pairs that its rows make up.
 struct LabelledPairs {
-  /// Throws c10::Error for labels that are not int64 of the rows' shape and device, a layout that does
-  /// not fit, and, where the options say so, a pair with an answer without rows.
+  /// Throws c10::Error for labels that are not int64 of the rows' shape and device, a layout that
+  /// does not fit, and, where the options say so, a pair with an answer without rows.
   LabelledPairs(const char* name, const at::Tensor& row_tensor, const at::Tensor& labels,
                 const PairLayout& layout, const LossOptions& options);
 
@@ -73,8 +77,8 @@ SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objec
                            const LossOptions& options, const Controls& controls,
                            const at::Tensor& reference, PairOutputs& outputs);
 
-/// What is kept of them: `rows` and the policy's log-probabilities [2, P] are float64; `logit_sum` is
-/// by row number, or undefined where no mean logits are wanted.
+/// What is kept of them: `rows` and the policy's log-probabilities [2, P] are float64; `logit_sum`
+/// is by row number, or undefined where no mean logits are wanted.
 detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptions& options,
                                      const Controls& controls, const at::Tensor& rows,
                                      const at::Tensor& policy, const SequenceLoss& loss,

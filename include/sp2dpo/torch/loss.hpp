@@ -25,8 +25,8 @@ enum class EmptyRows : std::uint8_t {
 struct LossOptions {
   /// mean: Σ weight_i · loss_i / the number of pairs that count.
   Reduction reduction = Reduction::mean;
-  /// Replaces that number: give the number of pairs of all ranks and accumulation steps, and the sum of
-  /// their losses is the mean over all of them.
+  /// Replaces that number: give the number of pairs of all ranks and accumulation steps, and the
+  /// sum of their losses is the mean over all of them.
   std::optional<double> normalizer{};
 
   // From here on: of the losses from logits and from hidden states.
@@ -56,8 +56,8 @@ struct HiddenOptions {
                                  << 20;  ///< for logits: pairs are taken as they fit
   bool precise = false;  ///< matrix products in float32 whatever the type of hidden and head
   /// float32 [V, H], to which the head's gradient is added as it is made (an accumulator in the
-  /// manner of Megatron's main_grad); the head itself then gets none through autograd. What is added
-  /// is the gradient of the loss as returned, whatever backward scales it by.
+  /// manner of Megatron's main_grad); the head itself then gets none through autograd. What is
+  /// added is the gradient of the loss as returned, whatever backward scales it by.
   at::Tensor main_grad{};
 };
 
@@ -113,9 +113,9 @@ HiddenGradient value_and_grad_of_hidden(const AnyObjective&, const LossOptions&,
 ///     auto out = loss({pc, pr}, {rc, rr}, {.beta = beta});   // [P] each; beta from a Schedule
 ///     out.loss.backward();
 ///
-/// An objective of one's own is a template argument (see objective.hpp). Every call throws c10::Error,
-/// naming the tensor, what was expected and what came, for a shape, type, device or value that is
-/// wrong; values on a GPU are found out by LossOutput::check() instead.
+/// An objective of one's own is a template argument (see objective.hpp). Every call throws
+/// c10::Error, naming the tensor, what was expected and what came, for a shape, type, device or
+/// value that is wrong; values on a GPU are found out by LossOutput::check() instead.
 template <PairObjective Objective = Sigmoid>
 class Loss {
  public:
@@ -138,9 +138,9 @@ class Loss {
                                   options);
   }
 
-  /// The loss of hidden states [2P, T, H] or [R, H] under the head's weight [V, H] and bias ([V], or
-  /// undefined): the logits [R, V] are never held. The gradients are made in forward and scaled in
-  /// backward; only the reduced loss is differentiable, by hidden, head, beta and margin.
+  /// The loss of hidden states [2P, T, H] or [R, H] under the head's weight [V, H] and bias ([V],
+  /// or undefined): the logits [R, V] are never held. The gradients are made in forward and scaled
+  /// in backward; only the reduced loss is differentiable, by hidden, head, beta and margin.
   [[nodiscard]] LossOutput from_hidden(const at::Tensor& hidden, const at::Tensor& head_weight,
                                        const at::Tensor& head_bias, const at::Tensor& labels,
                                        const Reference& reference, const Controls& controls,
@@ -155,9 +155,9 @@ class Loss {
     return detail::value_and_grad_of_log_probs(objective_, options_, policy, reference, controls);
   }
 
-  /// As from_logits with its gradient, pair by pair while a pair's rows are in the cache. With `unit`
-  /// in one pass over the logits: row r of the gradient is onehot − softmax, to be multiplied by
-  /// row_scale[r] where it is used.
+  /// As from_logits with its gradient, pair by pair while a pair's rows are in the cache. With
+  /// `unit` in one pass over the logits: row r of the gradient is onehot − softmax, to be
+  /// multiplied by row_scale[r] where it is used.
   [[nodiscard]] LogitsGradient value_and_grad_from_logits(
       const at::Tensor& logits, const at::Tensor& labels, const Reference& reference,
       const Controls& controls, const LogitsOptions& options = {}, bool unit = false) const {
@@ -165,8 +165,8 @@ class Loss {
                                             controls, options, unit);
   }
 
-  /// As from_hidden with its gradients. Without `need_dw` the head's is left out, and its third matrix
-  /// product with it (LoRA, a frozen head).
+  /// As from_hidden with its gradients. Without `need_dw` the head's is left out, and its third
+  /// matrix product with it (LoRA, a frozen head).
   [[nodiscard]] HiddenGradient value_and_grad_from_hidden(
       const at::Tensor& hidden, const at::Tensor& head_weight, const at::Tensor& head_bias,
       const at::Tensor& labels, const Reference& reference, const Controls& controls,
@@ -180,8 +180,8 @@ class Loss {
   LossOptions options_;
 };
 
-/// Labels of a causal language model, [S, T] tokens with ignored ones masked already, moved one to the
-/// left: row t predicts token t + 1, and the last row nothing. The logits stay as they are.
+/// Labels of a causal language model, [S, T] tokens with ignored ones masked already, moved one to
+/// the left: row t predicts token t + 1, and the last row nothing. The logits stay as they are.
 [[nodiscard]] at::Tensor shift_for_causal_lm(const at::Tensor& labels,
                                              std::int64_t ignore_index = -100);
 
