@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include <sp2dpo/objective.hpp>
+
+/// A Huber loss of the distance from z to a target: a square near it, a straight line further out,
+/// so that a mislabelled pair does not pull without end. As DPO's loss it wants z = beta · delta −
+/// margin to grow, but only up to the target.
+struct HuberPair {
+  static constexpr const char* name = "huber_pair";
+  double target = 1;
+  double width = 2;  ///< of the square's part
+
+  template <class T>
+  SP2DPO_HD sp2dpo::ZTerm<T> operator()(T z) const {
+    const T miss = z - target;
+    if (miss > width) return {width * (miss - width / 2), T(width)};
+    if (miss < -width) return {-width * (miss + width / 2), T(-width)};
+    return {miss * miss / 2, miss};
+  }
+
+  [[nodiscard]] std::string complaint() const {
+    return width > 0 ? "" : "width must be > 0, not " + std::to_string(width);
+  }
+};
