@@ -427,8 +427,8 @@ TEST(ValueAndGrad, OfLogProbsEqualsAutograd) {
 
 class FromHidden : public ::testing::TestWithParam<std::tuple<at::ScalarType, std::int64_t>> {};
 
-/// Against the same loss from logits in double, whose own test is above. A small workspace makes each
-/// pair go through alone, a tiny one makes every pair longer than a chunk.
+/// Against the same loss from logits in double, whose own test is above. A small workspace makes
+/// each pair go through alone, a tiny one makes every pair longer than a chunk.
 TEST_P(FromHidden, AgreesWithTheLossFromLogits) {
   const auto [dtype, bytes] = GetParam();
   for (const bool opposite : {true, false}) {
