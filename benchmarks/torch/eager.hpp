@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "batch.hpp"
+
+/// DPO as it is written with libtorch's own operations.
+namespace sp2dpo::benchmarks {
+
+enum class LogProbsBy { log_softmax, logsumexp };
+
+/// The loss and, by autograd, the gradients of a batch's inputs.
+struct LossAndGradients {
+  at::Tensor loss;
+  std::vector<at::Tensor> gradients;
+};
+LossAndGradients eager_loss(const Batch& batch, LogProbsBy by = LogProbsBy::log_softmax);
+
+/// At level 1, with the numbers that a trainer logs, of these log-probabilities.
+LossAndGradients eager_loss_and_metrics(const Batch& batch, std::map<std::string, double>& metrics);
+
+}  // namespace sp2dpo::benchmarks
