@@ -7,8 +7,8 @@
 //     cmake -S examples/custom_objective -B build/custom_objective -DCMAKE_PREFIX_PATH=<sp2dpo>
 //     cmake --build build/custom_objective && build/custom_objective/custom_objective
 //
-// Prints the loss and its derivative by the head's weight along one direction, by way of each level;
-// returns 1 where they differ.
+// Prints the loss and its derivative by the head's weight along one direction, by way of each
+// level; returns 1 where they differ.
 
 #include <cmath>
 #include <cstdio>

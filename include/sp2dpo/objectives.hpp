@@ -218,7 +218,7 @@ struct ApoDown {
 template <class... Objectives>
 struct ObjectiveList {};
 
-/// Those that CUDA tensors can have without a line of registration, and that operators know by name.
+/// Those that CUDA tensors can have without a line of registration, and operators know by name.
 using BuiltInObjectives = ObjectiveList<Sigmoid, Hinge, Robust, ExoPair, DiscoPop, SigmoidNorm, Ipo,
                                         SppoHard, NcaPair, BcoPair, ApoZero, ApoDown>;
 
