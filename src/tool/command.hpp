@@ -17,7 +17,9 @@ struct UsageError : std::runtime_error {
 using Run = std::function<void()>;
 using Declare = Run(CLI::App& app);
 
+Declare declare_agree;
 Declare declare_import_votes;
 Declare declare_schedule;
+Declare declare_winrate;
 
 }  // namespace sp2dpo::tool

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::stats {
+
+/// What raters said of units, [units × raters], where any cell may be missing. Categories are
+/// numbers too: for a nominal statistic any numbering will do.
+class Ratings {
+ public:
+  Ratings(std::size_t n_units, std::size_t n_raters)
+      : n_units_(n_units),
+        n_raters_(n_raters),
+        cells_(n_units * n_raters, std::numeric_limits<double>::quiet_NaN()) {}
+
+  [[nodiscard]] std::size_t n_units() const noexcept { return n_units_; }
+  [[nodiscard]] std::size_t n_raters() const noexcept { return n_raters_; }
+
+  /// Throws InvalidArgument outside the table, for a value that is not finite, and for a cell that
+  /// has a value already.
+  void set(std::size_t unit, std::size_t rater, double value) {
+    check(unit, rater);
+    double& cell = cells_[unit * n_raters_ + rater];
+    detail::require(std::isfinite(value), "unit {}, rater {}: the value must be finite, not {}",
+                    unit, rater, value);
+    detail::require(std::isnan(cell), "unit {}, rater {}: a second value, {} after {}", unit, rater,
+                    value, cell);
+    cell = value;
+  }
+
+  /// Empty where the cell is missing. Throws InvalidArgument outside the table.
+  [[nodiscard]] std::optional<double> at(std::size_t unit, std::size_t rater) const {
+    check(unit, rater);
+    const double cell = cells_[unit * n_raters_ + rater];
+    return std::isnan(cell) ? std::nullopt : std::optional(cell);
+  }
+
+ private:
+  void check(std::size_t unit, std::size_t rater) const {
+    detail::require(unit < n_units_ && rater < n_raters_,
+                    "unit {}, rater {}: the table has {} units and {} raters", unit, rater,
+                    n_units_, n_raters_);
+  }
+
+  std::size_t n_units_;
+  std::size_t n_raters_;
+  std::vector<double> cells_;  // NaN: missing
+};
+
+}  // namespace sp2dpo::stats

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include "program.hpp"
+#include <gmock/gmock.h>
+
+namespace sp2dpo::tool {
+namespace {
+
+using testing::HasSubstr;
+
+class AgreeCommand : public testing::Test {
+ protected:
+  Outcome agree(const std::string& rows, const std::string& more = "") {
+    folder_.write("r.csv", "unit,rater,value\n" + rows);
+    return run(folder_, "agree --ratings r.csv --json o.json " + more);
+  }
+  std::string json() { return slurp(folder_ / "o.json"); }
+
+  Folder folder_;
+};
+
+TEST_F(AgreeCommand, WritesEveryFigureUnderItsKey) {
+  const auto outcome =
+      agree("1,a,1\n1,b,1\n2,a,2\n2,b,3\n3,a,4\n3,b,4\n4,a,\n4,b,1\n", "--replicates 0");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* key :
+       {R"("krippendorff_alpha":{"interval":)", R"("nominal":)", R"("ordinal":)", R"("ratio":)",
+        R"("fleiss_kappa":)", R"("gwet_ac1":)", R"("gwet_ac2":{"linear":)", R"("quadratic":)",
+        R"("icc":{"1,1":)", R"("3,k":)", R"("cohen_kappa":[{"a":"a","b":"b","n":3,)",
+        R"("spearman":[)", R"("kendall_tau_b":[)"})
+    EXPECT_THAT(json(), HasSubstr(key));
+  EXPECT_THAT(outcome.out, HasSubstr("units with 2 and with 1 values"));
+}
+
+TEST_F(AgreeCommand, GivesNamesNominalFiguresOnly) {
+  EXPECT_EQ(agree("1,a,yes\n1,b,yes\n2,a,no\n2,b,no\n").status, 0);
+  EXPECT_THAT(json(), HasSubstr(R"("interval":{"ci":null,"n":0,"reason":"\"yes\" is no number)"));
+  EXPECT_THAT(json(),
+              HasSubstr(R"("fleiss_kappa":{"ci":[1.0,1.0],"n":2,"reason":null,"value":1.0})"));
+}
+
+TEST_F(AgreeCommand, NamesACellThatComesTwiceAndAValueOutsideTheList) {
+  auto outcome = agree("1,a,1\n1,a,2\n");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("r.csv:3: field \"rater\": a second value for the unit 1 by a"));
+  outcome = agree("1,a,1\n1,b,3\n", "--categories 1,2");
+  EXPECT_THAT(outcome.err, HasSubstr("r.csv:3: field \"value\": \"3\" is none of --categories"));
+  outcome = agree("1,a,1\n1,b,nan\n");
+  EXPECT_THAT(outcome.err, HasSubstr("expected a number, not \"nan\""));
+  EXPECT_EQ(run(folder_, "agree").status, 2);
+}
+
+TEST_F(AgreeCommand, TakesAnnotations) {
+  std::string rows;
+  for (const std::string pair : {"a", "b", "c"})
+    for (const std::string annotator : {"x", "y"})
+      rows += R"({"pair_id":")" + pair + R"(","annotator":")" + annotator +
+              R"(","prompt":"p","category":"style","confidence":1,"magnitude":)" +
+              (pair == "a"   ? "0.25"
+               : pair == "b" ? "0.5"
+                             : "1") +
+              "}\n";
+  folder_.write("a.jsonl", rows);
+  const auto outcome = run(folder_, "agree --annotations a.jsonl --json o.json --replicates 0");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(json(), HasSubstr(R"("by_prompt":{"p":{"categories":)"));
+  EXPECT_THAT(json(), HasSubstr(R"("interval":{"ci":null,"n":3,"reason":null,"value":1.0})"));
+  EXPECT_THAT(json(), HasSubstr("only one value occurs"));
+}
+
+}  // namespace
+}  // namespace sp2dpo::tool
