@@ -2,16 +2,14 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <string_view>
-#include <tuple>
 #include <vector>
 
 #include <sp2dpo/aggregator.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/panel.hpp>
 
 namespace sp2dpo {
 
@@ -35,83 +33,21 @@ struct Mean {
   }
 };
 
-/// The gap of one annotator under one prompt: the mean over its orders and samples.
-struct PanelGap {
-  std::string_view annotator;
-  std::string_view prompt;
-  double gap;
-};
-
-/// One PanelGap per annotator and prompt that answered, sorted by annotator, then prompt. The views
-/// point into `votes`. `weights[c]` multiplies the gaps of category c; none given = 1 for all.
-[[nodiscard]] inline std::vector<PanelGap> panel_gaps(std::span<const Annotation> votes,
-                                                      std::span<const double> weights = {}) {
-  std::vector<PanelGap> gaps;
-  gaps.reserve(votes.size());
-  for (const auto& vote : votes) {
-    const auto category = static_cast<std::size_t>(vote.category);
-    detail::require(weights.empty() || category < weights.size(),
-                    "pair {}: there is no weight for category number {}", vote.pair_id, category);
-    gaps.push_back(
-        {vote.annotator, vote.prompt, signed_gap(vote, weights.empty() ? 1.0 : weights[category])});
-  }
-  // The gap takes part in the order, so that a sum does not depend on the order of the file.
-  std::ranges::sort(gaps, [](const PanelGap& a, const PanelGap& b) {
-    return std::tie(a.annotator, a.prompt, a.gap) < std::tie(b.annotator, b.prompt, b.gap);
-  });
-  std::size_t kept = 0;
-  for (std::size_t begin = 0, end = 0; begin < gaps.size(); begin = end) {
-    PanelGap cell = gaps[begin];
-    for (end = begin + 1; end < gaps.size() && gaps[end].annotator == cell.annotator &&
-                          gaps[end].prompt == cell.prompt;
-         ++end)
-      cell.gap += gaps[end].gap;
-    cell.gap /= static_cast<double>(end - begin);
-    gaps[kept++] = cell;
-  }
-  gaps.resize(kept);
-  return gaps;
-}
-
 /// Puts a panel's gaps together in two steps: over an annotator's prompts, then over the
-/// annotators. What is missing stays missing: an annotator without an answer takes no part. The
-/// category is the one that most of the annotations that count name; among equals, the one of
-/// highest priority.
+/// annotators (gather_panel() says who counts, and which category it is).
 template <class OverPrompts, class OverAnnotators>
 struct PromptsThenAnnotators {
-  int min_annotators = 1;  ///< fewer annotators that count: no gap
-  int min_prompts = 1;     ///< an annotator that answered fewer prompts does not count
-  std::vector<double> category_weights{};  ///< ω by category; empty = 1 for all
+  int min_annotators = 1;  ///< as PanelRules has them
+  int min_prompts = 1;
+  std::vector<double> category_weights{};
   OverPrompts over_prompts{};
   OverAnnotators over_annotators{};
 
   [[nodiscard]] std::optional<SemanticGap> operator()(std::span<const Annotation> votes) const {
-    const auto cells = panel_gaps(votes, category_weights);
-    std::vector<std::string_view> names;  // of the annotators that count, sorted
-    std::vector<double> gaps;             // theirs
-    std::vector<double> prompts;
-    for (std::size_t begin = 0, end = 0; begin < cells.size(); begin = end) {
-      prompts.clear();
-      for (end = begin; end < cells.size() && cells[end].annotator == cells[begin].annotator; ++end)
-        prompts.push_back(cells[end].gap);
-      if (std::ssize(prompts) < min_prompts) continue;
-      names.push_back(cells[begin].annotator);
-      gaps.push_back(over_prompts(prompts));
-    }
-    if (gaps.empty() || std::ssize(gaps) < min_annotators) return std::nullopt;
-
-    SemanticGap gap{.n_annotators = static_cast<int>(gaps.size())};
-    std::array<int, 256> named{};
-    for (const auto& vote : votes) {
-      if (!std::ranges::binary_search(names, std::string_view(vote.annotator))) continue;
-      ++gap.n_annotations;
-      ++named[static_cast<std::size_t>(vote.category)];
-    }
-    gap.category = static_cast<Category>(std::ranges::max_element(named) - named.begin());
-    const auto [low, high] = std::ranges::minmax(gaps);
-    gap.spread = high - low;
-    gap.value = over_annotators(gaps);
-    return gap;
+    auto panel = gather_panel(votes, {min_annotators, min_prompts, category_weights}, over_prompts);
+    if (!panel) return std::nullopt;
+    panel->gap.value = over_annotators(std::span<double>(panel->annotators));
+    return panel->gap;
   }
 };
 

@@ -25,14 +25,16 @@ struct ScheduleEntry {
   double beta{};
   std::optional<SemanticGap> gap{};  ///< empty: no annotation, and beta is the one stated for that
   Clip clipped = Clip::none;
+  std::optional<double> weight{};  ///< factor of the pair's loss; empty: the schedule has none
 };
 
 /// One beta a pair, in the order of the pairs: what training is given. Immutable once made: every
-/// id is there once, every beta finite and positive.
+/// id is there once, every beta finite and positive, and all pairs have a weight or none has.
 class Schedule {
  public:
-  /// Throws InvalidArgument naming the pair whose beta is not finite and positive, or that is there
-  /// twice. Names of the entries' categories are found in `categories`.
+  /// Throws InvalidArgument naming the pair whose beta is not finite and positive, whose weight is
+  /// not finite and >= 0, or there for some pairs only, or that is there twice itself. Names of the
+  /// entries' categories are found in `categories`.
   explicit Schedule(std::vector<ScheduleEntry> entries, Categories categories = {})
       : entries_(std::move(entries)), categories_(std::move(categories)) {
     index_.reserve(entries_.size());
@@ -43,6 +45,12 @@ class Schedule {
       detail::require(index_.emplace(entry.id, i).second, "pair {} is in the schedule twice",
                       entry.id);
       if (entry.gap) (void)categories_.name(entry.gap->category);
+      detail::require(entry.weight.has_value() == entries_.front().weight.has_value(),
+                      "pair {} has {} weight, unlike pair {}", entry.id, entry.weight ? "a" : "no",
+                      entries_.front().id);
+      detail::require(!entry.weight || (std::isfinite(*entry.weight) && *entry.weight >= 0),
+                      "pair {}: the weight must be finite and not negative, not {}", entry.id,
+                      entry.weight.value_or(0));
     }
   }
 
@@ -62,9 +70,25 @@ class Schedule {
     return found == index_.end() ? nullptr : &entries_[found->second];
   }
 
+  [[nodiscard]] bool has_weights() const noexcept {
+    return !entries_.empty() && entries_.front().weight.has_value();
+  }
+
   /// The betas of these pairs, in this order: the join of a batch with its schedule. Throws
   /// InvalidArgument naming an id that the schedule lacks, or that is asked for twice.
   [[nodiscard]] std::vector<double> betas(std::span<const std::string> ids) const {
+    return join(ids, [](const ScheduleEntry& entry) { return entry.beta; });
+  }
+
+  /// As betas(), the pairs' weights; throws InvalidArgument where the schedule has none.
+  [[nodiscard]] std::vector<double> weights(std::span<const std::string> ids) const {
+    detail::require(has_weights(), "the schedule has no weights");
+    return join(ids, [](const ScheduleEntry& entry) { return *entry.weight; });
+  }
+
+ private:
+  template <class Value>
+  std::vector<double> join(std::span<const std::string> ids, const Value& value) const {
     std::vector<double> result;
     result.reserve(ids.size());
     std::unordered_map<std::string_view, std::size_t> seen;
@@ -74,12 +98,11 @@ class Schedule {
       const auto [first, fresh] = seen.emplace(id, result.size());
       detail::require(fresh, "pair {} is in the batch twice, at {} and {}", id, first->second,
                       result.size());
-      result.push_back(entry->beta);
+      result.push_back(value(*entry));
     }
     return result;
   }
 
- private:
   std::vector<ScheduleEntry> entries_;
   Categories categories_;
   std::unordered_map<std::string_view, std::size_t> index_;

@@ -22,14 +22,8 @@ constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t most_votes = std::numeric_limits<int>::max();
 constexpr double largest = std::numeric_limits<double>::max();
 
-std::string json_number(double number) {
-  std::string text;
-  append_json(text, number);
-  return text;
-}
-
 std::string json_interval(Interval interval) {
-  return fmt::format("[{},{}]", json_number(interval.low), json_number(interval.high));
+  return fmt::format("[{},{}]", json_value(interval.low), json_value(interval.high));
 }
 
 void append(JsonWriter& json, const PartDescription& part) {
@@ -41,6 +35,22 @@ void append(JsonWriter& json, const PartDescription& part) {
     json.close('}');
   }
   json.close('}');
+}
+
+/// What the panel's aggregators have in common.
+template <class A>
+PartDescription panel_part(std::string name, const A& aggregator) {
+  PartDescription part{std::move(name),
+                       {{"min_annotators", std::to_string(aggregator.min_annotators)},
+                        {"min_prompts", std::to_string(aggregator.min_prompts)}}};
+  if (!aggregator.category_weights.empty()) {
+    std::string& weights = part.parameters["category_weights"];
+    JsonWriter json(weights);
+    json.open('[');
+    for (const double weight : aggregator.category_weights) json.item().number(weight);
+    json.close(']');
+  }
+  return part;
 }
 
 std::string manifest_line(const ScheduleManifest& manifest, const Categories& categories) {
@@ -112,6 +122,7 @@ void append_entry(std::string& line, const ScheduleEntry& entry, const Categorie
     json.number(gap.spread);
   else
     json.raw("null");
+  if (entry.weight) json.key("weight").number(*entry.weight);
   json.close('}');
   require_utf8(line);
   line += '\n';
@@ -201,6 +212,10 @@ class ScheduleReader : public RowReader {
       return false;
     }
     parse_entry(row, entry);
+    if (rows() == 0) weighted_ = entry.weight.has_value();
+    if (entry.weight.has_value() != weighted_)
+      row.fail("weight", weighted_ ? "is missing, and the rows before have it"
+                                   : "is there, and the rows before have none");
     if (!ids_.insert(entry.id)) row.fail("id", fmt::format("the id {} was there before", entry.id));
     return true;
   }
@@ -274,6 +289,8 @@ class ScheduleReader : public RowReader {
         gap.n_annotations = static_cast<int>(field.integer(0, most_votes));
       } else if (key == "spread") {
         if (!field.is_null()) gap.spread = field.number(0, largest);
+      } else if (key == "weight") {
+        entry.weight = field.number(0, largest);
       } else if (key == "flags") {
         field.each_item([&](const Field& flag) {
           if (flag.text() == "clipped_low") entry.clipped = Clip::low;
@@ -292,22 +309,54 @@ class ScheduleReader : public RowReader {
 
   Categories categories_;
   std::optional<ScheduleManifest> manifest_;
+  bool weighted_ = false;
   IdSet ids_;
 };
 
 }  // namespace
 
+std::string json_value(double number) {
+  std::string text;
+  append_json(text, number);
+  return text;
+}
+
+std::string json_value(std::string_view text) {
+  std::string json;
+  append_json(json, text);
+  return json;
+}
+
+std::string json_value(const PartDescription& part) {
+  std::string text;
+  JsonWriter json(text);
+  append(json, part);
+  return text;
+}
+
 PartDescription describe(const Jmamp& aggregator) {
-  PartDescription part{"jmamp",
-                       {{"min_annotators", std::to_string(aggregator.min_annotators)},
-                        {"min_prompts", std::to_string(aggregator.min_prompts)}}};
-  if (!aggregator.category_weights.empty()) {
-    std::string& weights = part.parameters["category_weights"];
-    JsonWriter json(weights);
-    json.open('[');
-    for (const double weight : aggregator.category_weights) json.item().number(weight);
-    json.close(']');
-  }
+  return panel_part("jmamp", aggregator);
+}
+
+PartDescription describe(const MeanMean& aggregator) {
+  return panel_part("mean-mean", aggregator);
+}
+
+PartDescription describe(const MedianMedian& aggregator) {
+  return panel_part("median-median", aggregator);
+}
+
+PartDescription describe(const MeanMedian& aggregator) {
+  return panel_part("mean-median", aggregator);
+}
+
+PartDescription describe(const PooledMedian& aggregator) {
+  return panel_part("pooled-median", aggregator);
+}
+
+PartDescription describe(const PooledTrimmedMean& aggregator) {
+  auto part = panel_part("trimmed-mean", aggregator);
+  part.parameters.emplace("share", json_value(aggregator.statistic.share));
   return part;
 }
 
@@ -317,12 +366,36 @@ PartDescription describe(const Linear& mapper) {
            {"gap_range", json_interval(mapper.gap_range())}}};
 }
 
+PartDescription describe(const Constant& mapper) {
+  return {"constant", {{"beta", json_value(mapper.beta())}}};
+}
+
+PartDescription describe(const Logistic& mapper) {
+  return {"logistic",
+          {{"envelope", json_interval(mapper.envelope())},
+           {"midpoint", json_value(mapper.midpoint())},
+           {"slope", json_value(mapper.slope())}}};
+}
+
+PartDescription describe(const Rank& mapper) {
+  return {"rank", {{"envelope", json_interval(mapper.envelope())}}};
+}
+
+PartDescription describe(const ByCategory& mapper, const Categories& categories) {
+  detail::require(mapper.maps().size() == categories.size(), "there are {} maps for {} categories",
+                  mapper.maps().size(), categories.size());
+  PartDescription part{"category", {}};
+  for (std::size_t i = 0; i < categories.size(); ++i)
+    part.parameters.emplace(categories.names()[i], json_value(describe(mapper.maps()[i])));
+  return part;
+}
+
 PartDescription describe(const Missing& missing) {
   switch (missing.policy) {
     case Missing::Policy::drop:
       return {"drop", {}};
     case Missing::Policy::base_beta:
-      return {"base-beta", {{"beta", json_number(missing.beta)}}};
+      return {"base-beta", {{"beta", json_value(missing.beta)}}};
     case Missing::Policy::error:
       break;
   }

@@ -13,6 +13,7 @@
 
 #include "command.hpp"
 #include "options.hpp"
+#include "parts.hpp"
 #include "progress.hpp"
 #include <fmt/format.h>
 
@@ -32,14 +33,17 @@ struct Options {
   std::vector<std::string> annotations;
   std::string out;
   std::string manifest;
+  std::string aggregator = "jmamp";
+  std::string mapper = "linear";
   std::string envelope = "0.03,0.3";
   std::string gap_range = "0,1";
   std::string missing = "error";
-  int min_annotators = 1;
-  int min_prompts = 1;
+  bool envelope_given = false;
+  bool gap_range_given = false;
+  AggregatorDefaults panel;
 };
 
-Linear mapper(const Options& options) {
+Linear linear(const Options& options) {
   try {
     return Linear(parse_interval("--envelope", options.envelope),
                   parse_interval("--gap-range", options.gap_range));
@@ -150,8 +154,9 @@ io::InputFile read_annotations(const std::string& file, const Options& options,
   return {"annotations", file, reader.sha256(), reader.rows()};
 }
 
-Schedule build(const ScheduleBuilder& builder, const Jmamp& aggregate, const Linear& to_beta,
-               const Missing& missing) {
+Schedule build(const ScheduleBuilder& builder, const ChosenAggregator& aggregator,
+               const Linear& to_beta, const Missing& missing) {
+  const auto& aggregate = aggregator.aggregate;
   if (missing.policy != Missing::Policy::error) return builder.build(aggregate, to_beta, missing);
   auto schedule = builder.build(aggregate, to_beta, {.policy = Missing::Policy::drop});
   if (schedule.size() == builder.ids().size()) return schedule;
@@ -200,25 +205,27 @@ void print_findings(const Schedule& schedule, const Pairs& pairs, Interval envel
 }
 
 void run(const Options& options) {
-  const Linear to_beta = mapper(options);
+  const Linear to_beta = linear(options);
   const Missing policy = missing(options);
-  const Jmamp aggregate{.min_annotators = options.min_annotators,
-                        .min_prompts = options.min_prompts};
   const Categories categories = options.categories.categories();
+  const ChosenAggregator aggregator = choose_aggregator(options.aggregator, options.panel);
+  const ChosenMapper mapper = choose_mapper(
+      options.mapper, {to_beta, options.envelope_given, options.gap_range_given, categories});
 
   const Pairs pairs = read_pairs(options);
   ScheduleBuilder builder(pairs.ids, categories);
   Coverage coverage;
   io::ScheduleManifest manifest{.inputs = {pairs.file},
-                                .aggregator = io::describe(aggregate),
-                                .mapper = io::describe(to_beta),
+                                .aggregator = aggregator.description,
+                                .mapper = mapper.description,
                                 .missing = io::describe(policy)};
   for (const auto& file : options.annotations)
     manifest.inputs.push_back(read_annotations(file, options, categories, builder, coverage));
 
-  const Schedule schedule = build(builder, aggregate, to_beta, policy);
-  if (schedule.size() == 0)
+  Schedule linear_schedule = build(builder, aggregator, to_beta, policy);
+  if (linear_schedule.size() == 0)
     throw Error("no pair has enough annotations for a gap: nothing is left");
+  const Schedule schedule = mapper.map(std::move(linear_schedule));
   manifest.counts = io::count(schedule, std::ssize(pairs.ids),
                               static_cast<std::int64_t>(builder.n_annotations()));
   io::write_schedule(options.out, schedule, manifest, options.manifest);
@@ -233,9 +240,9 @@ void run(const Options& options) {
                                                       : fmt::format("given beta {}", policy.beta));
   fmt::print("\n");
   coverage.print();
-  print_histogram(schedule, to_beta.envelope());
-  fmt::print("\n{}", report::beta_table(schedule, to_beta.envelope()));
-  print_findings(schedule, pairs, to_beta.envelope());
+  print_histogram(schedule, mapper.envelope);
+  fmt::print("\n{}", report::beta_table(schedule, mapper.envelope));
+  print_findings(schedule, pairs, mapper.envelope);
   fmt::print("\n{} is written: {} betas\n", options.out, schedule.size());
 }
 
@@ -251,32 +258,48 @@ Run declare_schedule(CLI::App& app) {
   app.add_option("--out", options->out, "Schedule to write, .jsonl")->required();
   app.add_option("--manifest", options->manifest,
                  "File for the manifest, which is the schedule's first line otherwise");
-  app.add_option("--envelope", options->envelope, "Smallest and largest beta: LOW,HIGH")
+  app.add_option("--aggregator", options->aggregator,
+                 "How a pair's annotations become its gap: NAME[:key=value,...], see below")
       ->capture_default_str();
-  app.add_option("--gap-range", options->gap_range,
-                 "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads signed "
-                 "gaps over the whole envelope")
+  app.add_option("--mapper", options->mapper,
+                 "How gaps become betas: NAME[:key=value,...], see below")
       ->capture_default_str();
+  const auto* envelope =
+      app.add_option("--envelope", options->envelope, "Smallest and largest beta: LOW,HIGH")
+          ->capture_default_str();
+  const auto* gap_range =
+      app.add_option("--gap-range", options->gap_range,
+                     "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads "
+                     "signed gaps over the whole envelope")
+          ->capture_default_str();
   app.add_option("--missing", options->missing, "Pairs without a gap: error, drop, or base-beta=B")
       ->capture_default_str();
-  app.add_option("--min-annotators", options->min_annotators,
+  app.add_option("--min-annotators", options->panel.min_annotators,
                  "Fewer annotators than this make no gap")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--min-prompts", options->min_prompts,
+  app.add_option("--min-prompts", options->panel.min_prompts,
                  "An annotator that answered fewer prompts does not count")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.footer(
-      "Gap of a pair: median over the prompts, then mean over the annotators, of\n"
-      "+-magnitude * confidence. Beta: linear in the gap over the envelope.\n\n"
+      list_aggregators() + "\n\n" + list_mappers() +
+      "\n\nEach works on +-magnitude * confidence. A key's value is the default where one is "
+      "shown.\n\n"
       "Examples:\n"
       "  sp2dpo schedule --pairs pairs.jsonl.gz --annotations annotations.jsonl --out "
       "schedule.jsonl\n"
-      "  sp2dpo schedule --pairs ultrafeedback.jsonl --id-field prompt_id --duplicates first \\\n"
+      "  sp2dpo schedule --pairs ultrafeedback.jsonl --id-field prompt_id --duplicates first "
+      "\\\n"
       "    --annotations a.jsonl --annotations b.jsonl --missing base-beta=0.1 --out "
-      "schedule.jsonl");
-  return [options] { run(*options); };
+      "schedule.jsonl\n"
+      "  sp2dpo schedule --pairs p.jsonl --annotations a.jsonl --aggregator mean-median \\\n"
+      "    --mapper shuffled:seed=7,of=rank --out control.jsonl");
+  return [options, envelope, gap_range] {
+    options->envelope_given = envelope->count() > 0;
+    options->gap_range_given = gap_range->count() > 0;
+    run(*options);
+  };
 }
 
 }  // namespace sp2dpo::tool

@@ -185,16 +185,5 @@ TEST(Jmamp, WeighsGapsByTheirCategory) {
               ThrowsMessage<InvalidArgument>(HasSubstr("no weight for category number 2")));
 }
 
-TEST(PanelGaps, AreSortedByAnnotatorThenPrompt) {
-  const std::vector<Annotation> votes{vote("b", "x", 0.1), vote("a", "y", 0.2),
-                                      vote("a", "x", 0.3)};
-  const auto gaps = panel_gaps(votes);
-  ASSERT_EQ(gaps.size(), 3u);
-  EXPECT_EQ(gaps[0].annotator, "a");
-  EXPECT_EQ(gaps[0].prompt, "x");
-  EXPECT_EQ(gaps[0].gap, 0.3);
-  EXPECT_EQ(gaps[2].annotator, "b");
-}
-
 }  // namespace
 }  // namespace sp2dpo

@@ -78,6 +78,26 @@ TEST(Schedule, FindsItsPairsAfterBeingMoved) {
   EXPECT_EQ(third.find("z"), nullptr);
 }
 
+TEST(Schedule, HasWeightsForAllPairsOrForNone) {
+  const auto two = [](std::optional<double> a, std::optional<double> b) {
+    return Schedule({{.id = "a", .beta = 0.1, .weight = a}, {.id = "b", .beta = 0.1, .weight = b}});
+  };
+  EXPECT_TRUE(two(0.5, 1.5).has_weights());
+  EXPECT_THAT(two(0.5, 1.5).weights(std::vector<std::string>{"b", "a"}), ElementsAre(1.5, 0.5));
+  EXPECT_FALSE(three().has_weights());
+  EXPECT_THAT([] { (void)three().weights(std::vector<std::string>{"a"}); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("no weights")));
+  EXPECT_THAT([&] { (void)two(0.5, std::nullopt); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("pair b has no weight, unlike pair a")));
+  EXPECT_THAT([&] { (void)two(std::nullopt, 0.5); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("pair b has a weight, unlike pair a")));
+  for (const double bad :
+       {-1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+    EXPECT_THAT([&] { (void)two(1, bad); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("pair b: the weight")))
+        << bad;
+}
+
 TEST(Schedule, MayBeEmpty) {
   const Schedule schedule({});
   EXPECT_EQ(schedule.size(), 0u);

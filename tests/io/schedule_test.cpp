@@ -95,6 +95,46 @@ TEST(WriteSchedule, NamesItsOwnProgramWhereNoneIsNamed) {
               testing::MatchesRegex("sp2dpo [0-9]+\\.[0-9]+\\.[0-9]+"));
 }
 
+TEST(Schedules, CarryWeightsWhereTheyHaveThem) {
+  const Folder folder;
+  const Schedule weighted(
+      {{.id = "a", .beta = 0.1, .weight = 0.5}, {.id = "b", .beta = 0.1, .weight = 1.5}});
+  write_schedule(folder / "s.jsonl", weighted, {});
+  EXPECT_THAT(slurp(folder / "s.jsonl"), HasSubstr(R"("spread":null,"weight":0.5})"));
+  const auto back = read_schedule(folder / "s.jsonl").schedule;
+  EXPECT_EQ(back.find("b")->weight, 1.5);
+
+  for (const std::string_view rows : {R"({"id":"a","beta":1,"weight":1}
+{"id":"b","beta":1})",
+                                      R"({"id":"a","beta":1}
+{"id":"b","beta":1,"weight":1})",
+                                      R"({"id":"a","beta":1,"weight":1}
+{"id":"b","beta":1,"weight":-1})"}) {
+    const auto error = error_of([&] { (void)read_schedule(folder.write("bad.jsonl", rows)); });
+    EXPECT_EQ(error.line, 2) << rows;
+    EXPECT_EQ(error.field, "weight") << rows;
+  }
+}
+
+TEST(Describe, NamesThePartsAndAllOfTheirParameters) {
+  const auto text = [](const PartDescription& part) { return json_value(part); };
+  EXPECT_EQ(text(describe(MeanMedian{.min_prompts = 2})),
+            R"({"name":"mean-median","parameters":{"min_annotators":1,"min_prompts":2}})");
+  EXPECT_EQ(text(describe(PooledTrimmedMean{.statistic = {.share = 0.25}})),
+            R"({"name":"trimmed-mean","parameters":{"min_annotators":1,"min_prompts":1,)"
+            R"("share":0.25}})");
+  EXPECT_EQ(
+      text(describe(Logistic(0.5, 8, {0.1, 0.2}))),
+      R"({"name":"logistic","parameters":{"envelope":[0.1,0.2],"midpoint":0.5,"slope":8.0}})");
+  EXPECT_EQ(text(describe(Rank({1}))), R"({"name":"rank","parameters":{"envelope":[0.03,0.3]}})");
+  EXPECT_EQ(text(describe(Constant(0.1))), R"({"name":"constant","parameters":{"beta":0.1}})");
+  EXPECT_EQ(text(describe(ByCategory({Linear({0.1, 0.5})}), Categories({"tone"}))),
+            R"({"name":"category","parameters":{"tone":{"name":"linear","parameters":)"
+            R"({"envelope":[0.1,0.5],"gap_range":[0.0,1.0]}}}})");
+  EXPECT_THROW((void)describe(ByCategory({Linear()}), Categories()), InvalidArgument);
+  EXPECT_EQ(json_value("a \"b\""), R"("a \"b\"")");
+}
+
 TEST(ReadSchedule, GivesBackWhatWasWritten) {
   const Folder folder;
   write_schedule(folder / "s.jsonl", schedule(), manifest());

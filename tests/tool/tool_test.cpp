@@ -1,38 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <string_view>
 
 #include "files.hpp"
+#include "program.hpp"
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
 #include <sp2dpo/io/schedule.hpp>
 
 namespace sp2dpo::tool {
 namespace {
 
-using test::Folder;
-using test::slurp;
 using testing::HasSubstr;
 using testing::Not;
-
-struct Outcome {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-/// Runs `sp2dpo <arguments>` in the folder.
-Outcome run(const Folder& folder, const std::string& arguments) {
-  const std::string command = "cd '" + (folder / ".").string() + "' && '" SP2DPO_PROGRAM "' " +
-                              arguments + " >.out 2>.err </dev/null";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(folder / ".out"),
-          slurp(folder / ".err")};
-}
 
 constexpr std::string_view pairs = R"({"id":"a","prompt":"p","chosen":"c","rejected":"r"}
 {"id":"b","prompt":"p","chosen":"c","rejected":"r"}

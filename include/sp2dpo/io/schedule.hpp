@@ -6,10 +6,11 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include <sp2dpo/jmamp.hpp>
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/aggregators.hpp>
+#include <sp2dpo/mappers.hpp>
 #include <sp2dpo/schedule.hpp>
 #include <sp2dpo/schedule_builder.hpp>
 
@@ -33,9 +34,24 @@ struct PartDescription {
   friend bool operator==(const PartDescription&, const PartDescription&) = default;
 };
 
-/// Names and parameters of the library's own parts; describe your own by hand.
+/// Values of parameters as JSON text, for descriptions by hand: of parts of your own, and of those
+/// that are made around another part.
+[[nodiscard]] std::string json_value(double number);
+[[nodiscard]] std::string json_value(std::string_view text);
+[[nodiscard]] std::string json_value(const PartDescription& part);
+
+/// Names and parameters of the library's own parts (docs/aggregators.md).
 [[nodiscard]] PartDescription describe(const Jmamp& aggregator);
+[[nodiscard]] PartDescription describe(const MeanMean& aggregator);
+[[nodiscard]] PartDescription describe(const MedianMedian& aggregator);
+[[nodiscard]] PartDescription describe(const MeanMedian& aggregator);
+[[nodiscard]] PartDescription describe(const PooledMedian& aggregator);
+[[nodiscard]] PartDescription describe(const PooledTrimmedMean& aggregator);
 [[nodiscard]] PartDescription describe(const Linear& mapper);
+[[nodiscard]] PartDescription describe(const Constant& mapper);
+[[nodiscard]] PartDescription describe(const Logistic& mapper);
+[[nodiscard]] PartDescription describe(const Rank& mapper);
+[[nodiscard]] PartDescription describe(const ByCategory& mapper, const Categories& categories);
 [[nodiscard]] PartDescription describe(const Missing& missing);
 
 struct ScheduleCounts {

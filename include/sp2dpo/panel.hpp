@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include <sp2dpo/annotation.hpp>
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo {
+
+/// The gap of one annotator under one prompt: the mean over its orders and samples.
+struct PanelGap {
+  std::string_view annotator;
+  std::string_view prompt;
+  double gap;
+};
+
+/// One PanelGap per annotator and prompt that answered, sorted by annotator, then prompt. The views
+/// point into `votes`. `weights[c]` multiplies the gaps of category c; none given = 1 for all.
+[[nodiscard]] inline std::vector<PanelGap> panel_gaps(std::span<const Annotation> votes,
+                                                      std::span<const double> weights = {}) {
+  std::vector<PanelGap> gaps;
+  gaps.reserve(votes.size());
+  for (const auto& vote : votes) {
+    const auto category = static_cast<std::size_t>(vote.category);
+    detail::require(weights.empty() || category < weights.size(),
+                    "pair {}: there is no weight for category number {}", vote.pair_id, category);
+    gaps.push_back(
+        {vote.annotator, vote.prompt, signed_gap(vote, weights.empty() ? 1.0 : weights[category])});
+  }
+  // The gap takes part in the order, so that a sum does not depend on the order of the file.
+  std::ranges::sort(gaps, [](const PanelGap& a, const PanelGap& b) {
+    return std::tie(a.annotator, a.prompt, a.gap) < std::tie(b.annotator, b.prompt, b.gap);
+  });
+  std::size_t kept = 0;
+  for (std::size_t begin = 0, end = 0; begin < gaps.size(); begin = end) {
+    PanelGap cell = gaps[begin];
+    for (end = begin + 1; end < gaps.size() && gaps[end].annotator == cell.annotator &&
+                          gaps[end].prompt == cell.prompt;
+         ++end)
+      cell.gap += gaps[end].gap;
+    cell.gap /= static_cast<double>(end - begin);
+    gaps[kept++] = cell;
+  }
+  gaps.resize(kept);
+  return gaps;
+}
+
+/// Who counts in a panel, and how much a category does.
+struct PanelRules {
+  int min_annotators = 1;  ///< fewer annotators that count: no gap
+  int min_prompts = 1;     ///< an annotator that answered fewer prompts does not count
+  std::span<const double> category_weights{};  ///< ω by category; none = 1 for all
+};
+
+/// A pair's panel before its last step.
+struct Panel {
+  SemanticGap gap{};                 ///< all but its value
+  std::vector<double> annotators{};  ///< the gap of each annotator that counts
+  std::vector<double> answers{};     ///< theirs by prompt, those of one annotator in a row
+};
+
+/// Makes one gap of each annotator's prompts; nullopt where too few annotators count. What is
+/// missing stays missing: an annotator without an answer takes no part. The category is the one
+/// that most of the annotations that count name; among equals, the one of highest priority.
+template <class OverPrompts>
+[[nodiscard]] std::optional<Panel> gather_panel(std::span<const Annotation> votes,
+                                                const PanelRules& rules,
+                                                const OverPrompts& over_prompts) {
+  const auto cells = panel_gaps(votes, rules.category_weights);
+  Panel panel;
+  std::vector<std::string_view> names;  // of the annotators that count, sorted
+  std::vector<double> prompts;
+  for (std::size_t begin = 0, end = 0; begin < cells.size(); begin = end) {
+    prompts.clear();
+    for (end = begin; end < cells.size() && cells[end].annotator == cells[begin].annotator; ++end)
+      prompts.push_back(cells[end].gap);
+    if (std::ssize(prompts) < rules.min_prompts) continue;
+    names.push_back(cells[begin].annotator);
+    panel.answers.insert(panel.answers.end(), prompts.begin(), prompts.end());
+    panel.annotators.push_back(over_prompts(prompts));
+  }
+  if (names.empty() || std::ssize(names) < rules.min_annotators) return std::nullopt;
+
+  panel.gap.n_annotators = static_cast<int>(names.size());
+  std::array<int, 256> named{};
+  for (const auto& vote : votes) {
+    if (!std::ranges::binary_search(names, std::string_view(vote.annotator))) continue;
+    ++panel.gap.n_annotations;
+    ++named[static_cast<std::size_t>(vote.category)];
+  }
+  panel.gap.category = static_cast<Category>(std::ranges::max_element(named) - named.begin());
+  const auto [low, high] = std::ranges::minmax(panel.annotators);
+  panel.gap.spread = high - low;
+  return panel;
+}
+
+}  // namespace sp2dpo

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// The aggregators and mappers that `sp2dpo schedule` knows by name.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files.hpp"
+#include "program.hpp"
+#include <gmock/gmock.h>
+
+#include <sp2dpo/io/schedule.hpp>
+
+namespace sp2dpo::tool {
+namespace {
+
+using testing::HasSubstr;
+
+/// Three pairs; annotator x says 0.2 and 0.8 of `a` under two prompts, y says 0.9 of it.
+class Parts : public testing::Test {
+ protected:
+  Parts() {
+    folder_.write("p.jsonl", R"({"id":"a","prompt":"p","chosen":"c","rejected":"r"}
+{"id":"b","prompt":"p","chosen":"c","rejected":"r"}
+{"id":"c","prompt":"p","chosen":"c","rejected":"r"}
+)");
+    const auto said = [](std::string_view pair, std::string_view annotator, std::string_view prompt,
+                         std::string_view category, double magnitude) {
+      std::ostringstream line;
+      line << R"({"pair_id":")" << pair << R"(","annotator":")" << annotator << R"(","prompt":")"
+           << prompt << R"(","category":")" << category << R"(","confidence":1,"magnitude":)"
+           << magnitude << "}\n";
+      return line.str();
+    };
+    folder_.write("a.jsonl",
+                  said("a", "x", "p", "style", 0.2) + said("a", "x", "q", "style", 0.8) +
+                      said("a", "x", "r", "style", 0.2) + said("a", "y", "p", "style", 0.9) +
+                      said("b", "x", "p", "safety", 1) + said("c", "x", "p", "style", 0));
+  }
+
+  Outcome schedule(const std::string& options) {
+    return run(folder_, "schedule --pairs p.jsonl --annotations a.jsonl --out s.jsonl " + options);
+  }
+  /// Of a, b and c.
+  std::vector<double> betas(const std::string& options) {
+    const auto outcome = schedule(options);
+    EXPECT_EQ(outcome.status, 0) << options << ": " << outcome.err;
+    return io::read_schedule(folder_ / "s.jsonl")
+        .schedule.betas(std::vector<std::string>{"a", "b", "c"});
+  }
+  double gap(const std::string& aggregator) {
+    return (betas("--aggregator " + aggregator).at(0) - 0.03) / 0.27;
+  }
+  io::ScheduleManifest manifest() {
+    return io::read_schedule(folder_ / "s.jsonl").manifest.value();
+  }
+
+  Folder folder_;
+};
+
+TEST_F(Parts, AggregateByName) {
+  EXPECT_NEAR(gap("jmamp"), (0.2 + 0.9) / 2, 1e-12);
+  EXPECT_NEAR(gap("mean-mean"), (0.4 + 0.9) / 2, 1e-12);
+  EXPECT_NEAR(gap("pooled-median"), (0.2 + 0.8) / 2, 1e-12);
+  EXPECT_NEAR(gap("trimmed-mean:share=0.25"), (0.2 + 0.8) / 2, 1e-12);
+  EXPECT_NEAR(gap("single:annotator=x"), 0.2, 1e-12);
+  EXPECT_NEAR(gap("single:annotator=x,of=mean-mean"), 0.4, 1e-12);
+  EXPECT_EQ(io::json_value(manifest().aggregator),
+            R"({"name":"single","parameters":{"annotator":"x","of":{"name":"mean-mean",)"
+            R"("parameters":{"min_annotators":1,"min_prompts":1}}}})");
+  EXPECT_NEAR((schedule("--aggregator single:prompt=q --missing drop"),
+               io::read_schedule(folder_ / "s.jsonl").schedule.find("a")->gap->value),
+              0.8, 1e-12);
+}
+
+TEST_F(Parts, MapByName) {
+  const std::string mean_mean = "--aggregator mean-mean --mapper ";  // gaps 0.65, 1 and 0
+  using V = std::vector<double>;
+  const auto near = [](const V& expected) {
+    std::vector<testing::Matcher<double>> all;
+    for (const double value : expected) all.push_back(testing::DoubleNear(value, 1e-12));
+    return testing::ElementsAreArray(all);
+  };
+  EXPECT_THAT(betas(mean_mean + "linear"), near({0.2055, 0.3, 0.03}));
+  EXPECT_THAT(betas(mean_mean + "rank"), near({0.165, 0.255, 0.075}));
+  EXPECT_THAT(betas(mean_mean + "inverted"), near({0.1245, 0.03, 0.3}));
+  EXPECT_THAT(betas(mean_mean + "inverted:of=rank"), near({0.165, 0.075, 0.255}));
+  EXPECT_THAT(betas(mean_mean + "constant:beta=0.2"), near({0.2, 0.2, 0.2}));
+  EXPECT_THAT(betas(mean_mean + "mean"), near({0.1785, 0.1785, 0.1785}));
+  EXPECT_THAT(betas(mean_mean + "category:safety=0.1..0.5"), near({0.2055, 0.5, 0.03}));
+  EXPECT_THAT(betas(mean_mean + "logistic:midpoint=0,slope=2 --envelope 0.1,0.3"),
+              near({0.1 + 0.2 / (1 + std::exp(-1.3)), 0.1 + 0.2 / (1 + std::exp(-2.0)), 0.2}));
+  EXPECT_NEAR(betas(mean_mean + "random:seed=7")[0], 0.2415960603471179, 1e-12);
+  auto shuffled = betas(mean_mean + "shuffled:seed=4");
+  EXPECT_EQ(io::json_value(manifest().mapper),
+            R"({"name":"shuffled","parameters":{"of":{"name":"linear","parameters":)"
+            R"({"envelope":[0.03,0.3],"gap_range":[0.0,1.0]}},"seed":4}})");
+  std::ranges::sort(shuffled);
+  EXPECT_THAT(shuffled, near({0.03, 0.2055, 0.3}));
+  EXPECT_THAT(betas(mean_mean + "weight"), near({0.1785, 0.1785, 0.1785}));
+  EXPECT_THAT(io::read_schedule(folder_ / "s.jsonl")
+                  .schedule.weights(std::vector<std::string>{"a", "b", "c"}),
+              near({0.2055 / 0.1785, 0.3 / 0.1785, 0.03 / 0.1785}));
+}
+
+TEST_F(Parts, SayWhatThereIsWhereTheyAreAskedForSomethingElse) {
+  struct Case {
+    const char *options, *message;
+  };
+  for (const auto& [options, message] :
+       {Case{"--aggregator mode", "there is no \"mode\"; there are: jmamp, mean-mean, "},
+        Case{"--aggregator jmamp:share=1", "no key \"share\"; it takes none"},
+        Case{"--aggregator single", "annotator=NAME"},
+        Case{"--aggregator single:annotator=x,of=mode", "there is no \"mode\""},
+        Case{"--aggregator trimmed-mean:share=0.5", "[0, 0.5), not 0.5"},
+        Case{"--aggregator trimmed-mean:share=much", "expected a number, not \"much\""},
+        Case{"--aggregator trimmed-mean:share", "key=value"},
+        Case{"--aggregator trimmed-mean:share=0.1,share=0.2", "there twice"},
+        Case{"--aggregator order-consensus:otherwise=x", "tie or drop, not \"x\""},
+        Case{"--mapper quadratic", "there is no \"quadratic\"; there are: linear, category, "},
+        Case{"--mapper shuffled:sede=1", "no key \"sede\"; there are: seed, of"},
+        Case{"--mapper shuffled:seed=-1", "not \"-1\""},
+        Case{"--mapper constant", "constant:beta=NUMBER"},
+        Case{"--mapper constant:beta=0", "must be positive and finite, not 0"},
+        Case{"--mapper logistic:slope=0", "slope must be positive"},
+        Case{"--mapper category:tone=0.1..0.2", "no key \"tone\"; there are: safety, "},
+        Case{"--mapper category:style=0.1", "LOW..HIGH, not \"0.1\""},
+        Case{"--mapper rank --gap-range 0,2", "no use for --gap-range"},
+        Case{"--mapper constant:beta=1 --envelope 0.1,0.2", "no use for --envelope"}}) {
+    const auto outcome = schedule(options);
+    EXPECT_EQ(outcome.status, 2) << options;
+    EXPECT_THAT(outcome.err, HasSubstr(message)) << options;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "s.jsonl")) << options;
+  }
+}
+
+/// The names that an error lists.
+std::vector<std::string> names_in(const std::string& error) {
+  std::vector<std::string> names;
+  std::istringstream list(error.substr(error.find("there are: ") + 11));
+  for (std::string name; std::getline(list >> std::ws, name, ',');) {
+    while (!name.empty() && name.back() == '\n') name.pop_back();
+    names.push_back(name);
+  }
+  return names;
+}
+
+TEST_F(Parts, AreInTheHelpAndOnThePage) {
+  const std::string page = slurp(SP2DPO_AGGREGATORS_PAGE);
+  const std::string help = run(folder_, "schedule --help").out;
+  std::size_t count = 0;
+  for (const auto* option : {"--aggregator", "--mapper"})
+    for (const auto& name : names_in(schedule(std::string(option) + " nonesuch").err)) {
+      EXPECT_THAT(page, HasSubstr("| `" + name + "` |")) << option;
+      EXPECT_THAT(help, HasSubstr("\n  " + name + ' ')) << option;
+      ++count;
+    }
+  EXPECT_EQ(count, 18u);
+}
+
+TEST(RealPanel, HasTheExpectedGapsUnderEveryAggregator) {
+  const auto pairs = test::shared_data("pairs/llmbar_419.jsonl");
+  const auto votes = test::shared_data("panel/llmbar_votes.csv");
+  const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
+  if (pairs.empty() || votes.empty() || expected_file.empty())
+    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+  const Folder folder;
+  const auto import =
+      run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +
+                      "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "
+                      "Vanilla,CoT,Metrics_Reference --category instruction --out a.jsonl");
+  ASSERT_EQ(import.status, 0) << import.err;
+  // The columns say outer-of-inner the other way round: median_mean's median is over annotators.
+  const std::map<std::string, std::string> aggregators{{"jmamp", "jmamp"},
+                                                       {"mean_mean", "mean-mean"},
+                                                       {"median_median", "median-median"},
+                                                       {"median_mean", "mean-median"},
+                                                       {"pooled_median", "pooled-median"}};
+  std::ifstream expected(expected_file);
+  std::string line, cell;
+  std::getline(expected, line);
+  std::vector<std::string> columns;
+  for (std::istringstream header(line); std::getline(header, cell, ',');) columns.push_back(cell);
+  std::vector<std::map<std::string, std::string>> rows;
+  while (std::getline(expected, line)) {
+    std::istringstream cells(line);
+    auto& row = rows.emplace_back();
+    for (const auto& column : columns) std::getline(cells, row[column], ',');
+  }
+  ASSERT_EQ(rows.size(), 419u);
+  for (const auto& [column, name] : aggregators) {
+    const auto made = run(folder, "schedule --pairs '" + pairs.string() +
+                                      "' --annotations a.jsonl --out s.jsonl --aggregator " + name);
+    ASSERT_EQ(made.status, 0) << made.err;
+    const auto schedule = io::read_schedule(folder / "s.jsonl").schedule;
+    for (const auto& row : rows)
+      ASSERT_NEAR(schedule.find(row.at("pair_id"))->gap.value().value,
+                  std::stod(row.at("gold_sign")) * std::stod(row.at(column)), 1e-9)
+          << name << ", " << row.at("pair_id");
+  }
+}
+
+}  // namespace
+}  // namespace sp2dpo::tool
