@@ -16,9 +16,9 @@ inline constexpr std::size_t max_categories = 1000;
 
 enum class Scale : std::uint8_t { nominal, ordinal, interval, ratio };
 
-/// Krippendorff's alpha, for any number of raters with any cells missing; a unit counts that has two
-/// values or more. Interval alpha takes O(N), ordinal alpha O(N log N): it is interval alpha of the
-/// mid-ranks. Nominal and ratio alpha are undefined above `max_categories` distinct values, the
+/// Krippendorff's alpha, for any number of raters with any cells missing; a unit counts that has
+/// two values or more. Interval alpha takes O(N), ordinal alpha O(N log N): it is interval alpha of
+/// the mid-ranks. Nominal and ratio alpha are undefined above `max_categories` distinct values, the
 /// latter also for a value below zero. The interval is a bootstrap over units.
 [[nodiscard]] Estimate krippendorff_alpha(const Ratings& ratings, Scale scale,
                                           const Bootstrap& bootstrap = {});

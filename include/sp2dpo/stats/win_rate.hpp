@@ -25,7 +25,7 @@ struct GamedRow {
   double win{};
 };
 
-/// AlpacaEval 2's length control. `c` is the inverse strength of the L1 penalty, as in scikit-learn.
+/// AlpacaEval 2's length control. `c` is the inverse strength of the L1 penalty, as scikit-learn's.
 struct LengthControl {
   bool use_difficulty = true;
   std::span<const GamedRow> gamed{};  ///< each with weight 0.1
@@ -48,8 +48,8 @@ struct LengthControlledWinRate {
 [[nodiscard]] WinRate win_rate(std::span<const Comparison> comparisons);
 
 /// The share of wins that a logistic regression predicts at equal lengths. Undefined where all
-/// differences of lengths are equal, so that they have no scale. Throws as win_rate(), and for a `c`
-/// that is not positive.
+/// differences of lengths are equal, so that they have no scale. Throws as win_rate(), and for
+/// a `c` that is not positive.
 [[nodiscard]] LengthControlledWinRate length_controlled_win_rate(
     std::span<const Comparison> comparisons, const LengthControl& control);
 
