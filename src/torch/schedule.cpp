@@ -7,13 +7,23 @@
 #include <sp2dpo/torch/schedule.hpp>
 
 namespace sp2dpo {
+namespace {
+
+at::Tensor to_tensor(const std::vector<double>& numbers) {
+  const at::Tensor tensor = at::empty({static_cast<std::int64_t>(numbers.size())}, at::kFloat);
+  std::ranges::transform(numbers, tensor.data_ptr<float>(),
+                         [](double number) { return static_cast<float>(number); });
+  return tensor;
+}
+
+}  // namespace
 
 at::Tensor beta_tensor(const Schedule& schedule, std::span<const std::string> ids) {
-  const std::vector<double> betas = schedule.betas(ids);
-  const at::Tensor tensor = at::empty({static_cast<std::int64_t>(betas.size())}, at::kFloat);
-  std::ranges::transform(betas, tensor.data_ptr<float>(),
-                         [](double beta) { return static_cast<float>(beta); });
-  return tensor;
+  return to_tensor(schedule.betas(ids));
+}
+
+at::Tensor weight_tensor(const Schedule& schedule, std::span<const std::string> ids) {
+  return to_tensor(schedule.weights(ids));
 }
 
 }  // namespace sp2dpo

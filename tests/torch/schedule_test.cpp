@@ -25,6 +25,15 @@ TEST(BetaTensor, JoinsByPairIdInTheOrderOfTheBatch) {
   EXPECT_TRUE(at::equal(beta, at::tensor({0.3f, 0.03f})));
 }
 
+TEST(WeightTensor, JoinsTheWeightsOfAScheduleThatHasThem) {
+  const Schedule weighted(
+      {{.id = "a", .beta = 0.1, .weight = 0.5}, {.id = "b", .beta = 0.1, .weight = 1.5}});
+  const std::vector<std::string> ids{"b", "a"};
+  EXPECT_TRUE(at::equal(weight_tensor(weighted, ids), at::tensor({1.5f, 0.5f})));
+  EXPECT_THAT([&] { (void)weight_tensor(three_pairs(), ids); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("has no weights")));
+}
+
 TEST(BetaTensor, RefusesAnIdThatIsMissingOrDoubled) {
   const auto schedule = three_pairs();
   const std::vector<std::string> missing{"a", "z"};

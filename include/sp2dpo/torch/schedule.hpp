@@ -14,4 +14,7 @@ namespace sp2dpo {
 /// InvalidArgument naming an id that the schedule lacks or that the batch holds twice.
 [[nodiscard]] at::Tensor beta_tensor(const Schedule& schedule, std::span<const std::string> ids);
 
+/// The same of the pairs' weights; throws InvalidArgument where the schedule has none.
+[[nodiscard]] at::Tensor weight_tensor(const Schedule& schedule, std::span<const std::string> ids);
+
 }  // namespace sp2dpo
