@@ -158,9 +158,9 @@ class Strengths {
   std::map<std::string, double> by_model_;
 };
 
-void write_rate(io::JsonWriter& json, const std::optional<double>& value) {
-  if (value)
-    json.number(*value);
+void write_rate(io::JsonWriter& json, bool defined, double value) {
+  if (defined)
+    json.number(value);
   else
     json.raw("null");
 }
@@ -204,16 +204,18 @@ void run(const Options& options) {
     const auto raw = stats::win_rate(comparisons);
     const auto controlled = stats::length_controlled_win_rate(
         comparisons, {.use_difficulty = !difficulties.empty(), .gamed = gamed, .c = c});
-    const auto lc = controlled.rate ? std::optional(controlled.rate->value) : std::nullopt;
-    const auto lc_error = controlled.rate ? controlled.rate->standard_error : std::nullopt;
+    // No optional doubles: gcc 12 takes those for uninitialised.
+    const bool defined = controlled.rate.has_value();
+    const double lc = defined ? controlled.rate->value : 0;
+    const double lc_error = defined ? controlled.rate->standard_error.value_or(0) : 0;
 
     json.item().open('{');
     json.key("c").number(c);
     json.key("label").text(label);
     json.key("lc_standard_error");
-    write_rate(json, lc_error);
+    write_rate(json, defined, lc_error);
     json.key("lc_win_rate");
-    write_rate(json, lc);
+    write_rate(json, defined, lc);
     json.key("model").text(model.name);
     json.key("n").integer(std::ssize(comparisons));
     json.key("reason");
@@ -222,16 +224,17 @@ void run(const Options& options) {
     else
       json.text(controlled.reason);
     json.key("standard_error");
-    write_rate(json, raw.standard_error);
+    write_rate(json, raw.standard_error.has_value(), raw.standard_error.value_or(0));
     json.key("variant").text(variant);
     json.key("win_rate").number(raw.value);
     json.close('}');
 
-    const auto cell = [](const std::optional<double>& value) {
-      return value ? fmt::format("{:.2f}", *value) : "-";
+    const auto cell = [](bool there, double value) {
+      return there ? fmt::format("{:.2f}", value) : "-";
     };
     fmt::print("{:<44}{:>6}{:>10.2f}{:>8}{:>10}{:>8}{:>12.6g}\n", model.name, comparisons.size(),
-               raw.value, cell(raw.standard_error), cell(lc), cell(lc_error), c);
+               raw.value, cell(raw.standard_error.has_value(), raw.standard_error.value_or(0)),
+               cell(defined, lc), cell(defined, lc_error), c);
     if (!controlled.reason.empty()) fmt::print("  no LC: {}\n", controlled.reason);
   }
   json.close(']');
