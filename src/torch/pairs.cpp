@@ -15,21 +15,25 @@ using at::Tensor;
 /// What a control's values must be.
 enum class Range { any, not_negative, positive };
 
-void check_value(const char* name, double value, Range range, std::int64_t pair) {
-  if (std::isfinite(value) &&
-      (range == Range::any || value > 0 || (range == Range::not_negative && value == 0)))
-    return;
+bool is_in(Range range, double value) {
+  return std::isfinite(value) &&
+         (range == Range::any || value > 0 || (range == Range::not_negative && value == 0));
+}
+
+[[noreturn]] void refuse(const char* name, double value, Range range, const std::string& where) {
   const char* limit = range == Range::positive ? " and > 0"
                       : range == Range::any    ? ""
                                                : " and >= 0";
-  const std::string where = pair < 0 ? "" : " (pair " + std::to_string(pair) + " of the batch)";
   TORCH_CHECK(false, "sp2dpo::Loss: ", name, " must be finite", limit, ", not ", value, where);
 }
 
 void check_control(const char* name, const PerPair& control, std::int64_t pairs,
                    const at::Device& device, Range range) {
   const Tensor& tensor = control.tensor;
-  if (!tensor.defined()) return check_value(name, control.number, range, -1);
+  if (!tensor.defined()) {
+    if (!is_in(range, control.number)) refuse(name, control.number, range, "");
+    return;
+  }
   TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
               "sp2dpo::Loss: ", name, " must be float32 or float64, not ", tensor.scalar_type());
   TORCH_CHECK(tensor.dim() == 1 && tensor.size(0) == pairs, "sp2dpo::Loss: ", name,
@@ -39,7 +43,9 @@ void check_control(const char* name, const PerPair& control, std::int64_t pairs,
               " as the policy is, not on ", tensor.device());
   if (!tensor.device().is_cpu()) return;
   const PairValues values = values_of(tensor);
-  for (std::int64_t i = 0; i < pairs; ++i) check_value(name, values[i], range, i);
+  for (std::int64_t i = 0; i < pairs; ++i)
+    if (!is_in(range, values[i]))
+      refuse(name, values[i], range, " (pair " + std::to_string(i) + " of the batch)");
 }
 
 }  // namespace
