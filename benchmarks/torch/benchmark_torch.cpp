@@ -202,11 +202,9 @@ class Products {
  public:
   explicit Products(const Batch& batch) {
     const c10::NoGradGuard no_grad;
-    // libtorch 1.13 has no fast product of 16-bit numbers: there the library's is one in float32.
-    const auto type = TORCH_VERSION_MAJOR < 2 ? at::kFloat : batch.shape.dtype;
     const Tensor rows = at::nonzero(batch.labels.flatten().ne(-100)).flatten();
-    hidden_ = batch.hidden.flatten(0, 1).index_select(0, rows).to(type);
-    head_ = batch.head.detach().to(type);
+    hidden_ = batch.hidden.flatten(0, 1).index_select(0, rows);
+    head_ = batch.head.detach();
     logits_ = at::zeros({rows.size(0), head_.size(0)}, head_.options());
     d_hidden_ = at::zeros_like(hidden_);
     d_head_ = at::zeros_like(head_);
