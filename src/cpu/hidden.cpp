@@ -76,8 +76,8 @@ class Chunk {
     logit_sum_ = arena.take<double>(most_);
     coefficient_ = arena.take<double>(most_);
     if (rows.d_hidden.data != nullptr) d_hidden_ = arena.take(most_ * width_, bytes);
-    const bool narrow = dtype_ != sum_type(dtype_);
-    if (rows.d_head.data != nullptr && narrow) d_head_ = arena.take(vocab_ * width_, bytes);
+    if (rows.d_head.data != nullptr && rows.d_head.dtype != dtype_)
+      d_head_ = arena.take(vocab_ * width_, bytes);
     if (has_long_pair(pairs, chunk_rows)) {
       const std::size_t sum_bytes = size_of(sum_type(dtype_));
       for (const auto side : {PairRows::chosen, PairRows::rejected}) {
@@ -126,7 +126,7 @@ class Chunk {
   }
 
   /// From the gradient by the logits to those by hidden states, head and bias.
-  void backward(const Matrix& d_head, const Matrix& d_bias) {
+  void backward(const Matrix& d_head, const Matrix& d_bias, bool add = true) {
     const ConstMatrix d_logits = as_const(matrix(logits_, vocab_));
     if (rows_.d_hidden.data != nullptr) {
       const Matrix d_hidden = matrix(d_hidden_, width_);
@@ -136,16 +136,30 @@ class Chunk {
     if (d_head.data != nullptr) {
       const ConstMatrix hidden = as_const(matrix(hidden_, width_));
       if (d_head_ == nullptr) {
-        product_({d_logits, true}, {hidden}, d_head, true);
+        product_({d_logits, true}, {hidden}, d_head, add);
       } else {
+        if (!add) zero(d_head);
         const Matrix part{d_head_, dtype_, vocab_, width_, width_};
         product_({d_logits, true}, {hidden}, part);
         accumulate(d_head, as_const(part), 1, executor_);
       }
     }
-    if (d_bias.data != nullptr)
+    if (d_bias.data != nullptr) {
+      if (!add) zero(d_bias);
       for (std::int64_t i = 0; i < count_; ++i)
         accumulate(d_bias, {element(logits_, i * vocab_), dtype_, 1, vocab_, vocab_}, 1, executor_);
+    }
+  }
+
+  /// For what only sums of other chunks are to be added to.
+  void zero(const Matrix& m) const {
+    if (m.data == nullptr) return;
+    const std::size_t element = size_of(m.dtype);
+    executor_(m.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row)
+        std::memset(static_cast<char*>(m.data) + static_cast<std::size_t>(row * m.stride) * element,
+                    0, static_cast<std::size_t>(m.columns) * element);
+    });
   }
 
   /// Zeroed sums of a long pair's gradients, one for each answer.
@@ -161,10 +175,9 @@ class Chunk {
     return {data, dtype_, count_, columns, columns};
   }
   [[nodiscard]] Matrix zeroed(void* data, std::int64_t rows, std::int64_t columns) const {
-    const DType type = sum_type(dtype_);
-    if (data != nullptr)
-      std::memset(data, 0, static_cast<std::size_t>(rows * columns) * size_of(type));
-    return {data, type, rows, columns, columns};
+    const Matrix sum{data, sum_type(dtype_), rows, columns, columns};
+    zero(sum);
+    return sum;
   }
   [[nodiscard]] void* element(void* data, std::int64_t i) const {
     return static_cast<char*>(data) + static_cast<std::size_t>(i) * size_of(dtype_);
@@ -232,11 +245,13 @@ void check(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_row
           "type and width",
           name_of(rows.head.dtype), rows.head.rows, rows.head.columns, name_of(dtype),
           rows.hidden.rows, rows.hidden.columns);
+  const bool one_chunk = !rows.add && std::ssize(pairs.rows()) <= chunk_rows;
+  const DType head_type = one_chunk && rows.d_head.dtype == dtype ? dtype : sum_type(dtype);
   const auto same_shape = [](const auto& a, std::int64_t m, std::int64_t n, DType type) {
     return a.data == nullptr || (a.rows == m && a.columns == n && a.dtype == type);
   };
   require(same_shape(rows.d_hidden, rows.hidden.rows, rows.hidden.columns, dtype) &&
-              same_shape(rows.d_head, rows.head.rows, rows.head.columns, sum_type(dtype)) &&
+              same_shape(rows.d_head, rows.head.rows, rows.head.columns, head_type) &&
               same_shape(rows.d_bias, 1, rows.head.rows, sum_type(dtype)),
           "a gradient has not the shape or element type of what it is the gradient of");
   for (const std::int64_t row : pairs.rows()) {
@@ -336,9 +351,12 @@ LossSum hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64
   const bool wants_gradient =
       rows.d_hidden.data != nullptr || rows.d_head.data != nullptr || rows.d_bias.data != nullptr;
   LossSum sum;
+  bool add = rows.add;
   for (std::int64_t pair = 0, end = 0; pair < loss.rows.pairs(); pair = end) {
     end = chunk_end(loss.rows, pair, chunk_rows);
     if (end == pair) {
+      if (!add) chunk.zero(rows.d_head), chunk.zero(rows.d_bias);
+      add = true;
       long_pair(rows, loss, pair, chunk_rows, chunk, out, sum, executor);
       end = pair + 1;
       continue;
@@ -353,8 +371,10 @@ LossSum hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64
                      {out.d_rejected, DType::float64}, 1.0, out.coefficient);
     if (selection.count == 0 || !wants_gradient) continue;
     chunk.gradient(out.coefficient);
-    chunk.backward(rows.d_head, rows.d_bias);
+    chunk.backward(rows.d_head, rows.d_bias, add);
+    add = true;
   }
+  if (!add) chunk.zero(rows.d_head), chunk.zero(rows.d_bias);
   return sum;
 }
 

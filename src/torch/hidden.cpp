@@ -25,6 +25,22 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
+#if TORCH_VERSION_MAJOR < 2
+/// libtorch 1.13 adds up products of 16-bit numbers in 16 bits, and slowly; but bfloat16 ones in
+/// float32, where oneDNN does it.
+bool is_good_at(DType dtype) {
+  if (dtype != DType::float16 && dtype != DType::bfloat16) return true;
+#ifdef __x86_64__
+  static const bool has_onednn = at::hasMKLDNN() && __builtin_cpu_supports("avx512bw") &&
+                                 __builtin_cpu_supports("avx512vl") &&
+                                 __builtin_cpu_supports("avx512dq");
+  return dtype == DType::bfloat16 && has_onednn && at::globalContext().userEnabledMkldnn();
+#else
+  return false;
+#endif
+}
+#endif
+
 /// libtorch's matrix product.
 constexpr auto product = [](const cpu::MatrixProduct::Operand& a,
                             const cpu::MatrixProduct::Operand& b, const cpu::Matrix& out,
@@ -44,8 +60,7 @@ constexpr auto product = [](const cpu::MatrixProduct::Operand& a,
   };
   Tensor result = tensor(out);
 #if TORCH_VERSION_MAJOR < 2
-  // libtorch 1.13 adds up products of 16-bit numbers in 16 bits, and slowly.
-  if (out.dtype == DType::float16 || out.dtype == DType::bfloat16) {
+  if (!is_good_at(out.dtype)) {
     const Tensor whole = at::mm(operand(a).to(at::kFloat), operand(b).to(at::kFloat));
     result.copy_(add ? whole.add_(result) : whole);
     return;
@@ -152,7 +167,8 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
                            const Tensor& hidden, const Tensor& head_weight, const Tensor& head_bias,
                            const Tensor& labels, const Reference& reference,
                            const Controls& controls, const HiddenOptions& how,
-                           const HiddenNeeds& needs) {
+                           const HiddenNeeds& needs,
+                           const std::optional<at::ScalarType>& head_type) {
   const c10::NoGradGuard no_grad;
   const HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
   const LabelledPairs pairs("hidden", hidden, labels, how.layout, options);
@@ -180,10 +196,17 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
                 " with a dense last dimension, not ", sum.scalar_type(), " ", sum.sizes());
     d_head = sum.narrow(0, 0, model.head.size(0));
   } else if (needs[1]) {
-    d_head = at::zeros(head_weight.sizes(), model.head.options().dtype(sum_type));
-    result.head_weight = d_head;
-    d_head = d_head.narrow(0, 0, model.head.size(0));
+    const bool one_chunk =
+        std::ssize(pairs.rows.rows()) <= cpu::hidden_chunk_rows(rows, how.workspace_bytes);
+    const auto type = one_chunk ? head_type.value_or(sum_type) : sum_type;
+    result.head_weight =
+        at::empty(head_weight.sizes(),
+                  model.head.options().dtype(type == model.head.scalar_type() ? type : sum_type));
+    d_head = result.head_weight.narrow(0, 0, model.head.size(0));
+    result.head_weight.narrow(0, model.head.size(0), head_weight.size(0) - model.head.size(0))
+        .zero_();
   }
+  rows.add = how.main_grad.defined();
   if (d_head.defined()) rows.d_head = matrix_of<cpu::Matrix>(d_head);
   if (needs[2]) {
     d_bias = at::zeros({head_weight.size(0)}, model.head.options().dtype(sum_type));
@@ -269,7 +292,7 @@ LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& opti
   if (how.main_grad.defined()) needs[1] = false;
   HiddenParts parts = with_gradient(variables, needs, options.reduction, [&] {
     return hidden_forward(objective, options, hidden, head_weight, head_bias, labels, reference,
-                          controls, how, needs);
+                          controls, how, needs, head_weight.scalar_type());
   });
   return {std::move(parts.loss), std::move(parts.record)};
 }

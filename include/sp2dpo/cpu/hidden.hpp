@@ -45,8 +45,11 @@ struct HiddenRows {
   const void* bias = nullptr;  ///< [V], of the same element type, or null
   RowLabels labels;
   Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no answer become zero
-  Matrix d_head{};    ///< [V, H], float32 or, for float64, float64: the gradient is added to it
-  Matrix d_bias{};    ///< [1, V], as d_head
+  Matrix d_head{};    ///< [V, H], float32 or, for float64, float64
+  Matrix d_bias{};    ///< [1, V], float32 or, for float64, float64
+  /// The gradient is added to what stands in d_head and d_bias; else it takes that's place, and
+  /// d_head may be of hidden's element type if one chunk holds all rows.
+  bool add = true;
 };
 
 /// How many rows are taken at a time so that the chunk's buffers stay within `bytes`: at least 1.
