@@ -30,8 +30,8 @@ struct HiddenParts {
   detail::PairRecord record{};        ///< only for whom it is made by hidden_forward
 };
 
-/// `head_type`, if given, is what the head's gradient ends in: where it needs no sum over chunks it may
-/// come in that type at once.
+/// `head_type`, if given, is what the head's gradient ends in: where it needs no sum over chunks it
+/// may come in that type at once.
 HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& options,
                            const at::Tensor& hidden, const at::Tensor& head_weight,
                            const at::Tensor& head_bias, const at::Tensor& labels,

@@ -514,6 +514,31 @@ TEST(FromHidden, AddsTheHeadsGradientToTheAccumulatorThatItIsGiven) {
   EXPECT_FALSE(other.grad().defined());
 }
 
+TEST(FromHidden, GivesThePaddedRowsOfTheHeadNoGradient) {
+  for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16})
+    for (const std::int64_t bytes : {std::int64_t{1} << 20, std::int64_t{1}}) {
+      const Batch batch(dtype);
+      const Tensor padded = at::full({16, 6}, std::nan(""), at::kDouble).to(dtype);
+      padded.narrow(0, 0, 11).copy_(batch.weight);
+      const Tensor bias = at::zeros({16}, at::kDouble).to(dtype);
+      bias.narrow(0, 0, 11).copy_(batch.bias);
+      const Tensor weight = leaf(batch.weight), wide = leaf(padded), wide_bias = leaf(bias);
+      const Controls controls{.beta = 0.1};
+      const auto plain =
+          Loss<>().from_hidden(batch.hidden, weight, batch.bias, batch.labels, batch.reference,
+                               controls, {.workspace_bytes = bytes});
+      const auto out =
+          Loss<>().from_hidden(batch.hidden, wide, wide_bias, batch.labels, batch.reference,
+                               controls, {.vocab_size = 11, .workspace_bytes = bytes});
+      plain.loss.backward();
+      out.loss.backward();
+      EXPECT_TRUE(at::equal(out.loss, plain.loss));
+      EXPECT_TRUE(at::equal(wide.grad().narrow(0, 0, 11), weight.grad()));
+      EXPECT_EQ(wide.grad().narrow(0, 11, 5).abs().max().item<double>(), 0);
+      EXPECT_EQ(wide_bias.grad().narrow(0, 11, 5).abs().max().item<double>(), 0);
+    }
+}
+
 TEST(FromHidden, LeavesOutTheHeadsGradientOnRequest) {
   const Batch batch;
   const auto all = Loss<>().value_and_grad_from_hidden(

@@ -47,7 +47,7 @@ struct HiddenRows {
   Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no answer become zero
   Matrix d_head{};    ///< [V, H], float32 or, for float64, float64
   Matrix d_bias{};    ///< [1, V], float32 or, for float64, float64
-  /// The gradient is added to what stands in d_head and d_bias; else it takes that's place, and
+  /// Whether the gradient is added to what d_head and d_bias hold, or overwrites it. Where it does,
   /// d_head may be of hidden's element type if one chunk holds all rows.
   bool add = true;
 };
