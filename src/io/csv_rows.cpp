@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
 #include <simdjson.h>
 
 #include <sp2dpo/detail/require.hpp>

@@ -9,6 +9,7 @@
 
 #include "csv_rows.hpp"
 #include "json_rows.hpp"
+#include <fmt/ranges.h>
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/io/votes.hpp>

@@ -8,6 +8,7 @@
 
 #include "command.hpp"
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace sp2dpo::tool {
 

@@ -14,6 +14,7 @@
 #include "command.hpp"
 #include "options.hpp"
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <sp2dpo/controls.hpp>
 

@@ -11,6 +11,7 @@
 #include "command.hpp"
 #include "options.hpp"
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/csv.hpp>
