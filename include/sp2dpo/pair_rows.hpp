@@ -11,21 +11,6 @@
 
 namespace sp2dpo {
 
-/// The sequences of a batch: their rows, and which of them answer which pair.
-struct Sequences {
-  std::int64_t count = 0;
-  std::int64_t length = 0;                   ///< rows of each, one sequence after the other
-  const std::int64_t* cu_seqlens = nullptr;  ///< or their bounds [count + 1], where they are packed
-
-  /// Pair i is made of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that
-  /// the two lists [pairs] name.
-  enum class Layout : std::uint8_t { halves, interleaved, listed };
-  Layout layout = Layout::halves;
-  const std::int64_t* chosen = nullptr;
-  const std::int64_t* rejected = nullptr;
-  std::int64_t pairs = 0;  ///< with lists: their length
-};
-
 /// The rows of each answer that count: those whose label is not ignored, pair by pair, the chosen
 /// answer before the rejected one.
 class PairRows {

@@ -73,4 +73,19 @@ struct RowStatistics {
 /// What the gradient of a masked row becomes: zeros, or what is in memory already.
 enum class MaskedRows : std::uint8_t { zero, leave };
 
+/// The sequences of a batch: their rows, and which of them answer which pair.
+struct Sequences {
+  std::int64_t count = 0;
+  std::int64_t length = 0;                   ///< rows of each, one sequence after the other
+  const std::int64_t* cu_seqlens = nullptr;  ///< or their bounds [count + 1], where they are packed
+
+  /// Pair i is made of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that
+  /// the two lists [pairs] name.
+  enum class Layout : std::uint8_t { halves, interleaved, listed };
+  Layout layout = Layout::halves;
+  const std::int64_t* chosen = nullptr;
+  const std::int64_t* rejected = nullptr;
+  std::int64_t pairs = 0;  ///< with lists: their length
+};
+
 }  // namespace sp2dpo

@@ -7,6 +7,7 @@
 
 #include <cuda_runtime.h>
 
+#include <sp2dpo/cuda/check.cuh>
 #include <sp2dpo/cuda/pair_loss.hpp>
 #include <sp2dpo/error.hpp>
 
@@ -61,12 +62,6 @@ static __global__ void __launch_bounds__(threads_per_block)
   for (int i = static_cast<int>(threadIdx.x); i < blocks; i += threads_per_block) sum += partial[i];
   sum = block_sum(sum);
   if (threadIdx.x == 0) total.set(0, scale * sum);
-}
-
-inline void check_launch(const char* what) {
-  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess)
-    throw CudaError(std::string(what) + ": " + cudaGetErrorName(status) + ", " +
-                    cudaGetErrorString(status));
 }
 
 }  // namespace detail

@@ -6,13 +6,9 @@
 #include <typeinfo>
 
 #include <sp2dpo/any_objective.hpp>
-
-// Declared here, so that this header needs neither nvcc nor the CUDA toolkit.
-struct CUstream_st;
+#include <sp2dpo/cuda/stream.hpp>
 
 namespace sp2dpo::cuda {
-
-using Stream = CUstream_st*;
 
 /// One batch. Every pointer is one of device memory that the caller owns.
 struct PairLossArgs {

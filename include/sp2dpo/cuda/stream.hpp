@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Declared here, so that headers need neither nvcc nor the CUDA toolkit.
+struct CUstream_st;
+
+namespace sp2dpo::cuda {
+
+using Stream = CUstream_st*;
+
+}  // namespace sp2dpo::cuda

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "row_kernels.hpp"
+
+#include <sp2dpo/cuda/pair_loss.cuh>
+
+namespace sp2dpo::cuda {
+namespace {
+
+using detail::threads_per_block;
+
+/// The rows [begin, end) of one answer.
+struct Answer {
+  std::int64_t pair, begin, end;
+  bool is_chosen;
+
+  /// The block's: blocks 2i and 2i + 1 are those of pair i.
+  static __device__ Answer of_block(const Sequences& sequences) {
+    const std::int64_t pair = blockIdx.x / 2;
+    const std::int64_t side = blockIdx.x % 2;
+    std::int64_t s = 0;
+    if (sequences.layout == Sequences::Layout::listed)
+      s = (side == 0 ? sequences.chosen : sequences.rejected)[pair];
+    else if (sequences.layout == Sequences::Layout::halves)
+      s = pair + side * (sequences.count / 2);
+    else
+      s = 2 * pair + side;
+    if (sequences.cu_seqlens == nullptr)
+      return {pair, s * sequences.length, (s + 1) * sequences.length, side == 0};
+    return {pair, sequences.cu_seqlens[s], sequences.cu_seqlens[s + 1], side == 0};
+  }
+
+  /// f(row) for each row, by the block's threads.
+  template <class F>
+  __device__ void for_each_row(const F& f) const {
+    for (std::int64_t row = begin + threadIdx.x; row < end; row += threads_per_block) f(row);
+  }
+};
+
+__global__ void __launch_bounds__(threads_per_block)
+    sums_kernel(AnswerRows answers, const double* row_log_prob, bool empty_allowed,
+                AnswerSums out) {
+  const Answer answer = Answer::of_block(answers.sequences);
+  const RowLabels& labels = answers.labels;
+  double sum = 0, rows = 0;
+  answer.for_each_row([&](std::int64_t row) {
+    if (labels.label[row] == labels.ignored) return;
+    sum += row_log_prob[row];
+    ++rows;
+  });
+  sum = detail::block_sum(sum);
+  __syncthreads();  // block_sum's memory serves twice
+  rows = detail::block_sum(rows);
+  if (threadIdx.x != 0) return;
+  if (rows == 0)
+    sum = empty_allowed ? 0 : NAN;
+  else if (answers.average)
+    sum /= rows;
+  (answer.is_chosen ? out.chosen : out.rejected)[answer.pair] = sum;
+  (answer.is_chosen ? out.chosen_rows : out.rejected_rows)[answer.pair] =
+      static_cast<std::int64_t>(rows);
+}
+
+__global__ void __launch_bounds__(threads_per_block)
+    coefficients_kernel(AnswerRows answers, AnswerSums sums, PairValues d_chosen,
+                        PairValues d_rejected, PairValues upstream, double nll_scale,
+                        double* coefficient) {
+  const Answer answer = Answer::of_block(answers.sequences);
+  const RowLabels& labels = answers.labels;
+  const std::int64_t rows = (answer.is_chosen ? sums.chosen_rows : sums.rejected_rows)[answer.pair];
+  double slope = answer.is_chosen ? d_chosen[answer.pair] : d_rejected[answer.pair];
+  if (answers.average && rows > 0) slope /= static_cast<double>(rows);
+  if (answer.is_chosen) slope -= nll_scale;
+  slope *= upstream[answer.pair];
+  answer.for_each_row([&](std::int64_t row) {
+    coefficient[row] = labels.label[row] == labels.ignored ? 0 : slope;
+  });
+}
+
+}  // namespace
+
+void launch::answer_log_probs(const AnswerRows& answers, const double* row_log_prob,
+                              bool empty_allowed, const AnswerSums& out, unsigned blocks,
+                              Stream stream) {
+  sums_kernel<<<blocks, threads_per_block, 0, stream>>>(answers, row_log_prob, empty_allowed, out);
+  detail::check_launch("cuda::answer_log_probs");
+}
+
+void launch::row_coefficients(const AnswerRows& answers, const AnswerSums& sums,
+                              const PairValues& d_chosen, const PairValues& d_rejected,
+                              const PairValues& upstream, double nll_scale, double* coefficient,
+                              unsigned blocks, Stream stream) {
+  coefficients_kernel<<<blocks, threads_per_block, 0, stream>>>(answers, sums, d_chosen, d_rejected,
+                                                                upstream, nll_scale, coefficient);
+  detail::check_launch("cuda::row_coefficients");
+}
+
+}  // namespace sp2dpo::cuda

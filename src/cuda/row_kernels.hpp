@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sp2dpo/cuda/rows.hpp>
+
+/// The launches behind the calls of rows.hpp, whose arguments have been checked.
+namespace sp2dpo::cuda::launch {
+
+/// What a thread block leaves of its part of a row: 2^k · sum is Σ exp(logit).
+struct PartialSum {
+  double plain;
+  float k, sum;
+};
+
+/// The arguments of a pass over rows, whichever it is; by value to the kernels.
+struct RowPass {
+  LogitRows logits;
+  RowLabels labels;
+  RowSelection selection;
+  RowStatistics statistics{};
+  std::uint64_t* bad_row = nullptr;
+  PartialSum* partial = nullptr;  ///< [parts, rows selected], where parts > 1
+  const double* lse_others = nullptr;
+  const double* coefficient = nullptr;
+  GradientRows gradient{};
+  MaskedRows masked{};
+};
+
+/// `parts` thread blocks share a row.
+void log_probs(const RowPass& pass, int parts, Stream stream);
+void gradient(const RowPass& pass, int parts, Stream stream);
+
+/// Both in one pass; `false`, with nothing done, where the device or the row's size does not allow
+/// it. The gradient is aligned as the logits are.
+[[nodiscard]] bool log_probs_and_gradient(const RowPass& pass, Stream stream);
+
+/// A block an answer.
+void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, bool empty_allowed,
+                      const AnswerSums& out, unsigned blocks, Stream stream);
+void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const PairValues& d_chosen,
+                      const PairValues& d_rejected, const PairValues& upstream, double nll_scale,
+                      double* coefficient, unsigned blocks, Stream stream);
+
+}  // namespace sp2dpo::cuda::launch

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "row_kernels.hpp"
+
+#include <sp2dpo/cuda/rows.hpp>
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::cuda {
+namespace {
+
+using detail::require;
+
+constexpr std::int64_t most_blocks = std::numeric_limits<std::int32_t>::max();
+
+/// Blocks that share a row, so that few rows keep a GPU busy too: about 512 blocks in all, none with
+/// less than 8192 logits. Of the sizes alone, so that results do not depend on the device.
+int parts_of_rows(const LogitRows& logits, std::int64_t rows) {
+  const std::int64_t wanted = (511 + rows) / std::max<std::int64_t>(rows, 1);
+  return static_cast<int>(std::clamp<std::int64_t>(logits.vocab / 8192, 1, wanted));
+}
+
+void check_rows(const char* call, const LogitRows& logits, const RowLabels& labels,
+                const RowSelection& selection) {
+  require(logits.dtype != DType::float64,
+          "{}: the logits are float64; the kernels take float16, bfloat16 and float32", call);
+  require(logits.data != nullptr, "{}: logits.data is null", call);
+  require(labels.label != nullptr, "{}: labels.label is null", call);
+  require(logits.vocab >= 1 && logits.vocab <= most_blocks,
+          "{}: logits.vocab must lie in [1, {}], not {}", call, most_blocks, logits.vocab);
+  require(logits.padded_vocab == 0 || logits.padded_vocab >= logits.vocab,
+          "{}: logits.padded_vocab {} cannot hold {}", call, logits.padded_vocab, logits.vocab);
+  require(logits.layout.inner >= 0, "{}: logits.layout has blocks of {} rows", call,
+          logits.layout.inner);
+  require(selection.first >= 0, "{}: the selection begins at {}", call, selection.first);
+  require(selection.count <= most_blocks, "{}: {} rows are more than a launch takes, {}", call,
+          selection.count, most_blocks);
+  require(selection.list != nullptr || selection.first + selection.count <= logits.rows,
+          "{}: row {} of logits that have {} rows", call, selection.first + selection.count - 1,
+          logits.rows);
+}
+
+/// Whether there is nothing to do.
+bool is_empty(const char* call, const RowSelection& selection) {
+  require(selection.count >= 0, "{}: a selection of {} rows", call, selection.count);
+  return selection.count == 0;
+}
+
+void check_gradient(const char* call, const LogitRows& logits, const double* coefficient,
+                    const GradientRows& out) {
+  require(coefficient != nullptr, "{}: coefficient is null", call);
+  require(out.data != nullptr, "{}: the gradient's data is null", call);
+  require(out.data != logits.data || out.layout == logits.layout,
+          "{}: a gradient in the memory of the logits must have their layout", call);
+}
+
+/// Whether each row of the gradient lies in memory as its row of logits does, up to multiples of 16
+/// bytes.
+bool is_aligned_alike(const LogitRows& logits, const GradientRows& gradient) {
+  const auto size = static_cast<std::int64_t>(size_of(logits.dtype));
+  const auto apart = [size](std::int64_t a, std::int64_t b) { return (a - b) * size % 16 != 0; };
+  const RowLayout& a = logits.layout;
+  const RowLayout& b = gradient.layout;
+  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  return a.inner == b.inner && !apart(a.stride, b.stride) &&
+         !apart(a.outer_stride, b.outer_stride) &&
+         (address(logits.data) - address(gradient.data)) % 16 == 0;
+}
+
+void check_answers(const char* call, const AnswerRows& answers, const AnswerSums& sums) {
+  const Sequences& sequences = answers.sequences;
+  const bool listed = sequences.layout == Sequences::Layout::listed;
+  require(sequences.count >= 0 && (listed || sequences.count % 2 == 0),
+          "{}: {} sequences do not make up pairs", call, sequences.count);
+  require(!listed || (sequences.pairs >= 0 && sequences.chosen && sequences.rejected),
+          "{}: the lists of chosen and rejected sequences are null, or {} long", call,
+          sequences.pairs);
+  require(sequences.cu_seqlens != nullptr || sequences.length >= 0, "{}: sequences of {} rows",
+          call, sequences.length);
+  require(answers.labels.label != nullptr, "{}: labels.label is null", call);
+  require(sums.chosen && sums.rejected && sums.chosen_rows && sums.rejected_rows,
+          "{}: an array of the sums is null", call);
+}
+
+std::int64_t pairs_of(const Sequences& sequences) {
+  return sequences.layout == Sequences::Layout::listed ? sequences.pairs : sequences.count / 2;
+}
+
+unsigned answer_blocks(const char* call, const Sequences& sequences) {
+  const std::int64_t blocks = 2 * pairs_of(sequences);
+  require(blocks <= most_blocks, "{}: {} pairs are more than a launch takes", call, blocks / 2);
+  return static_cast<unsigned>(blocks);
+}
+
+}  // namespace
+
+std::size_t row_log_probs_workspace(const LogitRows& logits, std::int64_t rows) {
+  const int parts = parts_of_rows(logits, rows);
+  return parts == 1 ? 0 : static_cast<std::size_t>(rows * parts) * sizeof(launch::PartialSum);
+}
+
+void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
+                   const RowStatistics& out, const RowMemory& memory, Stream stream) {
+  constexpr const char* call = "cuda::row_log_probs";
+  if (is_empty(call, selection)) return;
+  check_rows(call, logits, labels, selection);
+  const std::size_t wanted = row_log_probs_workspace(logits, selection.count);
+  require(memory.workspace_bytes >= wanted && (wanted == 0 || memory.workspace != nullptr),
+          "{}: {} rows want {} bytes of workspace, given are {}", call, selection.count, wanted,
+          memory.workspace == nullptr ? 0 : memory.workspace_bytes);
+  launch::log_probs({.logits = logits,
+                     .labels = labels,
+                     .selection = selection,
+                     .statistics = out,
+                     .bad_row = memory.bad_row,
+                     .partial = static_cast<launch::PartialSum*>(memory.workspace)},
+                    parts_of_rows(logits, selection.count), stream);
+}
+
+void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
+                  const double* lse_others, const double* coefficient, const GradientRows& out,
+                  MaskedRows masked, Stream stream) {
+  constexpr const char* call = "cuda::row_gradient";
+  if (is_empty(call, selection)) return;
+  check_rows(call, logits, labels, selection);
+  check_gradient(call, logits, coefficient, out);
+  require(lse_others != nullptr, "{}: lse_others is null; row_log_probs makes it", call);
+  launch::gradient({.logits = logits,
+                    .labels = labels,
+                    .selection = selection,
+                    .lse_others = lse_others,
+                    .coefficient = coefficient,
+                    .gradient = out,
+                    .masked = masked},
+                   parts_of_rows(logits, selection.count), stream);
+}
+
+void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels,
+                                const RowSelection& selection, const RowStatistics& out,
+                                const double* coefficient, const GradientRows& gradient,
+                                MaskedRows masked, const RowMemory& memory, Stream stream) {
+  constexpr const char* call = "cuda::row_log_probs_and_gradient";
+  if (is_empty(call, selection)) return;
+  check_rows(call, logits, labels, selection);
+  check_gradient(call, logits, coefficient, gradient);
+  require(out.lse_others != nullptr, "{}: out.lse_others is null", call);
+  if (is_aligned_alike(logits, gradient) &&
+      launch::log_probs_and_gradient({.logits = logits,
+                                      .labels = labels,
+                                      .selection = selection,
+                                      .statistics = out,
+                                      .bad_row = memory.bad_row,
+                                      .coefficient = coefficient,
+                                      .gradient = gradient,
+                                      .masked = masked},
+                                     stream))
+    return;
+  row_log_probs(logits, labels, selection, out, memory, stream);
+  row_gradient(logits, labels, selection, out.lse_others, coefficient, gradient, masked, stream);
+}
+
+void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, bool empty_allowed,
+                      const AnswerSums& out, Stream stream) {
+  constexpr const char* call = "cuda::answer_log_probs";
+  if (pairs_of(answers.sequences) == 0) return;
+  check_answers(call, answers, out);
+  require(row_log_prob != nullptr, "{}: row_log_prob is null", call);
+  launch::answer_log_probs(answers, row_log_prob, empty_allowed, out,
+                           answer_blocks(call, answers.sequences), stream);
+}
+
+void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const PairValues& d_chosen,
+                      const PairValues& d_rejected, const PairValues& upstream, double nll_scale,
+                      double* coefficient, Stream stream) {
+  constexpr const char* call = "cuda::row_coefficients";
+  if (pairs_of(answers.sequences) == 0) return;
+  check_answers(call, answers, sums);
+  require(coefficient != nullptr, "{}: coefficient is null", call);
+  launch::row_coefficients(answers, sums, d_chosen, d_rejected, upstream, nll_scale, coefficient,
+                           answer_blocks(call, answers.sequences), stream);
+}
+
+}  // namespace sp2dpo::cuda
