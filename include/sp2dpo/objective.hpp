@@ -113,28 +113,36 @@ SP2DPO_HD PairTerm<T> pair_term(const Objective& objective, T delta_chosen, T de
 
 namespace detail {
 
-/// e^−|x|: the one exponential that softplus and sigmoid of x are both made of.
+/// What softplus and sigmoid of x are both made of: e = e^−|x| and 1 / (1 + e).
 template <class T>
-SP2DPO_HD T decay(T x) {
+struct Decay {
+  T e;
+  T inverse;
+};
+template <class T>
+SP2DPO_HD Decay<T> decay(T x) {
   using std::exp, std::fabs;
-  return exp(-fabs(x));
+  const T e = exp(-fabs(x));
+  return {e, T(1) / (T(1) + e)};
 }
 
-/// log(1 + e^x) without overflow, and without cancellation at either end; `e` is decay(x).
+/// log(1 + e^x) without overflow, and without cancellation at either end; `by` is decay(x).
 template <class T>
-SP2DPO_HD T softplus(T x, T e) {
-  using std::log1p;
-  return (x >= 0 ? x : T(0)) + log1p(e);
+SP2DPO_HD T softplus(T x, const Decay<T>& by) {
+  using std::log;
+  // log1p(e) at half its price: what rounding took from the sum comes back to first order.
+  const T sum = T(1) + by.e;
+  return (x >= 0 ? x : T(0)) + (log(sum) + (by.e - (sum - T(1))) * by.inverse);
 }
 template <class T>
 SP2DPO_HD T softplus(T x) {
   return softplus(x, decay(x));
 }
 
-/// 1 / (1 + e^−x) without overflow; `e` is decay(x).
+/// 1 / (1 + e^−x) without overflow; `by` is decay(x).
 template <class T>
-SP2DPO_HD T sigmoid(T x, T e) {
-  return (x >= 0 ? T(1) : e) / (T(1) + e);
+SP2DPO_HD T sigmoid(T x, const Decay<T>& by) {
+  return (x >= 0 ? T(1) : by.e) * by.inverse;
 }
 template <class T>
 SP2DPO_HD T sigmoid(T x) {
@@ -144,8 +152,8 @@ SP2DPO_HD T sigmoid(T x) {
 /// −log σ(z) + tilt · z, which all smoothed forms of the DPO loss come down to.
 template <class T>
 SP2DPO_HD ZTerm<T> tilted_logistic(T z, double tilt) {
-  const T e = decay(-z);  // of -z, also for the sake of derivatives at 0
-  return {softplus(-z, e) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z, e)};
+  const Decay<T> by = decay(-z);  // of -z, also for the sake of derivatives at 0
+  return {softplus(-z, by) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z, by)};
 }
 
 /// A complaint() about `parameter`, or "" where `ok`.

@@ -8,6 +8,7 @@
 
 #include "on_cuda.hpp"
 #include "pairs.hpp"
+#include "uninitialized.hpp"
 #include <ATen/ATen.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/GradMode.h>
@@ -116,7 +117,7 @@ struct LogProbsCall final : LogProbsStep {
     tensor_list result(needs.size());
     for (std::size_t i = 0; i < needs.size(); ++i) {
       if (!needs[i]) continue;
-      result[i] = at::empty({pairs}, variables[i].scalar_type());
+      result[i] = uninitialized({pairs}, variables[i].scalar_type());
       const PairSink sink = sink_of(result[i]);
       const double* const slope =
           rows.data_ptr<double>() + (first_gradient + static_cast<std::int64_t>(i)) * pairs;
@@ -251,10 +252,14 @@ LogProbsGradient value_and_grad_of_log_probs(const AnyObjective& objective,
                                              const LogProbs& reference, const Controls& controls) {
   const at::AutoDispatchBelowADInplaceOrView below;
   const LogProbsCall call(objective, options, policy, reference, controls);
-  LogProbsGradient result{{{}, {}}, at::empty_like(policy.chosen), at::empty_like(policy.rejected)};
+  const auto gradient_of = [](const Tensor& x) {
+    return uninitialized(x.sizes(), x.scalar_type(), x.device());
+  };
+  LogProbsGradient result{{{}, {}}, gradient_of(policy.chosen), gradient_of(policy.rejected)};
   PairTable table(call.pairs, policy.chosen.device());
   table.outputs.d_policy_chosen = sink_of(result.chosen);
   table.outputs.d_policy_rejected = sink_of(result.rejected);
+  table.outputs.d_beta = table.outputs.d_margin = {};
   LogProbsParts parts =
       call.run({policy.chosen, policy.rejected, controls.beta.tensor, controls.margin.tensor},
                std::move(table));

@@ -8,6 +8,7 @@
 #include "pairs.hpp"
 #include "reference.hpp"
 #include "sequences.hpp"
+#include "uninitialized.hpp"
 #include <ATen/ATen.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/GradMode.h>
@@ -45,7 +46,7 @@ struct PairStep {
       : call(call_),
         table(call.pairs.pairs(), at::kCPU),
         loss(call.loss(table.outputs)),
-        policy(at::empty({2, call.pairs.pairs()}, at::kDouble)),
+        policy(uninitialized({2, call.pairs.pairs()}, at::kDouble)),
         coefficient(at::zeros({call.rows.rows}, at::kDouble)) {}
 
   /// For the pairs in [begin, end), whose rows have been passed over.
@@ -93,7 +94,8 @@ struct RowGradient final : LogitsBackward {
 
   [[nodiscard]] Tensor out(const Tensor& logits) const {
     if (in_place) return logits.detach();
-    return buffer.defined() ? buffer : at::empty(logits.sizes(), logits.options());
+    return buffer.defined() ? buffer
+                            : uninitialized(logits.sizes(), logits.scalar_type(), logits.device());
   }
 
   [[nodiscard]] Tensor operator()(const Tensor& logits, const Tensor& labels,

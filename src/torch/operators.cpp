@@ -14,6 +14,7 @@
 #include "logits.hpp"
 #include "pairs.hpp"
 #include "sequences.hpp"
+#include "uninitialized.hpp"
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -238,7 +239,7 @@ void row_gradient_kernel(const OperatorHandle& op, Stack* stack) {
                 " on ", tensor.device());
     return tensor.contiguous();
   };
-  const Tensor gradient = at::empty(logits.sizes(), logits.options());
+  const Tensor gradient = uninitialized(logits.sizes(), logits.scalar_type(), logits.device());
   as_torch_errors([&] {
     row_gradient(rows, {labels.data_ptr<std::int64_t>(), arguments["ignore_index"].toInt()},
                  by_row("lse_others"), by_row("coefficient"), gradient);

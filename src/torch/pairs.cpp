@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "uninitialized.hpp"
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -99,7 +100,7 @@ double divisor(const LossOptions& options, std::int64_t valid_pairs) {
 }
 
 PairTable::PairTable(std::int64_t pairs, const at::Device& device)
-    : rows(at::empty({row_count, pairs}, at::TensorOptions(at::kDouble).device(device))) {
+    : rows(uninitialized({row_count, pairs}, at::kDouble, device)) {
   auto* const data = static_cast<double*>(rows.data_ptr());
   const auto row = [&](Row number) { return PairSink(data + number * pairs, DType::float64); };
   outputs = {.loss = row(loss_row),
@@ -124,7 +125,7 @@ detail::PairRecord record_of(Tensor rows, const LogProbs& policy, const Controls
 Tensor reduced(const LossOptions& options, const Tensor& rows, double total, at::ScalarType dtype) {
   if (options.reduction == Reduction::none)
     return rows.select(0, loss_row).to(dtype, /*non_blocking=*/false, /*copy=*/true);
-  const Tensor loss = at::empty({}, dtype);
+  const Tensor loss = uninitialized({}, dtype);
   PairSink(loss.data_ptr(), dtype_of(loss)).set(0, total);
   return loss;
 }

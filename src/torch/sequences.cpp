@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "pairs.hpp"
+#include "uninitialized.hpp"
 #include <ATen/ATen.h>
 
 namespace sp2dpo {
@@ -137,7 +138,7 @@ SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objec
 }
 
 Tensor answers(const LabelledPairs& pairs, const Tensor& row_log_prob, bool average) {
-  const Tensor result = at::empty({2, pairs.pairs()}, at::kDouble);
+  const Tensor result = uninitialized({2, pairs.pairs()}, at::kDouble);
   const double* const row = row_log_prob.data_ptr<double>();
   for (const auto side : {PairRows::chosen, PairRows::rejected})
     for (std::int64_t i = 0; i < pairs.pairs(); ++i)

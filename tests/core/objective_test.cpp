@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <gtest/gtest.h>
@@ -75,6 +76,11 @@ TEST(Sigmoid, StaysFiniteAndExactFarOut) {
     EXPECT_DOUBLE_EQ(Sigmoid{0.1}(z).value, 0.1 * z);
     EXPECT_DOUBLE_EQ(Sigmoid{0.1}(-z).value, 0.9 * z);
   }
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(Sigmoid{}(infinity).value, 0);
+  EXPECT_EQ(Sigmoid{}(infinity).slope, 0);
+  EXPECT_EQ(Sigmoid{}(-infinity).value, infinity);
+  EXPECT_EQ(Sigmoid{}(-infinity).slope, -1);
   // No cancellation: e^−z is what is left of both where 1 + e^−z would be 1.
   EXPECT_DOUBLE_EQ(Sigmoid{}(40.0).value, std::exp(-40.0));
   EXPECT_DOUBLE_EQ(Sigmoid{}(40.0).slope, -std::exp(-40.0));

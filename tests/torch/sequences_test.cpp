@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -464,6 +465,58 @@ INSTANTIATE_TEST_SUITE_P(DTypesWorkspaces, FromHidden,
                          ::testing::Combine(::testing::Values(at::kDouble, at::kFloat,
                                                               at::kBFloat16),
                                             ::testing::Values(std::int64_t{1} << 20, 1500, 1)));
+
+TEST(FromHidden, GivesTheSameGradientAgainWhereTheGraphIsRetained) {
+  const Batch batch(at::kFloat);
+  const Tensor hidden = leaf(batch.hidden), weight = leaf(batch.weight);
+  const auto out =
+      Loss<>().from_hidden(hidden, weight, {}, batch.labels, batch.reference, {.beta = batch.beta});
+  const auto gradient = [&](bool retain) {
+    const auto upstream = at::full({}, 0.5, at::kFloat);
+    out.loss.backward(upstream, retain);
+    const auto result = std::pair(hidden.grad().clone(), weight.grad().clone());
+    // What was handed out is the caller's to change.
+    hidden.grad().fill_(7), weight.grad().fill_(7);
+    hidden.mutable_grad().reset(), weight.mutable_grad().reset();
+    return result;
+  };
+  const auto first = gradient(true), second = gradient(true), last = gradient(false);
+  EXPECT_GT(first.second.abs().max().item<double>(), 0);
+  for (const auto& other : {second, last}) {
+    EXPECT_TRUE(at::equal(other.first, first.first));
+    EXPECT_TRUE(at::equal(other.second, first.second));
+  }
+}
+
+/// The same bits for one plan; the order in which libtorch's products add up differs between plans.
+TEST(FromHidden, IsReproducibleAndNearlyTheSameInChunksOfAnySize) {
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    at::manual_seed(5);
+    const std::int64_t pairs = 8, length = 8, vocab = 301, width = 64;
+    const Tensor hidden = at::randn({2 * pairs, length, width}).to(dtype);
+    const Tensor weight = at::randn({vocab, width}).to(dtype);
+    const Tensor labels = at::randint(vocab, {2 * pairs, length}, at::kLong);
+    const std::int64_t row_bytes = (dtype == at::kDouble ? 8 : 4) * (vocab + 2 * width);
+    const auto by_chunks_of = [&](std::int64_t rows) {
+      return Loss<>().value_and_grad_from_hidden(hidden, weight, {}, labels, NoReference{},
+                                                 {.beta = 0.1},
+                                                 {.workspace_bytes = rows * row_bytes});
+    };
+    const auto parts_of = [](const HiddenGradient& x) {
+      return std::vector{x.output.loss, x.output.chosen_logps(), x.hidden, x.head_weight};
+    };
+    const auto whole = parts_of(by_chunks_of(2 * pairs * length));
+    for (const std::int64_t rows : {16, 32, 48, 64}) {
+      const auto parts = parts_of(by_chunks_of(rows)), again = parts_of(by_chunks_of(rows));
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        EXPECT_TRUE(at::equal(parts[i], again[i])) << rows << " rows, part " << i;
+        EXPECT_LT((parts[i] - whole[i]).norm().item<double>(),
+                  1e-6 * whole[i].norm().item<double>())
+            << rows << " rows, part " << i;
+      }
+    }
+  }
+}
 
 TEST(FromHidden, GivesGradientsToBetaAndMargin) {
   const Batch batch;
