@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,7 +35,7 @@ struct EndpointOptions {
   std::chrono::milliseconds timeout{600'000};  ///< of one attempt in all
   std::size_t max_answer_bytes = 64U << 20U;   ///< after decompression
 
-  int max_attempts = 8;                    ///< per request
+  int max_attempts = 10;                   ///< per request
   std::chrono::milliseconds backoff{500};  ///< mean wait is half of this, doubled each time
   std::chrono::milliseconds max_backoff{60'000};
   /// The longest wait that a server may ask for by Retry-After; asked for more, the endpoint stops.
@@ -50,8 +52,10 @@ struct EndpointOptions {
 struct HttpCall {
   std::string method;  ///< GET, POST or DELETE
   std::string path;    ///< behind the base URL: `/batches/batch_1`
-  std::string body{};  ///< of a POST
-  std::string content_type = "application/json";
+  std::string body{};  ///< JSON, of a POST
+  /// Not empty: the POST is a form with this file as its field `file`, and `fields`.
+  std::filesystem::path file{};
+  std::map<std::string, std::string> fields{};
 };
 
 /// What an Endpoint has done since it was made.

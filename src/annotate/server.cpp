@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "error_body.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::annotate {
+namespace {
+
+using detail::require;
+
+/// A part of a URL; empty where it has none.
+std::string part(CURLU* url, CURLUPart which) {
+  char* text = nullptr;
+  if (curl_url_get(url, which, &text, 0) != CURLUE_OK) return {};
+  const std::unique_ptr<char, decltype(&curl_free)> owner(text, &curl_free);
+  return text;
+}
+
+/// Does not repeat the URL where a secret may stand in it.
+std::unique_ptr<CURLU, FreeCurl> parse_url(const std::string& name, const std::string& text) {
+  std::unique_ptr<CURLU, FreeCurl> url(curl_url());
+  const CURLUcode code =
+      curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME);
+  require(code == CURLUE_OK, "{} is no URL: {}", name, curl_url_strerror(code));
+  require(part(url.get(), CURLUPART_USER).empty() && part(url.get(), CURLUPART_PASSWORD).empty(),
+          "{} has a user name or a password in it; a key is named by its environment variable, and "
+          "a proxy's by the variable https_proxy",
+          name);
+  return url;
+}
+
+bool is_this_machine(std::string_view host) {
+  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+}
+
+void check(const EndpointOptions& options) {
+  const auto is_limit = [](double limit) {
+    return limit == 0 || (std::isfinite(limit) && limit >= 1);
+  };
+  require(is_limit(options.requests_per_minute),
+          "requests_per_minute must be 0 (no limit) or at least 1, not {}",
+          options.requests_per_minute);
+  require(is_limit(options.tokens_per_minute),
+          "tokens_per_minute must be 0 (no limit) or at least 1, not {}",
+          options.tokens_per_minute);
+  require(options.max_concurrent >= 1, "max_concurrent must be at least 1, not {}",
+          options.max_concurrent);
+  require(options.max_attempts >= 1, "max_attempts must be at least 1, not {}",
+          options.max_attempts);
+  require(options.max_failures >= 1, "max_failures must be at least 1, not {}",
+          options.max_failures);
+  require(options.max_answer_bytes > 0, "max_answer_bytes must be above 0");
+  for (const auto& [name, time] :
+       {std::pair("connect_timeout", options.connect_timeout),
+        std::pair("timeout", options.timeout), std::pair("backoff", options.backoff),
+        std::pair("max_backoff", options.max_backoff),
+        std::pair("max_retry_after", options.max_retry_after),
+        std::pair("max_outage", options.max_outage)})
+    require(time.count() > 0 && time <= std::chrono::hours(24 * 7),
+            "{} must be above 0 and at most a week, not {} ms", name, time.count());
+  require(options.ca_file.empty() || std::ifstream(options.ca_file).good(),
+          "ca_file {} cannot be read", options.ca_file);
+}
+
+template <class T>
+void set(CURL* easy, CURLoption option, T value) {
+  const CURLcode code = curl_easy_setopt(easy, option, value);
+  if (code != CURLE_OK)
+    throw Error(fmt::format("libcurl does not take option {}: {}", static_cast<int>(option),
+                            curl_easy_strerror(code)));
+}
+
+Headers header_list(const std::vector<std::string>& lines) {
+  Headers list;
+  for (const auto& line : lines) {
+    curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
+    if (longer == nullptr) throw std::bad_alloc();
+    static_cast<void>(list.release());
+    list.reset(longer);
+  }
+  return list;
+}
+
+std::size_t receive(char* bytes, std::size_t /*one*/, std::size_t size, void* transfer) {
+  auto& [easy, reply, max_bytes, error] = *static_cast<Transfer*>(transfer);
+  if (reply.body.size() + size > max_bytes) return 0;
+  reply.body.append(bytes, size);
+  return size;
+}
+
+/// What no second try and no other request can mend: they all fail in the same way.
+bool is_lasting(CURLcode code) {
+  static constexpr std::array lasting = {CURLE_PEER_FAILED_VERIFICATION,
+                                         CURLE_SSL_CACERT_BADFILE,
+                                         CURLE_SSL_CERTPROBLEM,
+                                         CURLE_SSL_CIPHER,
+                                         CURLE_SSL_ISSUER_ERROR,
+                                         CURLE_UNSUPPORTED_PROTOCOL,
+                                         CURLE_URL_MALFORMAT};
+  return std::ranges::find(lasting, code) != lasting.end();
+}
+
+}  // namespace
+
+Server::Server(const EndpointOptions& options) : options_(options), base_(options.base_url) {
+  init_curl();
+  check(options);
+  const auto url = parse_url("base_url", options.base_url);
+  const std::string scheme = part(url.get(), CURLUPART_SCHEME);
+  const std::string host = part(url.get(), CURLUPART_HOST);
+  require(part(url.get(), CURLUPART_QUERY).empty() && part(url.get(), CURLUPART_FRAGMENT).empty(),
+          "base_url has a ? or a # in it; a key is named by its environment variable");
+  require(scheme == "https" || scheme == "http", "base_url must be https or http, not {}", scheme);
+  this_machine_ = is_this_machine(host);
+  require(scheme == "https" || this_machine_ || options.allow_http,
+          "base_url is http to {}, which would send the key and the texts unprotected: use https, "
+          "or allow it by allow_http",
+          host);
+  if (!options.proxy.empty()) parse_url("proxy", options.proxy);
+  while (base_.ends_with('/')) base_.pop_back();
+
+  secret_ = Secret::from_environment(options.key_variable);
+  std::vector<std::string> lines = {"Accept: application/json", "Expect:"};
+  if (!secret_.empty()) lines.push_back(secret_.bearer());
+  headers_ = header_list(lines);
+  lines.emplace_back("Content-Type: application/json");
+  json_headers_ = header_list(lines);
+}
+
+void Server::prepare(Transfer& transfer, std::string_view path, bool json) const {
+  transfer.easy.reset(curl_easy_init());
+  if (!transfer.easy) throw Error("libcurl: no memory");
+  transfer.max_bytes = options_.max_answer_bytes;
+  CURL* const easy = transfer.easy.get();
+  set(easy, CURLOPT_URL, (base_ + std::string(path)).c_str());
+  set(easy, CURLOPT_HTTPHEADER, (json ? json_headers_ : headers_).get());
+  set(easy, CURLOPT_USERAGENT, "sp2dpo/" SP2DPO_VERSION);
+  set(easy, CURLOPT_PRIVATE, &transfer);
+  set(easy, CURLOPT_ERRORBUFFER, transfer.error);
+  set(easy, CURLOPT_WRITEFUNCTION, &receive);
+  set(easy, CURLOPT_WRITEDATA, &transfer);
+  set(easy, CURLOPT_NOSIGNAL, 1L);
+
+  set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  set(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  set(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (!options_.ca_file.empty()) set(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
+  // The headers are for the server alone, not for a proxy that is asked to open a tunnel; and what
+  // is said to this machine does not go through one that the environment names.
+  set(easy, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
+  if (!options_.proxy.empty() || this_machine_) set(easy, CURLOPT_PROXY, options_.proxy.c_str());
+
+  set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
+  set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
+  // An answer may take minutes, in which nothing is sent and a router may forget the connection.
+  set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(easy, CURLOPT_ACCEPT_ENCODING, "");
+  set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  set(easy, CURLOPT_PIPEWAIT, 1L);
+}
+
+std::string Server::header(const Transfer& transfer, const char* name) const {
+  curl_header* found = nullptr;
+  if (curl_easy_header(transfer.easy.get(), name, 0, CURLH_HEADER, -1, &found) != CURLHE_OK)
+    return {};
+  std::string value = found->value;
+  secret_.blot_out(value);
+  return value;
+}
+
+Verdict Server::conclude(Transfer& transfer, CURLcode result, bool chat,
+                         simdjson::dom::parser& parser) const {
+  auto& reply = transfer.reply;
+  long status = 0;
+  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  reply.status = static_cast<int>(status);
+  secret_.blot_out(reply.body);
+  if (result == CURLE_OK) {
+    reply.retry_after = header(transfer, "retry-after");
+    reply.retry_after_ms = header(transfer, "retry-after-ms");
+    reply.date = header(transfer, "date");
+    reply.should_retry = header(transfer, "x-should-retry");
+    reply.location = header(transfer, "location");
+    return judge(reply, chat, parser);
+  }
+  Verdict verdict{.kind = ChatReply::Kind::transport, .next = Verdict::Next::retry};
+  std::string told = transfer.error[0] != '\0' ? transfer.error : curl_easy_strerror(result);
+  if (is_lasting(result)) {
+    verdict.next = Verdict::Next::stop;
+  } else if (result == CURLE_WRITE_ERROR) {
+    verdict.next = Verdict::Next::deliver;
+    told = fmt::format("an answer of more than {} bytes", transfer.max_bytes);
+  }
+  secret_.blot_out(told);
+  verdict.detail = one_line(told);
+  return verdict;
+}
+
+}  // namespace sp2dpo::annotate

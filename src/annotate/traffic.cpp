@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sp2dpo::annotate {
+
+Traffic::Traffic(const EndpointOptions& options)
+    : options_(options),
+      requests_(options.requests_per_minute),
+      tokens_(options.tokens_per_minute),
+      random_(options.seed),
+      width_(options.max_concurrent) {}
+
+bool Traffic::possible(double tokens) const {
+  return options_.tokens_per_minute == 0 || tokens <= options_.tokens_per_minute;
+}
+
+Traffic::Time Traffic::ready(double tokens, Time now) const {
+  if (under_way_ >= (open_ ? 1 : static_cast<int>(width_))) return Time::max();
+  return std::max(
+      {requests_.ready(1, now), tokens_.ready(tokens, now), gate_, open_ ? probe_ : now});
+}
+
+Traffic::Permit Traffic::send(double tokens, Time now) {
+  ++under_way_;
+  return {requests_.take(1, now), tokens_.take(tokens, now)};
+}
+
+void Traffic::alive() {
+  --under_way_;
+  failures_ = 0;
+  openings_ = 0;
+  open_ = false;
+}
+
+void Traffic::answered(const Permit& permit, std::optional<double> tokens) {
+  alive();
+  throttles_ = 0;
+  rejections_ = 0;
+  width_ = std::min<double>(options_.max_concurrent, width_ + 1 / width_);
+  if (tokens) tokens_.settle(permit.tokens, *tokens);
+}
+
+void Traffic::throttled(std::optional<Wait> retry_after, Time now) {
+  alive();
+  rejections_ = 0;
+  // Of all that were under way when the gate closed, the first counts.
+  if (now >= gate_) {
+    width_ = std::max(1.0, std::floor(width_ / 2));
+    gate_ = now + backoff(++throttles_);
+  }
+  if (retry_after) gate_ = std::max(gate_, now + *retry_after);
+}
+
+void Traffic::failed(Time now) {
+  --under_way_;
+  if (++failures_ == 1) first_failure_ = now;
+  if (failures_ < options_.max_failures) return;
+  // Those that were under way with the failed ones tell nothing new.
+  if (open_ && now < probe_) return;
+  open_ = true;
+  probe_ = now + std::min<Wait>(options_.max_backoff,
+                                options_.backoff * (1LL << std::min(++openings_, 30)));
+  if (now - first_failure_ >= options_.max_outage) out_of_order_ = true;
+}
+
+void Traffic::rejected() {
+  alive();
+  if (++rejections_ >= options_.max_failures) out_of_order_ = true;
+}
+
+Traffic::Wait Traffic::backoff(int attempts) {
+  const auto longest = std::min<Wait>(options_.max_backoff,
+                                      options_.backoff * (1LL << std::clamp(attempts - 1, 0, 30)));
+  return Wait(std::uniform_int_distribution<Wait::rep>(0, longest.count())(random_));
+}
+
+}  // namespace sp2dpo::annotate
