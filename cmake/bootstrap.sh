@@ -7,8 +7,8 @@ usage() {
 Usage: bash cmake/bootstrap.sh [--torch-wheel [--oracle]] [--check]
 
   (no option)     the distribution's packages (Debian 12 and its kin): compilers' companions,
-                  libtorch, OpenBLAS, Eigen, Boost.Math, simdjson, fmt, Highway, CLI11, GoogleTest,
-                  Benchmark
+                  libtorch, OpenBLAS, Eigen, Boost.Math, simdjson, fmt, Highway, CLI11, libcurl, SQLite,
+                  toml++, GoogleTest, Benchmark
   --torch-wheel   besides, torch 2.11.0 from PyPI in a virtual environment under build/torch-wheel
                   (about 4.6 GB), for a current libtorch and for CUDA
   --oracle        and beside it the Python packages that tests/oracle compares with
@@ -47,7 +47,8 @@ own_libtorch() {
 }
 
 packages=(g++ cmake ninja-build libeigen3-dev libsimdjson-dev libfmt-dev libhwy-dev libcli11-dev
-          libssl-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev libboost-math-dev)
+          libssl-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev libboost-math-dev
+          libcurl4-openssl-dev libsqlite3-dev libtomlplusplus-dev)
 if [ "$wheel" = yes ]; then
   packages+=(python3-venv)
 elif own_libtorch; then
