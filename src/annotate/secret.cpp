@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include <sp2dpo/detail/require.hpp>
@@ -12,31 +13,32 @@
 namespace sp2dpo::annotate {
 namespace {
 
-/// How many bytes at the begin of `text` stand for the character `c`: itself, \/, \u002f or %2f.
-/// 0 = they stand for another one.
-std::size_t stands_for(std::string_view text, char c) {
-  const auto coded = [&](std::string_view prefix, std::size_t digits) -> std::size_t {
-    const std::size_t size = prefix.size() + digits;
-    if (text.size() < size || !text.starts_with(prefix)) return 0;
-    unsigned code = 0;
-    const char* const end = text.data() + size;
-    const auto [last, error] = std::from_chars(text.data() + prefix.size(), end, code, 16);
-    return last == end && error == std::errc() && code == static_cast<unsigned char>(c) ? size : 0;
-  };
-  if (text.empty()) return 0;
-  if (text[0] == c) return 1;
-  if (text.size() > 1 && text[0] == '\\' && text[1] == c) return 2;
-  return text[0] == '\\' ? coded("\\u", 4) : text[0] == '%' ? coded("%", 2) : 0;
+/// How many bytes at the begin of `text` are `prefix` and the code of `c` in so many hex digits, or
+/// 0.
+std::size_t coded(std::string_view text, std::string_view prefix, std::size_t digits, char c) {
+  const std::size_t size = prefix.size() + digits;
+  if (text.size() < size || !text.starts_with(prefix)) return 0;
+  unsigned code = 0;
+  const char* const end = text.data() + size;
+  const auto [last, error] = std::from_chars(text.data() + prefix.size(), end, code, 16);
+  return last == end && error == std::errc() && code == static_cast<unsigned char>(c) ? size : 0;
 }
 
-std::size_t matched(std::string_view text, std::string_view key) {
-  std::size_t at = 0;
-  for (const char c : key) {
-    const std::size_t size = stands_for(text.substr(at), c);
-    if (size == 0) return 0;
-    at += size;
+/// How many bytes at the begin of `text` are the key, each of its characters as itself or as \/,
+/// \u002f or %2f. Nothing where they are not.
+std::optional<std::size_t> matched(std::string_view text, std::string_view key) {
+  if (key.empty()) return 0;
+  if (text.empty()) return std::nullopt;
+  const char c = key[0];
+  // A % in the text is a character of the key, or begins the code of one.
+  const std::size_t itself = text[0] == c ? 1 : 0;
+  const std::size_t escaped = text[0] == '\\' && text.size() > 1 && text[1] == c ? 2 : 0;
+  for (const std::size_t size :
+       {itself, escaped, coded(text, "\\u", 4, c), coded(text, "%", 2, c)}) {
+    if (size == 0) continue;
+    if (const auto rest = matched(text.substr(size), key.substr(1))) return size + *rest;
   }
-  return at;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -61,8 +63,8 @@ void Secret::blot_out(std::string& text) const {
   const std::string_view starts(first, sizeof first);
   for (std::size_t at = text.find_first_of(starts); at != std::string::npos;
        at = text.find_first_of(starts, at + 1)) {
-    if (const std::size_t size = matched(std::string_view(text).substr(at), key_); size > 0)
-      text.replace(at, size, "[key]");
+    if (const auto size = matched(std::string_view(text).substr(at), key_))
+      text.replace(at, *size, "[key]");
   }
 }
 
