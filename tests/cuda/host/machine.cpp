@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <utility>
+
+#include <cxxabi.h>
+#include <fmt/format.h>
+
+namespace sp2dpo::ptx {
+namespace {
+
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+
+constexpr u32 warp_size = 32;
+constexpr u64 most_instructions = u64{1} << 36;  ///< of a launch
+
+enum class Waits : std::uint8_t { no, warp, barrier, cluster, exited };
+
+struct Thread {
+  u64* slots = nullptr;
+  std::size_t at = 0;
+  u32 index = 0;  ///< in the cluster
+  u32 rank = 0;   ///< of its block in the cluster
+  Waits waits = Waits::no;
+  Stamp now;                 ///< `cluster` counts arrivals
+  u32 cluster_barriers = 0;  ///< those it has left
+};
+
+u32 product(const Extent& extent) {
+  return extent[0] * extent[1] * extent[2];
+}
+
+std::string demangled(const std::string& name) {
+  char* const text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, nullptr);
+  std::string result = text == nullptr ? name : text;
+  std::free(text);
+  return result.substr(0, result.rfind('('));
+}
+
+Extent coordinates(u32 number, const Extent& extent) {
+  return {number % extent[0], number / extent[0] % extent[1], number / extent[0] / extent[1]};
+}
+
+/// What special registers tell a thread.
+struct Whereabouts {
+  const Launch& launch;
+  u32 block, thread, rank;  ///< in the grid, the block, the cluster
+
+  [[nodiscard]] u64 operator[](std::string_view special) const;
+};
+
+u64 Whereabouts::operator[](std::string_view special) const {
+  if (special == "%laneid") return thread % warp_size;
+  if (special == "%warpid") return thread / warp_size;
+  if (special == "%cluster_ctarank") return rank;
+  if (special == "%cluster_nctarank") return product(launch.cluster);
+  if (special == "%shared_window")
+    return (shared_window << window_shift) + ((u64{rank} + 1) << rank_shift);
+  const std::size_t axis = std::string_view("xyz").find(special.back());
+  const auto of = special.substr(0, special.size() - 2);
+  if (axis > 2 || special[of.size()] != '.') return ~u64{0};
+  if (of == "%tid") return coordinates(thread, launch.block)[axis];
+  if (of == "%ntid") return launch.block[axis];
+  if (of == "%ctaid") return coordinates(block, launch.grid)[axis];
+  if (of == "%nctaid") return launch.grid[axis];
+  if (of == "%cluster_nctaid") return launch.cluster[axis];
+  return ~u64{0};
+}
+
+/// Which threads can run. Positions are those of the schedule's direction.
+class Runnable {
+ public:
+  Runnable(u32 threads, const Schedule& schedule, u64 seed)
+      : threads_(threads),
+        order_(schedule.order),
+        words_((threads + 63) / 64),
+        random_(schedule.seed ^ seed) {}
+
+  void insert(u32 thread) { words_[position(thread) / 64] |= u64{1} << (position(thread) % 64); }
+  void erase(u32 thread) { words_[position(thread) / 64] &= ~(u64{1} << (position(thread) % 64)); }
+
+  /// The next one's turn; nothing where none can run.
+  std::optional<u32> next() {
+    u32 from = last_ + 1;
+    if (order_ == Order::depth_first) from = 0;
+    if (order_ == Order::random) from = static_cast<u32>(random_() % threads_);
+    const auto found = at_or_after(from);
+    if (!found) return {};
+    last_ = *found;
+    return position(last_);
+  }
+
+ private:
+  [[nodiscard]] u32 position(u32 thread) const {
+    return order_ == Order::descending ? threads_ - 1 - thread : thread;
+  }
+
+  [[nodiscard]] std::optional<u32> at_or_after(u32 from) const {
+    const auto size = static_cast<u32>(words_.size());
+    from = from < threads_ ? from : 0;
+    u64 word = words_[from / 64] & ~u64{0} << (from % 64);
+    for (u32 i = 0; i <= size; ++i) {
+      const u32 w = (from / 64 + i) % size;
+      if (i > 0) word = words_[w];
+      if (word != 0) return w * 64 + static_cast<u32>(std::countr_zero(word));
+    }
+    return {};
+  }
+
+  u32 threads_;
+  Order order_;
+  std::vector<u64> words_;
+  std::mt19937_64 random_;
+  u32 last_ = ~u32{0};
+};
+
+/// The blocks of one cluster (of one block where there are none), from their first instruction to
+/// their last. Used again for the next.
+class Cluster {
+ public:
+  Cluster(const Launch& launch, const Schedule& schedule, GlobalMemory& memory, Findings& findings);
+
+  void run(u32 number);
+
+ private:
+  enum class Access { read, write, atomic };
+
+  void begin(u32 number);
+  void run(Thread& thread);
+  void wait(Thread& thread, Waits why);
+  void release(Thread& thread);
+  void say_deadlock();
+
+  void load(Thread& thread, const Instruction& in);
+  void store(Thread& thread, const Instruction& in);
+  void atomic(Thread& thread, const Instruction& in);
+  std::byte* memory_at(Thread& thread, const Instruction& in, u64 address, Access access);
+  Region* region_of(Thread& thread, const Instruction& in, u64& address);
+  void touch(Thread& thread, const Instruction& in, Cell& cell, Access access);
+  [[nodiscard]] bool ordered(const Stamp& before, Scope scope, const Thread& now) const;
+  [[nodiscard]] Scope scope_of(const Stamp& before, const Thread& now) const;
+
+  void arrive_at_warp(Thread& thread);
+  void run_warp(const Instruction& in, u32 first, u32 mask);
+  void shuffle(const Instruction& in, u32 first, u32 mask);
+  void leave_barrier(u32 rank);
+  void leave_cluster_barrier();
+  void leave_block(Thread& last);
+
+  void say(const Thread& thread, const Instruction& in, std::string_view what);
+  [[nodiscard]] std::string name(u32 thread_number) const;
+  [[nodiscard]] std::span<Thread> block(u32 rank) {
+    return std::span(threads_).subspan(rank * threads_per_block_, threads_per_block_);
+  }
+
+  struct Block {
+    u32 at_barrier = 0, left = 0;
+  };
+
+  const Launch& launch_;
+  const Kernel& kernel_;
+  const Schedule& schedule_;
+  GlobalMemory& memory_;
+  Findings& findings_;
+  const u32 threads_per_block_, blocks_;
+  const u32 first_thread_;  ///< of the launch
+  u32 first_block_ = 0;
+  std::vector<u64> slots_;
+  std::vector<Thread> threads_;
+  std::vector<Block> state_;
+  std::vector<std::unique_ptr<Region>> shared_, local_;
+  std::optional<Runnable> runnable_;
+  u32 at_cluster_barrier_ = 0, left_ = 0;
+  u64 instructions_ = 0;
+};
+
+u32 next_thread_number = 1;
+
+Cluster::Cluster(const Launch& launch, const Schedule& schedule, GlobalMemory& memory,
+                 Findings& findings)
+    : launch_(launch),
+      kernel_(launch.kernel),
+      schedule_(schedule),
+      memory_(memory),
+      findings_(findings),
+      threads_per_block_(product(launch.block)),
+      blocks_(product(launch.cluster)),
+      first_thread_(next_thread_number),
+      slots_(std::size_t{threads_per_block_} * blocks_ * kernel_.slots.size()),
+      threads_(std::size_t{threads_per_block_} * blocks_) {
+  next_thread_number += product(launch.grid) * threads_per_block_;
+}
+
+void Cluster::begin(u32 number) {
+  const u32 threads = threads_per_block_ * blocks_;
+  first_block_ = number * blocks_;
+  state_.assign(blocks_, {});
+  runnable_.emplace(threads, schedule_, number);
+  at_cluster_barrier_ = left_ = 0;
+  const u32 shared_bytes = kernel_.shared_bytes + launch_.dynamic_shared_bytes;
+  shared_.clear();
+  for (u32 rank = 0; rank < blocks_; ++rank)
+    shared_.push_back(std::make_unique<Region>("shared memory", shared_bytes));
+  local_.clear();
+  for (u32 i = 0; i < threads; ++i) {
+    Thread& thread = threads_[i];
+    thread = {};
+    thread.index = i;
+    thread.rank = i / threads_per_block_;
+    thread.slots = slots_.data() + std::size_t{i} * kernel_.slots.size();
+    std::copy(kernel_.slots.begin(), kernel_.slots.end(), thread.slots);
+    // Clusters lie along x in all that is run here.
+    const Whereabouts here{launch_, first_block_ + thread.rank, i % threads_per_block_,
+                           thread.rank};
+    for (const auto& [special, slot] : kernel_.special) {
+      thread.slots[slot] = here[special];
+      if (thread.slots[slot] == ~u64{0})
+        throw std::runtime_error("PTX: an unknown special register: " + special);
+    }
+    thread.now.thread = first_thread_ + first_block_ * threads_per_block_ + i;
+    if (kernel_.local_bytes > 0)
+      local_.push_back(std::make_unique<Region>("local memory", kernel_.local_bytes));
+    runnable_->insert(i);
+  }
+}
+
+void Cluster::run(u32 number) {
+  begin(number);
+  while (left_ < threads_.size() && !findings_.are_too_many()) {
+    const auto next = runnable_->next();
+    if (!next) return say_deadlock();
+    run(threads_[*next]);
+  }
+}
+
+void Cluster::run(Thread& thread) {
+  u64* const slots = thread.slots;
+  while (thread.waits == Waits::no) {
+    const Instruction& in = kernel_.code[thread.at];
+    if (++instructions_ > most_instructions) throw std::runtime_error("PTX: a launch without end");
+    if (in.predicate != no_slot && ((slots[in.predicate] & 1) != 0) == in.negated) {
+      ++thread.at;
+      continue;
+    }
+    switch (in.kind) {
+      case Kind::compute:
+        in.operation(in, slots);
+        break;
+      case Kind::branch:
+        thread.at = in.jump;
+        continue;
+      case Kind::load:
+        load(thread, in);
+        break;
+      case Kind::store:
+        store(thread, in);
+        break;
+      case Kind::atomic:
+        atomic(thread, in);
+        break;
+      case Kind::warp:
+        wait(thread, Waits::warp);
+        arrive_at_warp(thread);
+        continue;
+      case Kind::barrier:
+        wait(thread, Waits::barrier);
+        ++state_[thread.rank].at_barrier;
+        leave_barrier(thread.rank);
+        continue;
+      case Kind::cluster_arrive:
+        ++thread.now.cluster;
+        break;
+      case Kind::cluster_wait:
+        if (thread.now.cluster != thread.cluster_barriers + 1)
+          say(thread, in, "waits for the cluster without having arrived once");
+        wait(thread, Waits::cluster);
+        ++at_cluster_barrier_;
+        leave_cluster_barrier();
+        continue;
+      case Kind::trap:
+        say(thread, in, "runs into a trap");
+        [[fallthrough]];
+      case Kind::exit:
+        wait(thread, Waits::exited);
+        ++left_;
+        if (++state_[thread.rank].left == threads_per_block_) leave_block(thread);
+        leave_barrier(thread.rank);
+        leave_cluster_barrier();
+        continue;
+      case Kind::nothing:
+        break;
+    }
+    ++thread.at;
+    if (findings_.are_too_many()) return;
+  }
+}
+
+void Cluster::wait(Thread& thread, Waits why) {
+  thread.waits = why;
+  runnable_->erase(thread.index);
+}
+
+void Cluster::release(Thread& thread) {
+  thread.waits = Waits::no;
+  ++thread.at;
+  runnable_->insert(thread.index);
+}
+
+void Cluster::load(Thread& thread, const Instruction& in) {
+  const std::byte* const from =
+      memory_at(thread, in, thread.slots[in.source[0]] + in.offset, Access::read);
+  if (from == nullptr) return;
+  for (int i = 0; i < in.count; ++i) {
+    if (in.target[i] == no_slot) continue;
+    u64 value = 0;
+    std::memcpy(&value, from + i * in.bytes, in.bytes);
+    const int unused = 64 - 8 * in.bytes;
+    if (in.is_signed)
+      value = static_cast<u64>(static_cast<std::int64_t>(value << unused) >> unused);
+    thread.slots[in.target[i]] = value;
+  }
+}
+
+void Cluster::store(Thread& thread, const Instruction& in) {
+  std::byte* const to =
+      memory_at(thread, in, thread.slots[in.source[0]] + in.offset, Access::write);
+  if (to == nullptr) return;
+  for (int i = 0; i < in.count; ++i)
+    std::memcpy(to + i * in.bytes, &thread.slots[in.target[i]], in.bytes);
+}
+
+void Cluster::atomic(Thread& thread, const Instruction& in) {
+  std::byte* const at =
+      memory_at(thread, in, thread.slots[in.source[4]] + in.offset, Access::atomic);
+  if (at == nullptr) return;
+  u64 old = 0;
+  std::memcpy(&old, at, in.bytes);
+  thread.slots[in.source[0]] = old;
+  in.operation(in, thread.slots);
+  std::memcpy(at, &thread.slots[in.target[0]], in.bytes);
+  if (in.target[1] != no_slot) thread.slots[in.target[1]] = old;
+}
+
+/// `address` becomes the offset in the region.
+Region* Cluster::region_of(Thread& thread, const Instruction& in, u64& address) {
+  Space space = in.space;
+  if (space == Space::generic) {
+    const u64 window = address >> window_shift;
+    if (window == shared_window) space = Space::shared;
+    if (window == local_window) space = Space::local;
+    if (window == shared_window || window == local_window) address &= (u64{1} << window_shift) - 1;
+  }
+  if (space == Space::local) return local_.empty() ? nullptr : local_[thread.index].get();
+  if (space == Space::shared) {
+    const u64 rank = (address >> rank_shift) == 0 ? thread.rank : (address >> rank_shift) - 1;
+    address &= (u64{1} << rank_shift) - 1;
+    if (rank >= blocks_) return nullptr;
+    if (state_[rank].left == threads_per_block_)
+      say(thread, in, "touches shared memory of a block that has ended");
+    return shared_[rank].get();
+  }
+  const auto place = memory_.find(address);
+  address = place.offset;
+  return place.region;
+}
+
+/// Null where there is none.
+std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address, Access access) {
+  const std::size_t bytes = std::size_t{in.bytes} * in.count;
+  if (in.space == Space::parameter || (address >> window_shift) == parameter_window) {
+    const u64 offset = address & ((u64{1} << window_shift) - 1);
+    if (offset + bytes <= launch_.parameters.size() && access == Access::read)
+      return const_cast<std::byte*>(launch_.parameters.data() + offset);
+    say(thread, in, "is not a parameter's");
+    return nullptr;
+  }
+  u64 offset = address;
+  Region* const region = region_of(thread, in, offset);
+  if (region == nullptr) {
+    say(thread, in, fmt::format("{:#x} is no address of device memory", address));
+    return nullptr;
+  }
+  if (offset % bytes != 0)
+    say(thread, in, fmt::format("{:#x} is not aligned to {} bytes", address, bytes));
+  if (offset > region->bytes() || bytes > region->bytes() - offset) {
+    say(thread, in,
+        fmt::format("bytes {} to {} are out of bounds of {}", offset, offset + bytes,
+                    region->name()));
+    return nullptr;
+  }
+  Cell* const cells = region->cells();
+  for (std::size_t i = offset / 2; i < (offset + bytes + 1) / 2; ++i)
+    touch(thread, in, cells[i], access);
+  return region->data() + offset;
+}
+
+Scope Cluster::scope_of(const Stamp& before, const Thread& now) const {
+  if (before.thread == now.now.thread) return Scope::thread;
+  const u32 a = (before.thread - first_thread_) / threads_per_block_;
+  const u32 b = (now.now.thread - first_thread_) / threads_per_block_;
+  if (a == b) return Scope::block;
+  return a / blocks_ == b / blocks_ ? Scope::cluster : Scope::grid;
+}
+
+/// Whether all that `scope` around `before` did up to then comes before what the thread does now.
+bool Cluster::ordered(const Stamp& before, Scope scope, const Thread& thread) const {
+  if (before.thread < first_thread_) return true;  // the host, or an earlier launch
+  const Stamp& now = thread.now;
+  scope = std::max(scope, scope_of(before, thread));
+  const bool by_cluster = thread.cluster_barriers > before.cluster;
+  switch (scope) {
+    case Scope::thread:
+      return true;
+    case Scope::block: {
+      const u32 first = (before.thread - first_thread_) % threads_per_block_;
+      const u32 second = (now.thread - first_thread_) % threads_per_block_;
+      const bool one_warp = first / warp_size == second / warp_size;
+      return now.block > before.block || by_cluster || (one_warp && now.warp > before.warp);
+    }
+    case Scope::cluster:
+      return by_cluster;
+    case Scope::grid:
+      break;
+  }
+  return false;
+}
+
+void Cluster::touch(Thread& thread, const Instruction& in, Cell& cell, Access access) {
+  if (access != Access::write && !cell.is_initialised) {
+    say(thread, in, "reads memory that nothing was written to");
+    cell.is_initialised = true;
+  }
+  const bool both_atomic = cell.was_atomic && access == Access::atomic;
+  if (!both_atomic && !ordered(cell.writer, Scope::thread, thread))
+    say(thread, in, "race with a write by " + name(cell.writer.thread));
+  if (access == Access::read) {
+    // Of readers that nothing orders, the last one and the scope of all are kept.
+    if (ordered(cell.reader, cell.readers, thread))
+      cell.readers = Scope::thread;
+    else
+      cell.readers = std::max(cell.readers, scope_of(cell.reader, thread));
+    cell.reader = thread.now;
+    return;
+  }
+  if (!ordered(cell.reader, cell.readers, thread))
+    say(thread, in,
+        "race with a read by " + name(cell.reader.thread) +
+            (cell.readers == Scope::thread ? "" : " and others"));
+  cell = {};
+  cell.writer = thread.now;
+  cell.is_initialised = true;
+  cell.was_atomic = access == Access::atomic;
+}
+
+/// Runs the instruction for the warp's lanes once all of its mask are there.
+void Cluster::arrive_at_warp(Thread& thread) {
+  const u32 lane = thread.index % threads_per_block_ % warp_size;
+  const u32 first = thread.index - lane;
+  const u32 lanes = std::min(warp_size, threads_per_block_ - first % threads_per_block_);
+  const Instruction& in = kernel_.code[thread.at];
+  const auto mask = static_cast<u32>(thread.slots[in.source[3]]);
+  const u32 all = lanes == warp_size ? ~0u : (1u << lanes) - 1;
+  if ((mask >> lane & 1) == 0) {
+    say(thread, in, fmt::format("lane {} is not in its own mask {:#x}", lane, mask));
+    return release(thread);
+  }
+  u32 here = 0;
+  for (u32 i = 0; i < lanes; ++i) {
+    const Thread& other = threads_[first + i];
+    if (other.waits == Waits::warp && other.at == thread.at &&
+        static_cast<u32>(other.slots[in.source[3]]) == mask)
+      here |= 1u << i;
+  }
+  // Lanes that a partial warp lacks may be named, as nvcc's own masks of all lanes do.
+  if ((mask & all & ~here) == 0) run_warp(in, first, mask & all);
+}
+
+void Cluster::run_warp(const Instruction& in, u32 first, u32 mask) {
+  const auto for_each_lane = [&](const auto& f) {
+    for (u32 i = 0; i < warp_size; ++i)
+      if (mask >> i & 1) f(threads_[first + i], i);
+  };
+  const auto set_all = [&](u64 value) {
+    for_each_lane([&](Thread& thread, u32) { thread.slots[in.target[0]] = value; });
+  };
+  if (in.text.find("shfl") != std::string::npos) {
+    shuffle(in, first, mask);
+  } else if (in.text.find("vote") != std::string::npos) {
+    u32 ballot = 0;
+    for_each_lane([&](Thread& thread, u32 lane) {
+      ballot |= static_cast<u32>(thread.slots[in.source[0]] & 1) << lane;
+    });
+    if (in.text.find(".ballot") != std::string::npos)
+      set_all(ballot);
+    else if (in.text.find(".all") != std::string::npos)
+      set_all(ballot == mask);
+    else
+      set_all(ballot != 0);
+  } else if (in.text.find("redux") != std::string::npos) {
+    // By the operation of two, in a thread's slots: its target is read as one of its sources.
+    std::optional<u64> total;
+    for_each_lane([&](Thread& thread, u32) {
+      const u64 value = thread.slots[in.source[0]];
+      if (total) {
+        std::array<u64, 2> slots{*total, value};
+        Instruction two;
+        two.source = {0, 1};
+        two.target[0] = 0;
+        in.operation(two, slots.data());
+        total = slots[0];
+      } else {
+        total = value;
+      }
+    });
+    set_all(*total);
+  } else {  // bar.warp.sync, which alone orders memory
+    for_each_lane([&](Thread& thread, u32) { ++thread.now.warp; });
+  }
+  for_each_lane([&](Thread& thread, u32) { release(thread); });
+}
+
+void Cluster::shuffle(const Instruction& in, u32 first, u32 mask) {
+  std::array<u64, warp_size> given{};
+  for (u32 i = 0; i < warp_size; ++i)
+    if (mask >> i & 1) given[i] = threads_[first + i].slots[in.source[0]];
+  for (u32 lane = 0; lane < warp_size; ++lane) {
+    if ((mask >> lane & 1) == 0) continue;
+    Thread& thread = threads_[first + lane];
+    const auto b = static_cast<u32>(thread.slots[in.source[1]]) & 31;
+    const auto c = static_cast<u32>(thread.slots[in.source[2]]);
+    const u32 segment = c >> 8 & 31;  // lane bits that stay
+    const u32 highest = (lane & segment) | (c & 31 & ~segment);
+    u32 from = 0;
+    bool within = false;
+    if (in.text.find(".up") != std::string::npos) {
+      from = lane - b;
+      within = static_cast<std::int32_t>(from) >= static_cast<std::int32_t>(highest);
+    } else if (in.text.find(".down") != std::string::npos) {
+      from = lane + b;
+      within = from <= highest;
+    } else if (in.text.find(".bfly") != std::string::npos) {
+      from = lane ^ b;
+      within = from <= highest;
+    } else {
+      from = (lane & segment) | (b & ~segment);
+      within = from <= highest;
+    }
+    if (!within) from = lane;
+    if ((mask >> from & 1) == 0)
+      say(thread, in,
+          fmt::format("takes from lane {}, which is not in the mask {:#x}", from, mask));
+    thread.slots[in.target[0]] = given[from];
+    if (in.target[1] != no_slot) thread.slots[in.target[1]] = within;
+  }
+}
+
+/// Lets the block go on if all its threads have come or ended.
+void Cluster::leave_barrier(u32 rank) {
+  Block& state = state_[rank];
+  if (state.at_barrier == 0 || state.at_barrier + state.left < threads_per_block_) return;
+  const Thread* one = nullptr;
+  for (const Thread& thread : block(rank)) {
+    if (thread.waits != Waits::barrier) continue;
+    if (one == nullptr) one = &thread;
+    if (thread.at != one->at)
+      say(thread, kernel_.code[thread.at],
+          "waits at another barrier than " + name(one->now.thread));
+  }
+  if (state.left > 0)
+    say(*one, kernel_.code[one->at],
+        fmt::format("waits at a barrier that {} threads of the block ended without", state.left));
+  state.at_barrier = 0;
+  for (Thread& thread : block(rank)) {
+    if (thread.waits != Waits::barrier) continue;
+    ++thread.now.block;
+    release(thread);
+  }
+}
+
+void Cluster::leave_cluster_barrier() {
+  if (at_cluster_barrier_ == 0 || at_cluster_barrier_ + left_ < threads_.size()) return;
+  at_cluster_barrier_ = 0;
+  for (Thread& thread : threads_) {
+    if (thread.waits != Waits::cluster) continue;
+    ++thread.cluster_barriers;
+    release(thread);
+  }
+}
+
+/// A block's end is a write to all of its shared memory: no other may be in use of it.
+void Cluster::leave_block(Thread& last) {
+  if (blocks_ == 1) return;
+  Region& shared = *shared_[last.rank];
+  for (std::size_t i = 0; i < (shared.bytes() + 1) / 2; ++i) {
+    const Cell& cell = shared.cells()[i];
+    const bool by_others =
+        cell.readers >= Scope::cluster || scope_of(cell.reader, last) >= Scope::cluster;
+    if (cell.reader.thread >= first_thread_ && by_others &&
+        !ordered(cell.reader, cell.readers, last))
+      return say(last, kernel_.code[last.at],
+                 "ends while its block's shared memory is read by " + name(cell.reader.thread));
+  }
+}
+
+void Cluster::say_deadlock() {
+  for (const Thread& thread : threads_)
+    if (thread.waits != Waits::exited)
+      return say(thread, kernel_.code[thread.at], "deadlock: waits for ever");
+}
+
+void Cluster::say(const Thread& thread, const Instruction& in, std::string_view what) {
+  findings_.add(fmt::format("{}: {}: {}: `{}`", demangled(kernel_.name), name(thread.now.thread),
+                            what, in.text));
+}
+
+std::string Cluster::name(u32 number) const {
+  const u32 index = number - first_thread_;
+  return fmt::format("block {} thread {}", index / threads_per_block_, index % threads_per_block_);
+}
+
+}  // namespace
+
+void Findings::add(std::string text) {
+  if (++in_launch_ <= most_texts) texts_.push_back(std::move(text));
+}
+
+std::vector<std::string> Findings::take() {
+  return std::exchange(texts_, {});
+}
+
+void run(const Launch& launch, const Schedule& schedule, GlobalMemory& memory, Findings& findings) {
+  findings.begin_launch();
+  Cluster cluster(launch, schedule, memory, findings);
+  std::vector<u32> numbers(product(launch.grid) / product(launch.cluster));
+  for (u32 i = 0; i < numbers.size(); ++i) numbers[i] = i;
+  if (schedule.order == Order::descending) std::reverse(numbers.begin(), numbers.end());
+  if (schedule.order == Order::random)
+    std::shuffle(numbers.begin(), numbers.end(), std::mt19937_64(schedule.seed));
+  for (const u32 number : numbers) {
+    if (findings.are_too_many()) return;
+    cluster.run(number);
+  }
+}
+
+}  // namespace sp2dpo::ptx

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernel.hpp"
+#include "memory.hpp"
+
+namespace sp2dpo::ptx {
+
+/// Which of the threads that can run does, and in which order blocks come. Thread by thread upwards
+/// or downwards, each up to where it has to wait; any; or the lowest that can, so that a warp comes
+/// as far as possible before the next begins.
+enum class Order { ascending, descending, random, depth_first };
+
+struct Schedule {
+  Order order = Order::ascending;
+  std::uint64_t seed = 0;
+};
+
+using Extent = std::array<std::uint32_t, 3>;
+
+struct Launch {
+  const Kernel& kernel;
+  Extent grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
+  std::uint32_t dynamic_shared_bytes = 0;
+  std::span<const std::byte> parameters{};
+  std::uint32_t multiprocessors = 1;
+};
+
+/// What the checks found, a sentence each. Beyond the first few of a launch they are counted only.
+class Findings {
+ public:
+  static constexpr std::size_t most_texts = 8;
+  static constexpr std::size_t too_many = 64;
+
+  void begin_launch() { in_launch_ = 0; }
+  void add(std::string text);
+  [[nodiscard]] bool are_too_many() const { return in_launch_ >= too_many; }
+  /// All since the last call.
+  std::vector<std::string> take();
+
+ private:
+  std::vector<std::string> texts_;
+  std::size_t in_launch_ = 0;
+};
+
+/// Runs a launch to its end, or to where the findings are too many. Clusters come one after the
+/// other; what they do to the same memory is compared all the same.
+void run(const Launch& launch, const Schedule& schedule, GlobalMemory& memory, Findings& findings);
+
+}  // namespace sp2dpo::ptx

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "modules.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string_view>
+
+namespace sp2dpo::ptx {
+namespace {
+
+struct Wrapper {
+  std::uint32_t magic, version;
+  const char* data;
+};
+
+struct Header {
+  std::uint32_t magic;
+  std::uint16_t version, header_bytes;
+  std::uint64_t bytes;
+};
+
+}  // namespace
+
+Modules::Handle Modules::add(const void* fatbinary) {
+  Wrapper wrapper{};
+  std::memcpy(&wrapper, fatbinary, sizeof wrapper);
+  Header header{};
+  std::memcpy(&header, wrapper.data, sizeof header);
+  const std::string_view all(wrapper.data, header.header_bytes + header.bytes);
+  auto& texts = *modules_.emplace_back(std::make_unique<std::vector<std::string>>());
+  for (std::size_t at = 0; (at = all.find(".version ", at)) != std::string_view::npos;) {
+    const auto end = std::min(all.find('\0', at), all.size());
+    texts.emplace_back(all.substr(at, end - at));
+    at = end;
+  }
+  return &texts;
+}
+
+void Modules::add_function(Handle modules, const void* function, std::string kernel) {
+  functions_[function] = {modules, std::move(kernel)};
+}
+
+Kernel* Modules::find(const void* function, unsigned capability) {
+  const auto key = std::pair(function, capability);
+  if (const auto known = kernels_.find(key); known != kernels_.end()) return &known->second;
+  const auto found = functions_.find(function);
+  if (found == functions_.end()) return nullptr;
+  try {
+    return &kernels_
+                .emplace(key,
+                         parse_kernel(*found->second.modules, found->second.kernel, capability))
+                .first->second;
+  } catch (const std::out_of_range&) {
+    return nullptr;
+  }
+}
+
+Modules& modules() {
+  static Modules all;
+  return all;
+}
+
+}  // namespace sp2dpo::ptx
