@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include <sp2dpo/annotate/chat.hpp>
+#include <sp2dpo/annotate/prompt.hpp>
 #include <sp2dpo/annotate/teacher.hpp>
 #include <sp2dpo/annotator.hpp>
 
@@ -19,10 +19,6 @@ struct Question {
   std::optional<Order> order{};  ///< of a blind prompt; empty for an informed one
   std::int32_t sample = 0;
 };
-
-/// All that a panel asks about a pair, by teacher, prompt, order and sample. Borrows the panel's
-/// teachers and prompts.
-[[nodiscard]] std::vector<Question> questions(const Panel& panel, std::string_view pair_id);
 
 /// The request that puts a question. Its key is SHA-256 over the body with family, revision and
 /// sample: two questions have the same key where they are the same request. Throws InvalidArgument,

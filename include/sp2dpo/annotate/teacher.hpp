@@ -2,15 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include <sp2dpo/annotate/endpoint.hpp>
-#include <sp2dpo/annotate/prompt.hpp>
 
 namespace sp2dpo::annotate {
 
@@ -41,10 +38,10 @@ struct Decoding {
   std::map<std::string, std::string, std::less<>> extra{};
 };
 
-/// In one currency, for a million tokens. 0 is a price.
-struct Price {
-  double input = 0;
-  double output = 0;
+/// For a million tokens. 0 is a price.
+struct ListPrice {
+  double prompt = 0;
+  double completion = 0;
   double batch_factor = 1;  ///< of both, in a batch
   std::string date{};       ///< as of
   std::string currency = "USD";
@@ -61,30 +58,8 @@ struct Teacher {
   EndpointOptions endpoint{};
   Capabilities capabilities{};
   Decoding decoding{};
-  std::optional<Price> price{};
+  std::optional<ListPrice> price{};
   int reasks = 1;  ///< how often an answer without a readable verdict is asked for again
 };
-
-/// Which answer is shown first in the blind form.
-enum class Orders : std::uint8_t {
-  both,   ///< each pair twice, once in either order
-  random  ///< once, by a hash of the pair's id
-};
-
-/// Who is asked what: every pair by every teacher under every prompt.
-struct Panel {
-  std::vector<Teacher> teachers{};
-  std::vector<Prompt> prompts{};
-  Orders orders = Orders::random;
-  int samples = 1;
-  std::uint64_t seed = 0;  ///< of the random order
-};
-
-/// Reads a panel's configuration (docs/annotation.md), in TOML. Templates come from `prompts` where
-/// it is not empty, else from the folder that the file names, else they are the library's own.
-/// Throws DataError with the line for an unknown key, a wrong type, a value out of range, a
-/// parameter that the teacher does not take, and two teachers whose requests would be the same.
-[[nodiscard]] Panel read_panel(const std::filesystem::path& file,
-                               const std::filesystem::path& prompts = {});
 
 }  // namespace sp2dpo::annotate
