@@ -1,22 +1,29 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs the benchmarks of the loss against eager libtorch.
+# Sets up, builds and runs the benchmarks of the loss against eager libtorch and its peers.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: bash benchmarks/run.sh [--quick] [--out FILE.json] [--only REGEX] [--torch-wheel]
+Usage: bash benchmarks/run.sh [--quick] [--out FILE.json] [--only REGEX] [--torch-wheel | --peers]
 
   --quick         six shapes and two numbers of pairs, two minutes at most; without it, every shape,
                   more than an hour
   --out FILE      besides the table, one JSON object a row, one a line
   --only REGEX    of the shapes, those whose names match: level2/bfloat16/P4/R512/V32000/H0/mask50
   --torch-wheel   with torch 2.11 from PyPI (as cmake/bootstrap.sh) instead of the libtorch found
+  --peers         instead: TRL's, Liger-Kernel's and torch.compile's losses beside these, in Python
+                  with torch 2.11, with peak memory; takes --quick and --out
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build/benchmarks
-bootstrap=() configure=() options=()
+bootstrap=() configure=() options=() target=benchmark_torch
+wheel() {
+  build=$root/build/benchmarks-wheel
+  bootstrap=(--torch-wheel "$@")
+  configure=("-DCMAKE_PREFIX_PATH=$root/build/torch-wheel/torch")
+}
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick) options+=("$1") ;;
@@ -24,10 +31,10 @@ while [ $# -gt 0 ]; do
       [ $# -ge 2 ] || { echo "run: $1 needs a value" >&2; exit 2; }
       options+=("$1" "$2")
       shift ;;
-    --torch-wheel)
-      build=$root/build/benchmarks-wheel
-      bootstrap=(--torch-wheel)
-      configure=("-DCMAKE_PREFIX_PATH=$root/build/torch-wheel/torch") ;;
+    --torch-wheel) wheel ;;
+    --peers)
+      wheel --oracle
+      target=sp2dpo_torch ;;
     -h | --help) usage; exit 0 ;;
     *) echo "run: unknown option '$1'" >&2; usage >&2; exit 2 ;;
   esac
@@ -38,12 +45,17 @@ bash "$root/cmake/bootstrap.sh" "${bootstrap[@]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${configure[@]}" \
-         -DSP2DPO_WITH_IO=OFF -DSP2DPO_WITH_REPORT=OFF -DSP2DPO_WITH_CUDA=OFF \
+         -DSP2DPO_WITH_ANNOTATE=OFF -DSP2DPO_WITH_IO=OFF -DSP2DPO_WITH_REPORT=OFF \
+         -DSP2DPO_WITH_STATS=OFF -DSP2DPO_WITH_CUDA=OFF \
          -DSP2DPO_BUILD_TOOL=OFF -DSP2DPO_BUILD_EXAMPLES=OFF -DSP2DPO_BUILD_TESTS=OFF \
          -DSP2DPO_BUILD_BENCHMARKS=ON -DSP2DPO_INSTALL=OFF &&
-       cmake --build "$build" --target benchmark_torch; } >"$log" 2>&1; then
+       cmake --build "$build" --target "$target"; } >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   echo "run: the build failed; its last lines stand above" >&2
   exit 1
+fi
+if [ "$target" = sp2dpo_torch ]; then
+  exec "$root/build/torch-wheel/bin/python" "$root/benchmarks/peers.py" \
+    "$build/src/torch/libsp2dpo_torch.so" "${options[@]}"
 fi
 "$build/benchmarks/torch/benchmark_torch" "${options[@]}"

@@ -132,8 +132,8 @@ struct Workspace {
 };
 
 struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& /*hidden*/, const Tensor& head_weight,
-                        const c10::optional<Tensor>& head_bias,
+  static Tensor forward(AutogradContext* ctx, const Tensor& /*hidden*/,
+                        const Tensor& /*head_weight*/, const c10::optional<Tensor>& /*head_bias*/,
                         const c10::optional<Tensor>& /*beta*/,
                         const c10::optional<Tensor>& /*margin*/, const HiddenNeeds& needs,
                         const std::function<HiddenParts()>& run, HiddenParts& parts) {
@@ -141,9 +141,6 @@ struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
       const at::AutoDispatchBelowADInplaceOrView below;
       parts = run();
     }
-    // In the head's own type, since it may be kept for long.
-    if (needs[1]) parts.head_weight = parts.head_weight.to(head_weight.scalar_type());
-    if (needs[2]) parts.head_bias = parts.head_bias.to(head_bias->scalar_type());
     tensor_list saved{parts.hidden, parts.head_weight, parts.head_bias, parts.beta, parts.margin};
     for (std::size_t i = 0; i < needs.size(); ++i)
       if (!needs[i]) saved[i] = Tensor();
@@ -174,8 +171,7 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
                            const Tensor& hidden, const Tensor& head_weight, const Tensor& head_bias,
                            const Tensor& labels, const Reference& reference,
                            const Controls& controls, const HiddenOptions& how,
-                           const HiddenNeeds& needs,
-                           const std::optional<at::ScalarType>& head_type) {
+                           const HiddenNeeds& needs, HeadGradient head_gradient) {
   const c10::NoGradGuard no_grad;
   const HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
   const LabelledPairs pairs("hidden", hidden, labels, how.layout, options);
@@ -205,9 +201,10 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
   } else if (needs[1]) {
     const bool one_chunk =
         std::ssize(pairs.rows.rows()) <= cpu::hidden_chunk_rows(rows, how.workspace_bytes);
-    const auto type = one_chunk ? head_type.value_or(sum_type) : sum_type;
+    const bool in_own_type = one_chunk && head_gradient == HeadGradient::rounded &&
+                             model.head.scalar_type() == head_weight.scalar_type();
     result.head_weight =
-        uninitialized(head_weight.sizes(), type == model.head.scalar_type() ? type : sum_type);
+        uninitialized(head_weight.sizes(), in_own_type ? head_weight.scalar_type() : sum_type);
     d_head = result.head_weight.narrow(0, 0, model.head.size(0));
     result.head_weight.narrow(0, model.head.size(0), head_weight.size(0) - model.head.size(0))
         .zero_();
@@ -247,6 +244,10 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
   result.record = record_of_answers(pairs, options, controls, kept.rows, policy, loss, logit_sum,
                                     model.head.size(0), sum, dtype);
   if (needs[0]) result.hidden = d_hidden.to(hidden.scalar_type()).view(hidden.sizes());
+  if (head_gradient == HeadGradient::rounded) {
+    if (needs[1]) result.head_weight = result.head_weight.to(head_weight.scalar_type());
+    if (needs[2]) result.head_bias = result.head_bias.to(head_bias.scalar_type());
+  }
   result.beta = kept.rows.select(0, d_beta_row);
   result.margin = kept.rows.select(0, d_margin_row);
   return result;
@@ -298,7 +299,7 @@ LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& opti
   if (how.main_grad.defined()) needs[1] = false;
   HiddenParts parts = with_gradient(variables, needs, options.reduction, [&] {
     return hidden_forward(objective, options, hidden, head_weight, head_bias, labels, reference,
-                          controls, how, needs, head_weight.scalar_type());
+                          controls, how, needs, HeadGradient::rounded);
   });
   return {std::move(parts.loss), std::move(parts.record)};
 }
@@ -314,7 +315,8 @@ HiddenGradient value_and_grad_of_hidden(const AnyObjective& objective, const Los
       "none");
   HiddenParts result = hidden_forward(
       objective, options, hidden, head_weight, head_bias, labels, reference, controls, how,
-      {true, need_dw && !how.main_grad.defined(), need_dw && head_bias.defined(), false, false});
+      {true, need_dw && !how.main_grad.defined(), need_dw && head_bias.defined(), false, false},
+      HeadGradient::exact);
   return {{std::move(result.loss), std::move(result.record)},
           std::move(result.hidden),
           std::move(result.head_weight),

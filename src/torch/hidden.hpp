@@ -25,19 +25,24 @@ using HiddenNeeds = std::array<bool, 5>;
 struct HiddenParts {
   at::Tensor loss;
   at::Tensor hidden;                  ///< as hidden; undefined where it is not wanted
-  at::Tensor head_weight, head_bias;  ///< float32 (float64 for float64 input; see head_type)
+  at::Tensor head_weight, head_bias;  ///< in the type that HeadGradient says
   at::Tensor beta, margin;            ///< float64 [P]
   detail::PairRecord record{};        ///< only for whom it is made by hidden_forward
 };
 
-/// `head_type`, if given, is what the head's gradient ends in: where it needs no sum over chunks it
-/// may come in that type at once.
+/// The element type that the gradients of the head's weight and bias end in; sums over chunks are
+/// in the exact one.
+enum class HeadGradient : std::uint8_t {
+  exact,   ///< float32, or float64 for float64 input
+  rounded  ///< the head's own
+};
+
 HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& options,
                            const at::Tensor& hidden, const at::Tensor& head_weight,
                            const at::Tensor& head_bias, const at::Tensor& labels,
                            const Reference& reference, const Controls& controls,
                            const HiddenOptions& how, const HiddenNeeds& needs,
-                           const std::optional<at::ScalarType>& head_type = std::nullopt);
+                           HeadGradient head_gradient);
 
 /// What a loss of hidden states is differentiable by; all but the first two may be undefined.
 struct HiddenVariables {

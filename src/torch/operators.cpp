@@ -473,7 +473,7 @@ void hidden_loss_forward(const OperatorHandle& op, Stack* stack) {
                       .vocab_size = arguments.integer("vocab_size"),
                       .workspace_bytes = arguments["workspace_bytes"].toInt(),
                       .precise = arguments["precise"].toBool()},
-                     needs);
+                     needs, HeadGradient::rounded);
   auto results = results_of(parts.loss, parts.record);
   for (const Tensor& gradient : {parts.hidden, parts.head_weight, parts.head_bias})
     results.push_back(gradient.defined() ? gradient : at::empty({0}, hidden.options()));
@@ -487,13 +487,14 @@ void hidden_loss_forward_meta(const OperatorHandle& op, Stack* stack) {
   const Tensor beta = arguments.tensor("beta");
   const auto dtype = loss_type({hidden});
   auto results = unmade_results(arguments, dtype);
-  const auto gradient = [&](std::size_t i, const char* name, at::ScalarType type) {
-    results.push_back(arguments[hidden_needs[i]].toBool() ? unmade(arguments.tensor(name), type)
-                                                          : at::empty({0}, hidden.options()));
+  const auto gradient = [&](std::size_t i, const char* name) {
+    results.push_back(arguments[hidden_needs[i]].toBool()
+                          ? unmade(arguments.tensor(name), hidden.scalar_type())
+                          : at::empty({0}, hidden.options()));
   };
-  gradient(0, "hidden", hidden.scalar_type());
-  gradient(1, "head_weight", dtype);
-  gradient(2, "head_bias", dtype);
+  gradient(0, "hidden");
+  gradient(1, "head_weight");
+  gradient(2, "head_bias");
   results.insert(results.end(), {unmade(beta, at::kDouble), unmade(beta, at::kDouble)});
   arguments.give(results);
 }
