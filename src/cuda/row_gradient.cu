@@ -6,11 +6,31 @@
 namespace sp2dpo::cuda {
 namespace {
 
+template <class Element>
+__device__ launch::RowScale scale_of(const launch::RowPass& pass, std::int64_t row) {
+  return RowScale::of(pass.coefficient[row], pass.lse_others[row],
+                      label_logit<Element>(pass, row, pass.labels.label[row]));
+}
+
+constexpr int scale_threads = 128;
+
+/// For rows that several blocks share: in place, the one that has the label overwrites what the
+/// others would read. A thread a row; rows that are not read are left out.
+template <class Element>
+__global__ void __launch_bounds__(scale_threads) scales_kernel(launch::RowPass pass) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * scale_threads + threadIdx.x;
+  if (i >= pass.selection.count) return;
+  const std::int64_t row = pass.selection[i];
+  if (pass.labels.label[row] == pass.labels.ignored || pass.coefficient[row] == 0) return;
+  pass.scales[i] = scale_of<Element>(pass, row);
+}
+
 /// One part of one row; the last selected row comes first.
 template <class Element>
 __global__ void __launch_bounds__(row_threads, 2) gradient_kernel(launch::RowPass pass) {
   using Memory = typename Element::Memory;
-  const std::int64_t row = pass.selection[gridDim.x - 1 - blockIdx.x];
+  const std::int64_t selected = gridDim.x - 1 - blockIdx.x;
+  const std::int64_t row = pass.selection[selected];
   const std::int64_t label = pass.labels.label[row];
   const bool masked = label == pass.labels.ignored;
   if (masked && pass.masked == MaskedRows::leave) return;
@@ -24,13 +44,12 @@ __global__ void __launch_bounds__(row_threads, 2) gradient_kernel(launch::RowPas
 
   const auto* const in =
       static_cast<const Memory*>(pass.logits.data) + pass.logits.layout.offset(row);
-  __shared__ RowScale shared;
+  __shared__ launch::RowScale shared;
   if (threadIdx.x == 0)
-    shared =
-        RowScale::of(coefficient, pass.lse_others[row], label_logit<Element>(pass, row, label));
+    shared = part.count > 1 ? pass.scales[selected] : scale_of<Element>(pass, row);
   // Also keeps the label's logit from being overwritten before it is read.
   __syncthreads();
-  const RowScale scale = shared;
+  const RowScale scale{shared};
   const int thread = static_cast<int>(threadIdx.x);
   if (part.is_last()) write_zeros<Element>(out, pass.logits.vocab, columns(pass.logits), {0, 1});
 
@@ -78,9 +97,14 @@ __global__ void __launch_bounds__(row_threads, 2) gradient_kernel(launch::RowPas
 void launch::gradient(const RowPass& pass, int parts, Stream stream) {
   const dim3 grid(static_cast<unsigned>(pass.selection.count), static_cast<unsigned>(parts));
   visit(pass.logits.dtype, [&](auto element) {
+    if (parts > 1) {
+      const auto blocks = (grid.x + scale_threads - 1) / scale_threads;
+      scales_kernel<decltype(element)><<<blocks, scale_threads, 0, stream>>>(pass);
+      detail::check_launch("cuda::row_gradient, rows in parts");
+    }
     gradient_kernel<decltype(element)><<<grid, row_threads, 0, stream>>>(pass);
+    detail::check_launch("cuda::row_gradient");
   });
-  detail::check_launch("cuda::row_gradient");
 }
 
 }  // namespace sp2dpo::cuda

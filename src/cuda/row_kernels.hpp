@@ -12,6 +12,11 @@ struct PartialSum {
   float k, sum;
 };
 
+/// A row's gradient: scale · 2^(x · log2e − k) everywhere, `at_label` at the label.
+struct RowScale {
+  float k, scale, at_label;
+};
+
 /// The arguments of a pass over rows, whichever it is; by value to the kernels.
 struct RowPass {
   LogitRows logits;
@@ -20,6 +25,7 @@ struct RowPass {
   RowStatistics statistics{};
   std::uint64_t* bad_row = nullptr;
   PartialSum* partial = nullptr;  ///< [parts, rows selected], where parts > 1
+  RowScale* scales = nullptr;     ///< [rows selected], where parts > 1
   const double* lse_others = nullptr;
   const double* coefficient = nullptr;
   GradientRows gradient{};

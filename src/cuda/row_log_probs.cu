@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
     const int steps = place.vector - i;
     const bool owns = place.vector >= i && place.vector < end && steps % row_threads == 0;
     const int label_round = owns ? i + steps / (unroll * row_threads) * (unroll * row_threads) : -1;
+    float plain = 0;
     const auto add = [&](uint4(&v)[unroll]) {
       if (i == label_round) {
 #pragma unroll
@@ -46,7 +47,7 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
       for (int u = 0; u < unroll; ++u) v[u] = __ldcs(vectors + i + u * row_threads);
       if constexpr (with_plain) {
 #pragma unroll
-        for (int u = 0; u < unroll; ++u) sum.add_plain<Element>(v[u]);
+        for (int u = 0; u < unroll; ++u) plain += plain_sum<Element>(v[u]);
       }
       add(v);
     }
@@ -57,7 +58,7 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
         const bool in_row = i + u * row_threads < end;
         v[u] = in_row ? __ldcs(vectors + i + u * row_threads) : nothing<Element>();
         if constexpr (with_plain) {
-          if (in_row) sum.add_plain<Element>(v[u]);
+          if (in_row) plain += plain_sum<Element>(v[u]);
         }
       }
       add(v);
@@ -66,11 +67,12 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
     const auto add_single = [&](int j) {
       const float x = Element::load(in + j);
       if (j != label) sum.add(x);
-      if constexpr (with_plain) sum.plain += static_cast<double>(x);
+      if constexpr (with_plain) plain += x;
     };
     if (blockIdx.y == 0 && thread < span.head) add_single(thread);
     if (blockIdx.y == gridDim.y - 1 && thread < span.tail)
       add_single(static_cast<int>(pass.logits.vocab) - span.tail + thread);
+    sum.plain = static_cast<double>(plain);
     sum = block_total<with_plain>(sum);
   }
 

@@ -65,6 +65,16 @@ __device__ void set_element(uint4& vector, int place, std::uint32_t bits) {
 }
 
 template <class Element>
+__device__ float plain_sum(const uint4& vector) {
+  const std::uint32_t* const word = &vector.x;
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < per_vector<Element>; ++i)
+    sum += Element::get(word[i / Element::per_word], i % Element::per_word);
+  return sum;
+}
+
+template <class Element>
 __device__ uint4 nothing() {
   constexpr auto word = Element::minus_infinity;
   return make_uint4(word, word, word, word);
@@ -121,16 +131,6 @@ struct ExpSum : launch::PartialSum {
       }
     }
     sum += even + odd;
-  }
-
-  template <class Element>
-  __device__ void add_plain(const uint4& vector) {
-    const std::uint32_t* const word = &vector.x;
-    float total = 0;
-#pragma unroll
-    for (int i = 0; i < per_vector<Element>; ++i)
-      total += Element::get(word[i / Element::per_word], i % Element::per_word);
-    plain += static_cast<double>(total);
   }
 
   /// log Σ exp(x). Dividing by the rounded log2(e) that x was multiplied with cancels its rounding.
@@ -203,11 +203,8 @@ __device__ inline void write_statistics(const launch::RowPass& pass, std::int64_
   if (pass.statistics.logit_sum != nullptr) pass.statistics.logit_sum[row] = plain;
 }
 
-/// A row's gradient: scale · 2^(x · log2e − k) everywhere, `at_label` at the label.
-struct RowScale {
-  float k, scale, at_label;
-
-  static __device__ RowScale of(double coefficient, double lse_others, double z) {
+struct RowScale : launch::RowScale {
+  static __device__ launch::RowScale of(double coefficient, double lse_others, double z) {
     const double distance = label_distance(lse_others, z);
     const double lse = fmax(lse_others, z) + log1p(exp(-fabs(distance)));
     const double exponent = lse * static_cast<double>(log2e);
@@ -220,7 +217,8 @@ struct RowScale {
   }
 
   /// From the sums themselves: without logarithms, which would need registers while a row is held.
-  static __device__ RowScale of(double coefficient, const launch::PartialSum& others, double z) {
+  static __device__ launch::RowScale of(double coefficient, const launch::PartialSum& others,
+                                        double z) {
     if (coefficient == 0) return {INFINITY, 0, 0};
     const double exponent = z * static_cast<double>(log2e);
     const float k = fmaxf(others.k, static_cast<float>(ceil(exponent)));

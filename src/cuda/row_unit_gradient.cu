@@ -58,10 +58,11 @@ __device__ void do_row(const launch::RowPass& pass) {
 
   ExpSum sum;
   if constexpr (with_plain) {
+    float plain = x;
 #pragma unroll
     for (int u = 0; u < held; ++u)
-      if (begin + u * row_threads < end) sum.add_plain<Element>(v[u]);
-    sum.plain += static_cast<double>(x);
+      if (begin + u * row_threads < end) plain += plain_sum<Element>(v[u]);
+    sum.plain = static_cast<double>(plain);
   }
   // Slots past the part's end have no label, though their numbers are those of the next part.
 #pragma unroll
@@ -75,7 +76,7 @@ __device__ void do_row(const launch::RowPass& pass) {
   sum = block_total<with_plain>(sum);
 
   __shared__ launch::PartialSum of_block, of_row;
-  __shared__ RowScale shared;
+  __shared__ launch::RowScale shared;
   __shared__ double z;
   if (thread == 0) {
     of_block = sum;
@@ -92,7 +93,7 @@ __device__ void do_row(const launch::RowPass& pass) {
   }
   cluster.sync();  // also: no block leaves while others read its shared memory
 
-  const RowScale scale = shared;
+  const RowScale scale{shared};
   const std::uint32_t label_bits = element_bits<Element>(scale.at_label);
   auto* const to = reinterpret_cast<uint4*>(out + span.head);
 #pragma unroll

@@ -15,8 +15,8 @@ using detail::require;
 
 constexpr std::int64_t most_blocks = std::numeric_limits<std::int32_t>::max();
 
-/// Blocks that share a row, so that few rows keep a GPU busy too: about 512 blocks in all, none with
-/// less than 8192 logits. Of the sizes alone, so that results do not depend on the device.
+/// Blocks that share a row, so that few rows keep a GPU busy too: about 512 blocks in all, none
+/// with less than 8192 logits. Of the sizes alone, so that results do not depend on the device.
 int parts_of_rows(const LogitRows& logits, std::int64_t rows) {
   const std::int64_t wanted = (511 + rows) / std::max<std::int64_t>(rows, 1);
   return static_cast<int>(std::clamp<std::int64_t>(logits.vocab / 8192, 1, wanted));
@@ -46,6 +46,14 @@ void check_rows(const char* call, const LogitRows& logits, const RowLabels& labe
 bool is_empty(const char* call, const RowSelection& selection) {
   require(selection.count >= 0, "{}: a selection of {} rows", call, selection.count);
   return selection.count == 0;
+}
+
+void check_workspace(const char* call, const LogitRows& logits, const RowSelection& selection,
+                     const RowMemory& memory) {
+  const std::size_t wanted = row_workspace(logits, selection.count);
+  require(memory.workspace_bytes >= wanted && (wanted == 0 || memory.workspace != nullptr),
+          "{}: {} rows want {} bytes of workspace, given are {}", call, selection.count, wanted,
+          memory.workspace == nullptr ? 0 : memory.workspace_bytes);
 }
 
 void check_gradient(const char* call, const LogitRows& logits, const double* coefficient,
@@ -96,8 +104,9 @@ unsigned answer_blocks(const char* call, const Sequences& sequences) {
 
 }  // namespace
 
-std::size_t row_log_probs_workspace(const LogitRows& logits, std::int64_t rows) {
+std::size_t row_workspace(const LogitRows& logits, std::int64_t rows) {
   const int parts = parts_of_rows(logits, rows);
+  static_assert(sizeof(launch::RowScale) <= sizeof(launch::PartialSum));
   return parts == 1 ? 0 : static_cast<std::size_t>(rows * parts) * sizeof(launch::PartialSum);
 }
 
@@ -106,10 +115,7 @@ void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowSe
   constexpr const char* call = "cuda::row_log_probs";
   if (is_empty(call, selection)) return;
   check_rows(call, logits, labels, selection);
-  const std::size_t wanted = row_log_probs_workspace(logits, selection.count);
-  require(memory.workspace_bytes >= wanted && (wanted == 0 || memory.workspace != nullptr),
-          "{}: {} rows want {} bytes of workspace, given are {}", call, selection.count, wanted,
-          memory.workspace == nullptr ? 0 : memory.workspace_bytes);
+  check_workspace(call, logits, selection, memory);
   launch::log_probs({.logits = logits,
                      .labels = labels,
                      .selection = selection,
@@ -121,15 +127,17 @@ void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowSe
 
 void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
                   const double* lse_others, const double* coefficient, const GradientRows& out,
-                  MaskedRows masked, Stream stream) {
+                  MaskedRows masked, const RowMemory& memory, Stream stream) {
   constexpr const char* call = "cuda::row_gradient";
   if (is_empty(call, selection)) return;
   check_rows(call, logits, labels, selection);
   check_gradient(call, logits, coefficient, out);
   require(lse_others != nullptr, "{}: lse_others is null; row_log_probs makes it", call);
+  check_workspace(call, logits, selection, memory);
   launch::gradient({.logits = logits,
                     .labels = labels,
                     .selection = selection,
+                    .scales = static_cast<launch::RowScale*>(memory.workspace),
                     .lse_others = lse_others,
                     .coefficient = coefficient,
                     .gradient = out,
@@ -158,7 +166,8 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
                                      stream))
     return;
   row_log_probs(logits, labels, selection, out, memory, stream);
-  row_gradient(logits, labels, selection, out.lse_others, coefficient, gradient, masked, stream);
+  row_gradient(logits, labels, selection, out.lse_others, coefficient, gradient, masked, memory,
+               stream);
 }
 
 void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, bool empty_allowed,

@@ -32,24 +32,24 @@ struct RowMemory {
 };
 inline constexpr std::uint64_t no_bad_row = ~std::uint64_t{0};  ///< what a memset of 0xff writes
 
-/// Bytes of workspace that row_log_probs wants for so many selected rows: none where these alone
-/// keep a GPU busy.
-[[nodiscard]] std::size_t row_log_probs_workspace(const LogitRows& logits, std::int64_t rows);
+/// Bytes of workspace that each of the calls wants for so many selected rows: none where these
+/// alone keep a GPU busy.
+[[nodiscard]] std::size_t row_workspace(const LogitRows& logits, std::int64_t rows);
 
 /// As cpu::row_log_probs. One launch; two for few rows of many logits, which several blocks share.
 void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
                    const RowStatistics& out, const RowMemory& memory, Stream stream);
 
 /// As cpu::row_gradient. One launch, the last row first: what a pass over the logits just before
-/// left in the cache is read from there.
+/// left in the cache is read from there. Two for few rows of many logits.
 void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
                   const double* lse_others, const double* coefficient, const GradientRows& out,
-                  MaskedRows masked, Stream stream);
+                  MaskedRows masked, const RowMemory& memory, Stream stream);
 
 /// As cpu::row_log_probs_and_gradient; `out.lse_others` must be there. Reads the logits once where
-/// compute capability 9.0 or later and the row's size allow: a cluster of up to eight blocks holds a
-/// row of up to 262144 16-bit or 131072 32-bit logits in registers. Elsewhere, and where a gradient
-/// out of place is not aligned as the logits are, the two calls above are made.
+/// compute capability 9.0 or later and the row's size allow: a cluster of up to eight blocks holds
+/// a row of up to 262144 16-bit or 131072 32-bit logits in registers. Elsewhere, and where a
+/// gradient out of place is not aligned as the logits are, the two calls above are made.
 void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels,
                                 const RowSelection& selection, const RowStatistics& out,
                                 const double* coefficient, const GradientRows& gradient,
@@ -78,7 +78,7 @@ void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, boo
                       const AnswerSums& out, Stream stream);
 
 /// What the gradient pass takes: upstream[i] · d[i], over the number of rows where `average`, for
-/// each row of an answer of pair i, and 0 for masked ones; chosen rows have `nll_scale` · upstream[i]
+/// each row of an answer of pair i, and 0 for masked ones; chosen rows have nll_scale · upstream[i]
 /// taken off. Rows of no answer are left as they are. `sums` is what answer_log_probs wrote.
 void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const PairValues& d_chosen,
                       const PairValues& d_rejected, const PairValues& upstream, double nll_scale,
