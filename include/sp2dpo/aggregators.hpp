@@ -120,6 +120,20 @@ struct OrderConsensus {
   }
 };
 
+/// Another aggregator's gap, under the category that `category(votes)` names instead of the one
+/// that most annotators do; nullopt from there leaves it as it is.
+template <Aggregator A, class ChooseCategory>
+struct WithCategory {
+  A aggregate{};
+  ChooseCategory category{};
+
+  [[nodiscard]] std::optional<SemanticGap> operator()(std::span<const Annotation> votes) const {
+    auto gap = aggregate(votes);
+    if (gap) gap->category = std::optional<Category>(category(votes)).value_or(gap->category);
+    return gap;
+  }
+};
+
 static_assert(Aggregator<MeanMean> && Aggregator<PooledMedian> && Aggregator<Single<Jmamp>> &&
               Aggregator<OrderConsensus<Jmamp>>);
 

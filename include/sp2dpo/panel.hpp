@@ -62,9 +62,10 @@ struct PanelRules {
 
 /// A pair's panel before its last step.
 struct Panel {
-  SemanticGap gap{};                 ///< all but its value
-  std::vector<double> annotators{};  ///< the gap of each annotator that counts
-  std::vector<double> answers{};     ///< theirs by prompt, those of one annotator in a row
+  SemanticGap gap{};                      ///< all but its value
+  std::vector<std::string_view> names{};  ///< of the annotators that count, sorted
+  std::vector<double> annotators{};       ///< their gaps
+  std::vector<double> answers{};          ///< theirs by prompt, those of one annotator in a row
 };
 
 /// Makes one gap of each annotator's prompts; nullopt where too few annotators count. What is
@@ -76,7 +77,7 @@ template <class OverPrompts>
                                                 const OverPrompts& over_prompts) {
   const auto cells = panel_gaps(votes, rules.category_weights);
   Panel panel;
-  std::vector<std::string_view> names;  // of the annotators that count, sorted
+  auto& names = panel.names;
   std::vector<double> prompts;
   for (std::size_t begin = 0, end = 0; begin < cells.size(); begin = end) {
     prompts.clear();

@@ -108,6 +108,17 @@ class ScheduleBuilder {
     return Schedule(std::move(entries), categories_);
   }
 
+  /// visit(votes) for every pair that has annotations, in the pairs' order: for what must see all
+  /// of them before it can aggregate one pair's.
+  template <class Visit>
+  void for_each_pair(Visit visit) const {
+    std::vector<Annotation> votes;
+    for (std::size_t pair = 0; pair < ids_.size(); ++pair) {
+      collect(pair, votes);
+      if (!votes.empty()) visit(std::span<const Annotation>(votes));
+    }
+  }
+
   [[nodiscard]] std::span<const std::string> ids() const noexcept { return ids_; }
   [[nodiscard]] std::size_t n_annotations() const noexcept { return votes_.size(); }
 

@@ -33,6 +33,10 @@ std::optional<double> CsvReader::number(std::size_t column) const {
   return number;
 }
 
+const std::string& CsvReader::sha256() const noexcept {
+  return rows_->sha256();
+}
+
 void CsvReader::fail(std::size_t column, const std::string& message) const {
   rows_->fail(column, message);
 }

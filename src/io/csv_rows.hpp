@@ -24,6 +24,8 @@ class CsvRows {
   /// The number of a column. Throws DataError, with the names there are.
   [[nodiscard]] std::size_t column(std::string_view name) const;
   [[nodiscard]] const std::string& cell(std::size_t column) const { return cells_[column]; }
+  /// As LineSource's.
+  [[nodiscard]] const std::string& sha256() const noexcept { return lines_.sha256(); }
   /// Throws DataError about a cell of the current row.
   [[noreturn]] void fail(std::size_t column, const std::string& message) const;
   [[noreturn]] void fail(const std::string& message) const;

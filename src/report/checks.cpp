@@ -4,6 +4,7 @@
 #include "statistics.hpp"
 
 #include <sp2dpo/report/checks.hpp>
+#include <sp2dpo/stats/rank_correlation.hpp>
 
 namespace sp2dpo::report {
 namespace {
@@ -52,7 +53,8 @@ std::vector<Finding> check_schedule(const Schedule& schedule,
                      deviation, 100 * deviation / width, mean(betas))});
 
   if (!length_differences.empty()) {
-    const double correlation = rank_correlation(betas, length_differences);
+    // Without any spread on a side there is no correlation, and no bias to see.
+    const double correlation = stats::spearman(betas, length_differences).value.value_or(0);
     if (std::abs(correlation) >= limits.length_correlation && beyond_chance(correlation, n))
       findings.push_back(
           {"length-bias", correlation, limits.length_correlation,

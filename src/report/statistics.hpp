@@ -41,31 +41,6 @@ namespace sp2dpo::report {
   return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
 }
 
-/// Each value's rank; equal values share the mean of theirs.
-[[nodiscard]] inline std::vector<double> ranks(std::span<const double> values) {
-  std::vector<std::size_t> order(values.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::sort(order, {}, [&](std::size_t i) { return values[i]; });
-  std::vector<double> result(values.size());
-  for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
-    for (std::size_t i = begin; i < end; ++i)
-      result[order[i]] = static_cast<double>(begin + end - 1) / 2;
-  }
-  return result;
-}
-
-/// Spearman's rank correlation; 0 where one side is constant.
-[[nodiscard]] inline double rank_correlation(std::span<const double> x, std::span<const double> y) {
-  const auto a = ranks(x), b = ranks(y);
-  const double spread = standard_deviation(a) * standard_deviation(b);
-  if (spread == 0) return 0;
-  const double middle = mean(a);  // of b too: the mean of all ranks
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - middle) * (b[i] - middle);
-  return sum / static_cast<double>(a.size()) / spread;
-}
-
 /// How many betas lie within 1 % of an end of the envelope, or beyond it.
 struct AtEnds {
   std::size_t low = 0;

@@ -89,7 +89,7 @@ Estimate spearman(std::span<const double> a, std::span<const double> b) {
     yy += (y[i] - middle) * (y[i] - middle);
     xy += (x[i] - middle) * (y[i] - middle);
   }
-  return Estimate::of(std::clamp(xy / std::sqrt(xx) / std::sqrt(yy), -1.0, 1.0), n);
+  return Estimate::of(std::clamp(xy / std::sqrt(xx * yy), -1.0, 1.0), n);
 }
 
 Estimate kendall_tau_b(std::span<const double> a, std::span<const double> b) {

@@ -18,6 +18,7 @@ using Run = std::function<void()>;
 using Declare = Run(CLI::App& app);
 
 Declare declare_agree;
+Declare declare_compare;
 Declare declare_import_votes;
 Declare declare_schedule;
 Declare declare_winrate;

@@ -19,11 +19,10 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-#ifdef SP2DPO_WITH_STATS
     {"agree", "Measure how far annotators, or any raters, agree", sp2dpo::tool::declare_agree},
+    {"compare", "Hold every aggregator against gold verdicts", sp2dpo::tool::declare_compare},
     {"winrate", "Win rates against a baseline, plain and length-controlled",
      sp2dpo::tool::declare_winrate},
-#endif
     {"import-votes", "Make annotations of pairwise verdicts that you have already",
      sp2dpo::tool::declare_import_votes},
     {"schedule", "Make a beta for every pair from its annotations", sp2dpo::tool::declare_schedule},

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <system_error>
+#include <variant>
 
 #include "command.hpp"
 #include <fmt/format.h>
@@ -12,8 +13,9 @@
 
 namespace sp2dpo::tool {
 
-void PairOptions::declare(CLI::App& app) {
-  app.add_option("--pairs", file, "Preference pairs, .jsonl or .jsonl.gz")->required();
+void PairOptions::declare(CLI::App& app, Need need) {
+  app.add_option("--pairs", file, "Preference pairs, .jsonl or .jsonl.gz")
+      ->required(need == Need::required);
   app.add_option("--id-field", reader.id_field,
                  "Column with the pairs' ids [id, or where there is none, a hash of the pair]");
   app.add_option("--duplicates", duplicates,
@@ -59,6 +61,18 @@ Interval parse_interval(std::string_view option, std::string_view text) {
     throw UsageError(fmt::format("{}: expected two numbers, LOW,HIGH, not \"{}\"", option, text));
   return {parse_number(option, text.substr(0, comma)),
           parse_number(option, text.substr(comma + 1))};
+}
+
+double length_difference(const PreferencePair& pair) {
+  const auto length = [](const Text& text) {
+    if (const auto* plain = std::get_if<std::string>(&text))
+      return static_cast<double>(plain->size());
+    double sum = 0;
+    for (const auto& message : std::get<std::vector<Message>>(text))
+      sum += static_cast<double>(message.content.size());
+    return sum;
+  };
+  return length(pair.chosen) - length(pair.rejected);
 }
 
 void list_skipped(const io::RowReader& reader) {

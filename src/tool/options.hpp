@@ -19,7 +19,9 @@ struct PairOptions {
   std::string duplicates = "error";
   io::PairReaderOptions reader;
 
-  void declare(CLI::App& app);
+  enum class Need { required, optional };
+
+  void declare(CLI::App& app, Need need = Need::required);
   [[nodiscard]] io::PairReaderOptions reader_options() const;
 };
 
@@ -34,6 +36,9 @@ struct CategoryOptions {
 /// Throw UsageError naming the option.
 [[nodiscard]] double parse_number(std::string_view option, std::string_view text);
 [[nodiscard]] Interval parse_interval(std::string_view option, std::string_view text);
+
+/// Length of the chosen answer minus that of the rejected one, in bytes.
+[[nodiscard]] double length_difference(const PreferencePair& pair);
 
 /// Says on stderr which rows a lenient reader left out.
 void list_skipped(const io::RowReader& reader);

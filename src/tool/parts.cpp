@@ -7,16 +7,23 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "../io/json_text.hpp"
 #include "command.hpp"
 #include "options.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <sp2dpo/annotator_weights.hpp>
+#include <sp2dpo/centring.hpp>
 #include <sp2dpo/controls.hpp>
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/io/csv.hpp>
+#include <sp2dpo/stats/dawid_skene.hpp>
 
 namespace sp2dpo::tool {
 
@@ -107,12 +114,27 @@ std::string list(std::string_view title, const Table& table) {
   return text;
 }
 
+template <class Numbers>
+std::string json_object(const Numbers& numbers) {
+  std::string text;
+  io::JsonWriter json(text);
+  json.open('{');
+  for (const auto& [name, number] : numbers) json.key(name).number(number);
+  json.close('}');
+  return text;
+}
+
 constexpr std::string_view aggregator_option = "--aggregator";
+
+/// An aggregator that looks at one pair alone.
+ChosenAggregator plain(MadeAggregator made) {
+  return {[made = std::move(made)](const ScheduleBuilder&) { return made; }};
+}
 
 template <class A>
 ChosenAggregator panel(Spec&, const AggregatorDefaults& defaults) {
   const A aggregate{.min_annotators = defaults.min_annotators, .min_prompts = defaults.min_prompts};
-  return {aggregate, io::describe(aggregate)};
+  return plain({aggregate, io::describe(aggregate)});
 }
 
 ChosenAggregator trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
@@ -122,25 +144,39 @@ ChosenAggregator trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
   if (!(aggregate.statistic.share >= 0 && aggregate.statistic.share < 0.5))
     throw UsageError(fmt::format("{}: share must lie in [0, 0.5), not {}", spec.what(),
                                  aggregate.statistic.share));
-  return {aggregate, io::describe(aggregate)};
+  return plain({aggregate, io::describe(aggregate)});
 }
 
-ChosenAggregator inner_aggregator(Spec& spec, const AggregatorDefaults& defaults) {
-  return choose_aggregator(spec.text("of").value_or("jmamp"), defaults);
+/// The aggregator that the key `of` names, and what is put around it:
+/// wrap(its MadeAggregator, the annotations) gives the whole.
+template <class Wrap>
+ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, bool looks_at_all,
+                        Wrap wrap) {
+  auto of = choose_aggregator(spec.text("of").value_or("jmamp"), defaults);
+  return {[make = std::move(of.make), name = spec.name(),
+           wrap = std::move(wrap)](const ScheduleBuilder& annotations) {
+            MadeAggregator made = make(annotations);
+            io::PartDescription whole{name, {{"of", io::json_value(made.description)}}};
+            made.description = std::move(whole);
+            wrap(made, annotations);
+            return made;
+          },
+          of.looks_at_all || looks_at_all};
 }
+
+using Aggregate = decltype(MadeAggregator::aggregate);
 
 ChosenAggregator single(Spec& spec, const AggregatorDefaults& defaults) {
   const auto annotator = spec.text("annotator");
   const auto prompt = spec.text("prompt");
   if (!annotator && !prompt)
     throw UsageError(fmt::format("{} needs annotator=NAME, prompt=NAME or both", spec.what()));
-  auto of = inner_aggregator(spec, defaults);
-  io::PartDescription description{spec.name(), {{"of", io::json_value(of.description)}}};
-  if (annotator) description.parameters.emplace("annotator", io::json_value(*annotator));
-  if (prompt) description.parameters.emplace("prompt", io::json_value(*prompt));
-  return {Single<decltype(of.aggregate)>{annotator.value_or(""), prompt.value_or(""),
-                                         std::move(of.aggregate)},
-          std::move(description)};
+  return around(spec, defaults, false, [=](MadeAggregator& made, const ScheduleBuilder&) {
+    if (annotator) made.description.parameters.emplace("annotator", io::json_value(*annotator));
+    if (prompt) made.description.parameters.emplace("prompt", io::json_value(*prompt));
+    made.aggregate =
+        Single<Aggregate>{annotator.value_or(""), prompt.value_or(""), std::move(made.aggregate)};
+  });
 }
 
 ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults) {
@@ -148,14 +184,112 @@ ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults)
   if (otherwise != "tie" && otherwise != "drop")
     throw UsageError(
         fmt::format("{}: otherwise: expected tie or drop, not \"{}\"", spec.what(), otherwise));
-  auto of = inner_aggregator(spec, defaults);
-  using Consensus = OrderConsensus<decltype(of.aggregate)>;
-  io::PartDescription description{
-      spec.name(),
-      {{"of", io::json_value(of.description)}, {"otherwise", io::json_value(otherwise)}}};
-  return {Consensus{otherwise == "tie" ? Consensus::Otherwise::tie : Consensus::Otherwise::drop,
-                    std::move(of.aggregate)},
+  return around(spec, defaults, false, [=](MadeAggregator& made, const ScheduleBuilder&) {
+    using Consensus = OrderConsensus<Aggregate>;
+    made.description.parameters.emplace("otherwise", io::json_value(otherwise));
+    made.aggregate =
+        Consensus{otherwise == "tie" ? Consensus::Otherwise::tie : Consensus::Otherwise::drop,
+                  std::move(made.aggregate)};
+  });
+}
+
+ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
+  constexpr std::pair<std::string_view, Centring> ways[] = {{"none", Centring::none},
+                                                            {"center", Centring::center},
+                                                            {"zscore", Centring::zscore},
+                                                            {"rank", Centring::rank}};
+  const auto name = spec.text("how").value_or("center");
+  const auto way = std::ranges::find(ways, name, [](const auto& entry) { return entry.first; });
+  if (way == std::end(ways))
+    throw UsageError(fmt::format("{}: how: expected none, center, zscore or rank, not \"{}\"",
+                                 spec.what(), name));
+  return around(spec, defaults, true,
+                [name, how = way->second](MadeAggregator& made, const ScheduleBuilder& builder) {
+                  AnswerCounts counts;
+                  builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
+                  AnnotatorScales scales(how, counts);
+                  std::map<std::string_view, double> means;
+                  for (const auto& [annotator, scale] : scales.by_annotator())
+                    means.emplace(annotator, scale.mean);
+                  made.description.parameters.emplace("how", io::json_value(name));
+                  made.description.parameters.emplace("means", json_object(means));
+                  made.aggregate = Centred<Aggregate>{std::move(scales), std::move(made.aggregate)};
+                });
+}
+
+ChosenAggregator dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
+  return around(
+      spec, defaults, true,
+      [n = defaults.n_categories](MadeAggregator& made, const ScheduleBuilder& builder) {
+        stats::DawidSkeneFit fit(n);
+        builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
+        stats::DawidSkene model = fit.fit();
+        made.description.parameters.emplace("converged", model.converged() ? "true" : "false");
+        made.description.parameters.emplace("iterations", std::to_string(model.iterations()));
+        made.aggregate =
+            WithCategory<Aggregate, stats::DawidSkene>{std::move(made.aggregate), std::move(model)};
+      });
+}
+
+MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaults,
+                              AnnotatorWeights weights) {
+  io::PartDescription description{std::move(name),
+                                  {{"min_annotators", std::to_string(defaults.min_annotators)},
+                                   {"min_prompts", std::to_string(defaults.min_prompts)},
+                                   {"weights", json_object(weights)}}};
+  return {WeightedJmamp{.min_annotators = defaults.min_annotators,
+                        .min_prompts = defaults.min_prompts,
+                        .weights = std::move(weights)},
           std::move(description)};
+}
+
+ChosenAggregator reliability(Spec& spec, const AggregatorDefaults& defaults) {
+  return {[name = spec.name(), defaults](const ScheduleBuilder& annotations) {
+            LeaveOneOut fit;
+            annotations.for_each_pair([&](const auto& votes) { fit.add(votes); });
+            return weighted_jmamp(name, defaults, fit.weights());
+          },
+          true};
+}
+
+/// A weight for each of the annotators, and for nobody else.
+AnnotatorWeights read_weights(io::CsvReader& rows, const std::set<std::string>& annotators) {
+  const auto annotator = rows.column("annotator"), weight = rows.column("weight");
+  AnnotatorWeights weights;
+  while (rows.next()) {
+    const std::string& name = rows.cell(annotator);
+    if (!annotators.contains(name))
+      rows.fail(annotator, fmt::format("no annotation is by {}; there are: {}", name,
+                                       fmt::join(annotators, ", ")));
+    const auto number = rows.number(weight);
+    if (!number || *number < 0)
+      rows.fail(weight, fmt::format("a weight is a number >= 0, not \"{}\"", rows.cell(weight)));
+    if (!weights.emplace(name, *number).second)
+      rows.fail(annotator, fmt::format("a second weight for {}", name));
+  }
+  return weights;
+}
+
+ChosenAggregator weighted(Spec& spec, const AggregatorDefaults& defaults) {
+  const auto table = spec.text("table");
+  if (!table) throw UsageError(fmt::format("{} needs table=FILE.csv", spec.what()));
+  return {[name = spec.name(), file = *table, defaults](const ScheduleBuilder& annotations) {
+            std::set<std::string> annotators;
+            annotations.for_each_pair([&](const auto& votes) {
+              for (const auto& vote : votes) annotators.insert(vote.annotator);
+            });
+            io::CsvReader rows(file);
+            auto weights = read_weights(rows, annotators);
+            for (const auto& annotator : annotators)
+              if (!weights.contains(annotator))
+                throw DataError(file, 0, "annotator",
+                                fmt::format("there is no weight for {}", annotator));
+            const auto n = std::ssize(weights);
+            auto made = weighted_jmamp(name, defaults, std::move(weights));
+            made.inputs.push_back({"weights", file, rows.sha256(), n});
+            return made;
+          },
+          true};
 }
 
 struct AggregatorEntry {
@@ -176,6 +310,13 @@ constexpr AggregatorEntry aggregators[] = {
     {"single", "annotator=A,prompt=P,of=jmamp", "one annotator, one prompt, or both", single},
     {"order-consensus", "otherwise=tie|drop,of=jmamp",
      "only what was asked in both orders; verdicts that turn become ties", order_consensus},
+    {"centred", "how=center|zscore|rank|none,of=jmamp",
+     "each annotator's gaps brought to the panel's mean (and spread), or to ranks", centred},
+    {"weighted", "table=FILE.csv", "as jmamp, with a weight for each annotator", weighted},
+    {"reliability", "", "as jmamp, weighted by each annotator's correlation with the others",
+     reliability},
+    {"dawid-skene", "of=jmamp", "the category by the annotators' error rates, the gap by `of`",
+     dawid_skene},
 };
 
 constexpr std::string_view mapper_option = "--mapper";
@@ -327,6 +468,16 @@ ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults
   } catch (const InvalidArgument& error) {
     throw UsageError(fmt::format("{}: {}", spec.what(), error.what()));
   }
+}
+
+std::vector<std::string> plain_aggregators() {
+  std::vector<std::string> names;
+  for (const auto& entry : aggregators) {
+    const std::string_view keys = entry.keys;
+    if (!keys.starts_with("annotator=") && !keys.starts_with("table="))
+      names.emplace_back(entry.name);
+  }
+  return names;
 }
 
 std::string list_aggregators() {

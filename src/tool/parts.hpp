@@ -6,21 +6,32 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sp2dpo/io/schedule.hpp>
 
 namespace sp2dpo::tool {
 
-/// An aggregator by name, `NAME[:key=value,…]`.
-struct ChosenAggregator {
-  std::function<std::optional<SemanticGap>(std::span<const Annotation>)> aggregate;
+/// An aggregator, with what the manifest says of it.
+struct MadeAggregator {
+  std::function<std::optional<SemanticGap>(std::span<const Annotation>)> aggregate{};
   io::PartDescription description;
+  std::vector<io::InputFile> inputs{};  ///< files that it was made of, beside the annotations
+  std::string summary{};                ///< lines for people; empty: nothing to say
+};
+
+/// An aggregator by name, `NAME[:key=value,…]`. It is made when the annotations are there, since
+/// some look at all of them before they can aggregate one pair's.
+struct ChosenAggregator {
+  std::function<MadeAggregator(const ScheduleBuilder& annotations)> make;
+  bool looks_at_all = false;  ///< otherwise make() does not look at what it is given
 };
 
 /// What all of them are told.
 struct AggregatorDefaults {
   int min_annotators = 1;
   int min_prompts = 1;
+  std::size_t n_categories = Categories().size();
 };
 
 /// A mapper by name. It is given the schedule that Linear made, since some look at all gaps, or at
@@ -42,6 +53,9 @@ struct MapperDefaults {
 [[nodiscard]] ChosenAggregator choose_aggregator(std::string_view text,
                                                  const AggregatorDefaults& defaults);
 [[nodiscard]] ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults);
+
+/// The names of the aggregators that need no key.
+[[nodiscard]] std::vector<std::string> plain_aggregators();
 
 /// The tables for people: a line each, name, keys and meaning.
 [[nodiscard]] std::string list_aggregators();

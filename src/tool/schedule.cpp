@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "command.hpp"
+#include "gold.hpp"
 #include "options.hpp"
 #include "parts.hpp"
 #include "progress.hpp"
@@ -41,6 +41,7 @@ struct Options {
   bool envelope_given = false;
   bool gap_range_given = false;
   AggregatorDefaults panel;
+  FitOptions fit;
 };
 
 Linear linear(const Options& options) {
@@ -65,13 +66,6 @@ Missing missing(const Options& options) {
   return {.policy = Missing::Policy::base_beta, .beta = beta};
 }
 
-std::size_t length(const Text& text) {
-  if (const auto* plain = std::get_if<std::string>(&text)) return plain->size();
-  std::size_t sum = 0;
-  for (const auto& message : std::get<std::vector<Message>>(text)) sum += message.content.size();
-  return sum;
-}
-
 struct Pairs {
   std::vector<std::string> ids;
   std::vector<double> length_differences;  // chosen minus rejected, in bytes
@@ -85,8 +79,7 @@ Pairs read_pairs(const Options& options) {
   Progress progress(reader);
   for (PreferencePair pair; reader.next(pair); progress.row()) {
     pairs.ids.push_back(pair.id);
-    pairs.length_differences.push_back(static_cast<double>(length(pair.chosen)) -
-                                       static_cast<double>(length(pair.rejected)));
+    pairs.length_differences.push_back(length_difference(pair));
   }
   list_skipped(reader);
   pairs.file = {"pairs", options.pairs.file, reader.sha256(), reader.rows()};
@@ -154,7 +147,7 @@ io::InputFile read_annotations(const std::string& file, const Options& options,
   return {"annotations", file, reader.sha256(), reader.rows()};
 }
 
-Schedule build(const ScheduleBuilder& builder, const ChosenAggregator& aggregator,
+Schedule build(const ScheduleBuilder& builder, const MadeAggregator& aggregator,
                const Linear& to_beta, const Missing& missing) {
   const auto& aggregate = aggregator.aggregate;
   if (missing.policy != Missing::Policy::error) return builder.build(aggregate, to_beta, missing);
@@ -208,11 +201,16 @@ void run(const Options& options) {
   const Linear to_beta = linear(options);
   const Missing policy = missing(options);
   const Categories categories = options.categories.categories();
-  const ChosenAggregator aggregator = choose_aggregator(options.aggregator, options.panel);
+  AggregatorDefaults panel = options.panel;
+  panel.n_categories = categories.size();
+  const ChosenAggregator chosen = choose_aggregator(options.aggregator, panel);
   const ChosenMapper mapper = choose_mapper(
       options.mapper, {to_beta, options.envelope_given, options.gap_range_given, categories});
 
   const Pairs pairs = read_pairs(options);
+  const MadeAggregator aggregator =
+      make_aggregator(chosen, options.fit, options.annotations, pairs.ids, categories,
+                      options.pairs.reader.lenient);
   ScheduleBuilder builder(pairs.ids, categories);
   Coverage coverage;
   io::ScheduleManifest manifest{.inputs = {pairs.file},
@@ -221,6 +219,7 @@ void run(const Options& options) {
                                 .missing = io::describe(policy)};
   for (const auto& file : options.annotations)
     manifest.inputs.push_back(read_annotations(file, options, categories, builder, coverage));
+  manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
 
   Schedule linear_schedule = build(builder, aggregator, to_beta, policy);
   if (linear_schedule.size() == 0)
@@ -239,6 +238,7 @@ void run(const Options& options) {
                policy.policy == Missing::Policy::drop ? "left out"
                                                       : fmt::format("given beta {}", policy.beta));
   fmt::print("\n");
+  fmt::print("{}", aggregator.summary);
   coverage.print();
   print_histogram(schedule, mapper.envelope);
   fmt::print("\n{}", report::beta_table(schedule, mapper.envelope));
@@ -272,6 +272,7 @@ Run declare_schedule(CLI::App& app) {
                      "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads "
                      "signed gaps over the whole envelope")
           ->capture_default_str();
+  options->fit.declare(app);
   app.add_option("--missing", options->missing, "Pairs without a gap: error, drop, or base-beta=B")
       ->capture_default_str();
   app.add_option("--min-annotators", options->panel.min_annotators,

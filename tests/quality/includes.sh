@@ -52,7 +52,7 @@ rooms cpu
 rooms cuda
 rooms io
 rooms stats
-rooms report io
+rooms report io stats
 rooms annotate io
 rooms torch cpu cuda
 exit $status

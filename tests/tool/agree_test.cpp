@@ -65,9 +65,41 @@ TEST_F(AgreeCommand, TakesAnnotations) {
   folder_.write("a.jsonl", rows);
   const auto outcome = run(folder_, "agree --annotations a.jsonl --json o.json --replicates 0");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(json(), HasSubstr(R"("by_prompt":{"p":{"categories":)"));
+  EXPECT_THAT(json(), HasSubstr(R"("by_prompt":{"p":{"annotators":{"x":)"));
   EXPECT_THAT(json(), HasSubstr(R"("interval":{"ci":null,"n":3,"reason":null,"value":1.0})"));
   EXPECT_THAT(json(), HasSubstr("only one value occurs"));
+}
+
+TEST_F(AgreeCommand, TakesEachAnnotatorByItself) {
+  const auto pair = [](const std::string& id, const std::string& chosen) {
+    return R"({"id":")" + id + R"(","prompt":"p","chosen":")" + chosen + R"(","rejected":"abc"})" +
+           "\n";
+  };
+  folder_.write("p.jsonl", pair("a", "a") + pair("b", "abcdef") + pair("c", "abcdefgh"));
+  std::string rows;
+  const auto said = [&](const std::string& id, const char* preferred, const char* order) {
+    rows += R"({"pair_id":")" + id +
+            R"(","annotator":"x","prompt":"p","category":"style","confidence":1,"magnitude":1,)" +
+            R"("preferred":")" + preferred + R"(","order":")" + order + "\"}\n";
+  };
+  said("a", "rejected", "chosen_first");
+  said("a", "rejected", "rejected_first");
+  said("b", "chosen", "chosen_first");
+  said("b", "rejected", "rejected_first");
+  folder_.write("a.jsonl", rows);
+  const auto outcome =
+      run(folder_, "agree --annotations a.jsonl --pairs p.jsonl --json o.json --replicates 0");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* figure :
+       {R"("annotators":{"x":{"first_preferred":{"ci":null,"n":4,"reason":null,"value":0.75})",
+        R"("longer_preferred":{"ci":null,"n":4,"reason":null,"value":0.75})",
+        R"("parse_rate":{"ci":null,"n":3,"reason":null,"value":0.6666666666666666})",
+        R"("positional_agreement":{"ci":null,"n":2,"reason":null,"value":0.5})"})
+    EXPECT_THAT(json(), HasSubstr(figure));
+  folder_.write("p.jsonl", pair("a", "a"));
+  EXPECT_THAT(run(folder_, "agree --annotations a.jsonl --pairs p.jsonl").err,
+              HasSubstr("unknown pair b"));
+  EXPECT_EQ(run(folder_, "agree --ratings r.csv --pairs p.jsonl").status, 2);
 }
 
 }  // namespace

@@ -78,6 +78,42 @@ TEST_F(Parts, AggregateByName) {
               0.8, 1e-12);
 }
 
+TEST_F(Parts, LookAtAllAnnotationsFirstWhereTheyMust) {
+  // x's answers are 0.2, 0.8, 0.2, 1 and 0, y's is 0.9: means 0.44 and 0.9, of both 0.67.
+  EXPECT_NEAR(gap("centred"), (0.2 + 0.23 + 0.9 - 0.23) / 2, 1e-12);
+  EXPECT_EQ(manifest().aggregator.name, "centred");
+  EXPECT_EQ(manifest().aggregator.parameters.at("how"), R"("center")");
+  EXPECT_THAT(manifest().aggregator.parameters.at("means"),
+              testing::MatchesRegex(R"(\{"x":0\.44[0-9]*,"y":0\.9\})"));
+  EXPECT_NEAR(gap("centred:how=none,of=mean-mean"), (0.4 + 0.9) / 2, 1e-12);
+  EXPECT_NEAR(gap("centred:how=rank"), ((1 + 2.0 / 2) / 5 + 0.5) / 2, 1e-12);
+  folder_.write("w.csv", "annotator,weight\nx,3\ny,1\n");
+  EXPECT_NEAR(gap("weighted:table=w.csv"), (3 * 0.2 + 0.9) / 4, 1e-12);
+  EXPECT_EQ(manifest().inputs.back().role, "weights");
+  EXPECT_EQ(manifest().inputs.back().sha256.size(), 64u);
+  // One pair has two annotators: that is no correlation.
+  const auto outcome = schedule("--aggregator reliability");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("agreement of the annotator x with the others is undefined"));
+  EXPECT_NEAR(gap("dawid-skene"), (0.2 + 0.9) / 2, 1e-12);
+  EXPECT_EQ(manifest().aggregator.parameters.at("converged"), "true");
+}
+
+TEST_F(Parts, NameWhomAWeightTableForgetsOrInvents) {
+  for (const auto& [table, message] :
+       {std::pair{"x,1\n", "w.csv: field \"annotator\": there is no weight for y"},
+        {"x,1\ny,1\nz,1\n", "w.csv:4: field \"annotator\": no annotation is by z; there are: x, y"},
+        {"x,1\nx,2\n", "w.csv:3: field \"annotator\": a second weight for x"},
+        {"x,-1\ny,1\n", "w.csv:2: field \"weight\": a weight is a number >= 0, not \"-1\""},
+        {"x,\ny,1\n", "not \"\""}}) {
+    folder_.write("w.csv", std::string("annotator,weight\n") + table);
+    const auto outcome = schedule("--aggregator weighted:table=w.csv");
+    EXPECT_EQ(outcome.status, 1) << table;
+    EXPECT_THAT(outcome.err, HasSubstr(message)) << table;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "s.jsonl")) << table;
+  }
+}
+
 TEST_F(Parts, MapByName) {
   const std::string mean_mean = "--aggregator mean-mean --mapper ";  // gaps 0.65, 1 and 0
   using V = std::vector<double>;
@@ -122,6 +158,11 @@ TEST_F(Parts, SayWhatThereIsWhereTheyAreAskedForSomethingElse) {
         Case{"--aggregator trimmed-mean:share", "key=value"},
         Case{"--aggregator trimmed-mean:share=0.1,share=0.2", "there twice"},
         Case{"--aggregator order-consensus:otherwise=x", "tie or drop, not \"x\""},
+        Case{"--aggregator centred:how=twist", "none, center, zscore or rank, not \"twist\""},
+        Case{"--aggregator weighted", "needs table=FILE.csv"},
+        Case{"--aggregator reliability:of=jmamp", "no key \"of\"; it takes none"},
+        Case{"--calibration platt", "--gold"},
+        Case{"--gold g.csv --calibration spline", "spline"},
         Case{"--mapper quadratic", "there is no \"quadratic\"; there are: linear, category, "},
         Case{"--mapper shuffled:sede=1", "no key \"sede\"; there are: seed, of"},
         Case{"--mapper shuffled:seed=-1", "not \"-1\""},
@@ -160,7 +201,7 @@ TEST_F(Parts, AreInTheHelpAndOnThePage) {
       EXPECT_THAT(help, HasSubstr("\n  " + name + ' ')) << option;
       ++count;
     }
-  EXPECT_EQ(count, 18u);
+  EXPECT_EQ(count, 22u);
 }
 
 TEST(RealPanel, HasTheExpectedGapsUnderEveryAggregator) {

@@ -35,6 +35,9 @@ class CsvReader {
   /// Empty for a blank cell. Throws for one that is no finite number.
   [[nodiscard]] std::optional<double> number(std::size_t column) const;
 
+  /// SHA-256 of the file's bytes, hex; empty before the end of the file.
+  [[nodiscard]] const std::string& sha256() const noexcept;
+
   /// Throws about a cell of the current row.
   [[noreturn]] void fail(std::size_t column, const std::string& message) const;
 

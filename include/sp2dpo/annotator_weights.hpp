@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sp2dpo/aggregator.hpp>
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/jmamp.hpp>
+
+/// Annotators that count for more than others: weights of your own, or by how far each goes with
+/// the rest of the panel.
+namespace sp2dpo {
+
+/// By annotator; none negative.
+using AnnotatorWeights = std::map<std::string, double, std::less<>>;
+
+/// A statistic over an annotator's prompts, then the weighted mean over the annotators that
+/// answered. No gap where their weights are all 0. Throws InvalidArgument for an annotator without
+/// a weight.
+template <class OverPrompts>
+struct WeightedAnnotators {
+  int min_annotators = 1;  ///< as PanelRules has them
+  int min_prompts = 1;
+  std::vector<double> category_weights{};
+  AnnotatorWeights weights{};
+  OverPrompts over_prompts{};
+
+  [[nodiscard]] std::optional<SemanticGap> operator()(std::span<const Annotation> votes) const {
+    auto panel = gather_panel(votes, {min_annotators, min_prompts, category_weights}, over_prompts);
+    if (!panel) return std::nullopt;
+    double sum = 0, all = 0;
+    for (std::size_t i = 0; i < panel->names.size(); ++i) {
+      const auto weight = weights.find(panel->names[i]);
+      detail::require(weight != weights.end(), "there is no weight for the annotator {}",
+                      panel->names[i]);
+      sum += weight->second * panel->annotators[i];
+      all += weight->second;
+    }
+    if (!(all > 0)) return std::nullopt;
+    panel->gap.value = sum / all;
+    return panel->gap;
+  }
+};
+
+using WeightedJmamp = WeightedAnnotators<Median>;
+
+static_assert(Aggregator<WeightedJmamp>);
+
+/// How far each annotator goes with the others: the correlation of its gaps (the median over its
+/// prompts) with the mean of the others' gaps, over the pairs that another one has judged too.
+/// Takes memory by the annotator, not by the pair.
+class LeaveOneOut {
+ public:
+  struct Agreement {
+    std::int64_t n{};                     ///< pairs that another one has judged too
+    std::optional<double> correlation{};  ///< Pearson's; empty where a side is constant
+  };
+
+  /// One pair's annotations.
+  void add(std::span<const Annotation> votes) {
+    const auto panel = gather_panel(votes, {}, Median{});
+    if (!panel) return;
+    const auto& gaps = panel->annotators;
+    for (std::size_t i = 0; i < gaps.size(); ++i) {
+      auto place = moments_.find(panel->names[i]);
+      if (place == moments_.end()) place = moments_.try_emplace(std::string(panel->names[i])).first;
+      if (gaps.size() < 2) continue;
+      double others = 0;  // not the total less one's own, which would cancel
+      for (std::size_t j = 0; j < gaps.size(); ++j)
+        if (j != i) others += gaps[j];
+      place->second.add(gaps[i], others / static_cast<double>(gaps.size() - 1));
+    }
+  }
+
+  [[nodiscard]] std::map<std::string, Agreement, std::less<>> by_annotator() const {
+    std::map<std::string, Agreement, std::less<>> result;
+    for (const auto& [annotator, m] : moments_) {
+      Agreement agreement{.n = m.n};
+      if (m.xx > 0 && m.yy > 0)
+        agreement.correlation = std::clamp(m.xy / std::sqrt(m.xx) / std::sqrt(m.yy), -1.0, 1.0);
+      result.emplace(annotator, agreement);
+    }
+    return result;
+  }
+
+  /// The correlations, those below 0 as 0. Throws InvalidArgument naming an annotator that has
+  /// none, and where no annotator goes with the others.
+  [[nodiscard]] AnnotatorWeights weights() const {
+    AnnotatorWeights weights;
+    double sum = 0;
+    for (const auto& [annotator, agreement] : by_annotator()) {
+      detail::require(agreement.correlation.has_value(),
+                      "the agreement of the annotator {} with the others is undefined: {}",
+                      annotator,
+                      agreement.n < 2 ? "fewer than two pairs were judged by another one too"
+                                      : "its gaps, or the others', are all equal");
+      sum += weights[annotator] = std::max(0.0, *agreement.correlation);
+    }
+    detail::require(sum > 0, "no annotator agrees with the others: every weight would be 0");
+    return weights;
+  }
+
+ private:
+  struct Moments {
+    std::int64_t n = 0;
+    double x = 0, y = 0, xx = 0, yy = 0, xy = 0;  // means, and sums of squares around them
+
+    void add(double a, double b) {
+      ++n;
+      const double da = a - x, db = b - y;
+      x += da / static_cast<double>(n);
+      y += db / static_cast<double>(n);
+      xx += da * (a - x);
+      yy += db * (b - y);
+      xy += da * (b - y);
+    }
+  };
+
+  std::map<std::string, Moments, std::less<>> moments_;
+};
+
+}  // namespace sp2dpo

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <sp2dpo/aggregator.hpp>
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/panel.hpp>
+
+/// Annotators differ in level and in spread; here they are put on one scale before they are
+/// averaged. What it takes is a pass over all annotations:
+///
+///     AnswerCounts counts;
+///     builder.for_each_pair([&](auto votes) { counts.add(votes); });
+///     const Centred<Jmamp> aggregate{AnnotatorScales(Centring::center, counts)};
+namespace sp2dpo {
+
+/// What becomes of an annotator's gaps. A gap's sign may turn under each but `none`.
+enum class Centring : std::uint8_t {
+  none,
+  center,  ///< shifted, so that their mean is the mean of all annotators' means
+  zscore,  ///< and scaled, so that their standard deviation is the mean of all annotators'
+  rank     ///< (below + equal / 2) / n among all its own gaps, in (0, 1)
+};
+
+/// How often each annotator gave each gap, where an answer under one prompt is the mean over its
+/// orders and samples. Memory grows with the number of distinct gaps.
+class AnswerCounts {
+ public:
+  using Gaps = std::map<double, std::int64_t>;
+
+  /// One pair's annotations.
+  void add(std::span<const Annotation> votes) {
+    for (const auto& cell : panel_gaps(votes)) {
+      auto place = by_annotator_.find(cell.annotator);
+      if (place == by_annotator_.end())
+        place = by_annotator_.try_emplace(std::string(cell.annotator)).first;
+      ++place->second[cell.gap];
+    }
+  }
+
+  [[nodiscard]] const std::map<std::string, Gaps, std::less<>>& by_annotator() const noexcept {
+    return by_annotator_;
+  }
+
+ private:
+  std::map<std::string, Gaps, std::less<>> by_annotator_;
+};
+
+/// A map of gaps for each annotator.
+class AnnotatorScales {
+ public:
+  struct Scale {
+    double mean{};               ///< of the annotator's gaps
+    double deviation{};          ///< their standard deviation (divided by n); 0 where all are equal
+    std::vector<double> gaps{};  ///< distinct, sorted; for `rank` alone
+    std::vector<double> below{};  ///< share of the gaps below each, and 1 at the end
+  };
+
+  AnnotatorScales() = default;
+  AnnotatorScales(Centring how, const AnswerCounts& counts) : how_(how) {
+    for (const auto& [annotator, gaps] : counts.by_annotator()) {
+      Scale scale;
+      double n = 0, squares = 0;
+      for (const auto& [gap, times] : gaps) {
+        n += static_cast<double>(times);
+        scale.mean += static_cast<double>(times) * gap;
+      }
+      scale.mean /= n;
+      double below = 0;
+      for (const auto& [gap, times] : gaps) {
+        squares += static_cast<double>(times) * (gap - scale.mean) * (gap - scale.mean);
+        if (how != Centring::rank) continue;
+        scale.gaps.push_back(gap);
+        scale.below.push_back(below / n);
+        below += static_cast<double>(times);
+      }
+      scale.below.push_back(1);
+      if (gaps.size() > 1) scale.deviation = std::sqrt(squares / n);
+      mean_ += scale.mean;
+      deviation_ += scale.deviation;
+      scales_.emplace(annotator, std::move(scale));
+    }
+    mean_ /= static_cast<double>(std::max<std::size_t>(1, scales_.size()));
+    deviation_ /= static_cast<double>(std::max<std::size_t>(1, scales_.size()));
+  }
+
+  /// What becomes of a gap. Throws InvalidArgument for an annotator that was not there.
+  [[nodiscard]] double operator()(std::string_view annotator, double gap) const {
+    if (how_ == Centring::none) return gap;
+    const auto found = scales_.find(annotator);
+    detail::require(found != scales_.end(), "there is no scale for the annotator {}", annotator);
+    const Scale& scale = found->second;
+    if (how_ == Centring::center) return mean_ + (gap - scale.mean);
+    if (how_ == Centring::zscore)
+      return scale.deviation > 0 ? mean_ + (gap - scale.mean) * (deviation_ / scale.deviation)
+                                 : mean_;
+    const auto [first, last] = std::ranges::equal_range(scale.gaps, gap);
+    return (scale.below[static_cast<std::size_t>(first - scale.gaps.begin())] +
+            scale.below[static_cast<std::size_t>(last - scale.gaps.begin())]) /
+           2;
+  }
+
+  [[nodiscard]] Centring how() const noexcept { return how_; }
+  [[nodiscard]] const std::map<std::string, Scale, std::less<>>& by_annotator() const noexcept {
+    return scales_;
+  }
+
+ private:
+  Centring how_ = Centring::none;
+  std::map<std::string, Scale, std::less<>> scales_;
+  double mean_ = 0;       // of the annotators' means
+  double deviation_ = 0;  // of their deviations
+};
+
+/// Another aggregator's gap of annotations that are on one scale. Their magnitudes may then exceed
+/// 1, and all that there is of confidence is in them already.
+template <Aggregator A>
+struct Centred {
+  AnnotatorScales scales{};
+  A aggregate{};
+
+  [[nodiscard]] std::optional<SemanticGap> operator()(std::span<const Annotation> votes) const {
+    std::vector<Annotation> scaled(votes.begin(), votes.end());
+    for (const auto& cell : panel_gaps(votes)) {
+      const double gap = scales(cell.annotator, cell.gap);
+      for (auto& vote : scaled) {
+        if (vote.annotator != cell.annotator || vote.prompt != cell.prompt) continue;
+        vote.magnitude = std::abs(gap);
+        vote.confidence = 1;
+        vote.preferred = gap < 0 ? Preferred::rejected : Preferred::chosen;
+      }
+    }
+    return aggregate(std::span<const Annotation>(scaled));
+  }
+};
+
+}  // namespace sp2dpo

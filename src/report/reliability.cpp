@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "svg_canvas.hpp"
+
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/report/reliability.hpp>
+
+namespace sp2dpo::report {
+namespace {
+
+constexpr double width = 480, height = 520;
+constexpr double left = 60, right = 24, top = 92, bottom = 56;
+constexpr std::array<const char*, 3> colours{"#d55e00", "#0072b2", "#009e73"};
+constexpr std::array<const char*, 3> dashes{"6 4", "none", "2 3"};
+
+/// Each series has a shape of its own: circle, square, diamond.
+std::vector<Point> shape(std::size_t series, Point at, double radius) {
+  constexpr double pi = 3.14159265358979323846;
+  const int corners = series == 0 ? 20 : 4;
+  const double turn = series == 1 ? pi / 4 : 0;
+  const double reach = series == 0 ? radius : 1.25 * radius;
+  std::vector<Point> points;
+  for (int i = 0; i < corners; ++i) {
+    const double angle = turn + 2 * pi * i / corners;
+    points.push_back({at.x + reach * std::cos(angle), at.y + reach * std::sin(angle)});
+  }
+  return points;
+}
+
+}  // namespace
+
+std::string reliability_svg(std::span<const ReliabilitySeries> series, const std::string& title) {
+  detail::require(!series.empty() && series.size() <= colours.size(),
+                  "a reliability diagram shows 1 to {} series, not {}", colours.size(),
+                  series.size());
+  SvgCanvas canvas(width, height, title,
+                   "How often verdicts were right, by how sure they said they were; the dashed "
+                   "diagonal is where both are equal.");
+  const Scale x{{0, 1}, left, width - right}, y{{0, 1}, height - bottom, top};
+  for (const double value : ticks(0, 1, 5)) {
+    canvas.line({x.from, y(value)}, {x.to, y(value)}, "grid");
+    canvas.line({x(value), y.from}, {x(value), y.to}, "grid");
+    canvas.text({x.from - 8, y(value) + 4}, fmt::format("{:.1f}", value), "muted", Anchor::end);
+    canvas.text({x(value), y.from + 20}, fmt::format("{:.1f}", value), "muted", Anchor::middle);
+  }
+  canvas.line({x.from, y.from}, {x.to, y.from}, "axis");
+  canvas.line({x.from, y.from}, {x.from, y.to}, "axis");
+  canvas.line({x(0), y(0)}, {x(1), y(1)}, "mark");
+  canvas.text({(x.from + x.to) / 2, height - 12}, "stated probability of being right", "label",
+              Anchor::middle);
+  canvas.text({left, top - 12}, "share that was right", "label", Anchor::start);
+
+  Point legend{16, 54};
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    std::int64_t n = 0;
+    for (const auto& bin : series[i].bins) {
+      detail::require(bin.score >= 0 && bin.score <= 1 && bin.right >= 0 && bin.right <= 1,
+                      "series \"{}\": the bin at ({}, {}) is outside the square", series[i].name,
+                      bin.score, bin.right);
+      n += bin.n;
+    }
+    const std::string fill = fmt::format("fill=\"{}\" fill-opacity=\"0.8\"", colours[i]);
+    std::vector<Point> line;
+    for (const auto& bin : series[i].bins) line.push_back({x(bin.score), y(bin.right)});
+    canvas.path(line, false,
+                fmt::format(R"(fill="none" stroke="{}" stroke-width="2" stroke-dasharray="{}")",
+                            colours[i], dashes[i]));
+    for (const auto& bin : series[i].bins) {
+      const double share = static_cast<double>(bin.n) / static_cast<double>(n);
+      canvas.path(shape(i, {x(bin.score), y(bin.right)}, 3 + 9 * std::sqrt(share)), true, fill);
+    }
+    const std::array<Point, 2> sample{Point{legend.x, legend.y - 4},
+                                      Point{legend.x + 30, legend.y - 4}};
+    canvas.path(sample, false,
+                fmt::format(R"(fill="none" stroke="{}" stroke-width="2" stroke-dasharray="{}")",
+                            colours[i], dashes[i]));
+    canvas.path(shape(i, {legend.x + 15, legend.y - 4}, 5), true, fill);
+    canvas.text({legend.x + 37, legend.y}, series[i].name, "label", Anchor::start);
+    legend.x += 37 + text_width(series[i].name, SvgCanvas::font) + 18;
+  }
+  return std::move(canvas).finish();
+}
+
+}  // namespace sp2dpo::report

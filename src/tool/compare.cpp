@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "../io/json_text.hpp"
+#include "command.hpp"
+#include "estimates.hpp"
+#include "gold.hpp"
+#include "options.hpp"
+#include "parts.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/io/output_file.hpp>
+#include <sp2dpo/stats/mean.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Options {
+  PairOptions pairs;
+  CategoryOptions categories;
+  std::vector<std::string> annotations;
+  std::string gold;
+  std::vector<std::string> aggregators;
+  std::string json;
+  AggregatorDefaults panel;
+  stats::Bootstrap bootstrap;
+};
+
+/// How an aggregator does on the gold pairs.
+struct Row {
+  std::string spec;
+  std::string trouble{};        // why it could not be made; empty: it was
+  std::vector<double> right{};  // by gold pair: 1, 0, or 0.5 without a verdict
+  std::int64_t ties = 0;
+  std::int64_t without_gap = 0;
+  stats::Estimate accuracy{};
+  stats::Estimate difference{};  // to the first row's, pair by pair
+};
+
+std::vector<std::string> pair_ids(const PairOptions& options) {
+  std::vector<std::string> ids;
+  io::PairReader reader(options.file, options.reader_options());
+  for (PreferencePair pair; reader.next(pair);) ids.push_back(pair.id);
+  list_skipped(reader);
+  return ids;
+}
+
+/// Every aggregator that needs no key, and each annotator alone.
+std::vector<std::string> all_aggregators(const ScheduleBuilder& builder) {
+  auto specs = plain_aggregators();
+  specs.emplace_back("centred:how=zscore");
+  std::set<std::string> annotators;
+  builder.for_each_pair([&](std::span<const Annotation> votes) {
+    for (const auto& vote : votes) annotators.insert(vote.annotator);
+  });
+  for (const auto& annotator : annotators)
+    if (annotator.find(',') == std::string::npos) specs.push_back("single:annotator=" + annotator);
+  return specs;
+}
+
+Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builder,
+          const std::vector<Gold::Verdict>& gold) {
+  MadeAggregator made;
+  try {
+    made = chosen.make(builder);
+  } catch (const InvalidArgument& error) {
+    row.trouble = error.what();
+    return row;
+  }
+  std::unordered_map<std::string_view, double> gaps;
+  for (const auto& verdict : gold) gaps.emplace(verdict.pair_id, 0);
+  row.without_gap = std::ssize(gold);
+  builder.for_each_pair([&](std::span<const Annotation> votes) {
+    const auto place = gaps.find(votes.front().pair_id);
+    if (place == gaps.end()) return;
+    const auto gap = made.aggregate(votes);
+    if (!gap) return;
+    --row.without_gap;
+    place->second = gap->value;
+    row.ties += std::abs(gap->value) <= tie_below;
+  });
+  for (const auto& verdict : gold) {
+    const double gap = gaps.at(verdict.pair_id);
+    const double side = std::abs(gap) <= tie_below ? 0 : std::copysign(1.0, gap);
+    row.right.push_back((1 + side * verdict.preferred) / 2);
+  }
+  return row;
+}
+
+void estimate(std::vector<Row>& rows, const stats::Bootstrap& bootstrap) {
+  for (auto& row : rows) {
+    if (!row.trouble.empty()) {
+      row.accuracy = row.difference = stats::Estimate::undefined(row.trouble, 0);
+      continue;
+    }
+    row.accuracy = stats::mean(row.right, bootstrap);
+    if (!rows.front().trouble.empty()) {
+      row.difference = stats::Estimate::undefined("the first one is undefined", 0);
+      continue;
+    }
+    std::vector<double> differences = row.right;
+    for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows.front().right[i];
+    row.difference = stats::mean(differences, bootstrap);
+  }
+}
+
+void print(const std::vector<Row>& rows) {
+  std::size_t widest = 10;
+  for (const auto& row : rows) widest = std::max(widest, row.spec.size());
+  fmt::print("{:{}}  {:>8}  {:<18}  {:>7}  {:<18}  {:>6}  {:>6}\n", "", widest, "accuracy", "95 %",
+             "points", "95 %", "ties", "no gap");
+  for (const auto& row : rows) {
+    fmt::print("{:{}}", row.spec, widest);
+    if (!row.accuracy.value) {
+      fmt::print("  undefined: {}\n", row.trouble);
+      continue;
+    }
+    const auto interval = [](const stats::Estimate& of, double unit, int digits) {
+      return of.ci ? fmt::format("[{:.{}f}, {:.{}f}]", unit * of.ci->low, digits,
+                                 unit * of.ci->high, digits)
+                   : std::string();
+    };
+    fmt::print("  {:>8.4f}  {:<18}  {:>7}  {:<18}  {:>6}  {:>6}\n", *row.accuracy.value,
+               interval(row.accuracy, 1, 4),
+               row.difference.value ? fmt::format("{:+.1f}", 100 * *row.difference.value) : "-",
+               interval(row.difference, 100, 1), row.ties, row.without_gap);
+  }
+}
+
+std::string to_json(const std::vector<Row>& rows, const Options& options, const Gold& gold,
+                    std::size_t gold_ties) {
+  std::string text;
+  io::JsonWriter json(text);
+  json.open('{');
+  json.key("aggregators").open('[');
+  for (const auto& row : rows) {
+    json.item().open('{');
+    json.key("accuracy");
+    write_json(json, row.accuracy);
+    json.key("aggregator").text(row.spec);
+    json.key("difference");
+    write_json(json, row.difference);
+    json.key("ties").integer(row.ties);
+    json.key("without_gap").integer(row.without_gap);
+    json.close('}');
+  }
+  json.close(']');
+  json.key("gold").open('{');
+  json.key("path").text(gold.file.path);
+  json.key("rows").integer(gold.file.rows);
+  json.key("sha256").text(gold.file.sha256);
+  json.key("ties").integer(static_cast<std::int64_t>(gold_ties));
+  json.close('}');
+  json.key("replicates").integer(options.bootstrap.replicates);
+  json.key("seed").raw(std::to_string(options.bootstrap.seed));
+  json.close('}');
+  text += '\n';
+  return text;
+}
+
+void run(const Options& options) {
+  const Categories categories = options.categories.categories();
+  AggregatorDefaults defaults = options.panel;
+  defaults.n_categories = categories.size();
+  for (const auto& spec : options.aggregators) (void)choose_aggregator(spec, defaults);
+
+  ScheduleBuilder builder(pair_ids(options.pairs), categories);
+  Gold gold = read_gold(options.gold, builder.ids());
+  const auto gold_ties = std::erase_if(
+      gold.verdicts, [](const Gold::Verdict& verdict) { return verdict.preferred == 0; });
+  if (gold.verdicts.empty()) throw DataError(options.gold, 0, "preferred", "says nothing but ties");
+  add_annotations(builder, options.annotations, categories, options.pairs.reader.lenient);
+
+  std::vector<Row> rows;
+  for (const auto& spec :
+       options.aggregators.empty() ? all_aggregators(builder) : options.aggregators)
+    rows.push_back(
+        judge({.spec = spec}, choose_aggregator(spec, defaults), builder, gold.verdicts));
+  estimate(rows, options.bootstrap);
+
+  fmt::print("{} pairs with a gold verdict", gold.verdicts.size());
+  if (gold_ties > 0) fmt::print("; {} more are gold ties, and left out", gold_ties);
+  fmt::print(
+      "\nA gap's sign is the verdict; a tie, or no gap, counts half. Points are the "
+      "difference to {}, pair by pair.\n\n",
+      rows.front().spec);
+  print(rows);
+  if (options.json.empty()) return;
+  io::OutputFile out(options.json);
+  out.write(to_json(rows, options, gold, gold_ties));
+  out.commit();
+}
+
+}  // namespace
+
+Run declare_compare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->pairs.declare(app);
+  options->categories.declare(app);
+  app.add_option("--annotations", options->annotations,
+                 "Annotations, .jsonl or .jsonl.gz; may be repeated")
+      ->required();
+  app.add_option("--gold", options->gold,
+                 "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
+      ->required();
+  app.add_option("--aggregator", options->aggregators,
+                 "One to compare, as of `schedule`; may be repeated, the others are compared with "
+                 "the first [all that need no key, and each annotator alone]");
+  app.add_option("--min-annotators", options->panel.min_annotators,
+                 "Fewer annotators than this make no gap")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--min-prompts", options->panel.min_prompts,
+                 "An annotator that answered fewer prompts does not count")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--replicates", options->bootstrap.replicates,
+                 "Resamples of the pairs for the intervals; 0 for none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--seed", options->bootstrap.seed, "Of the resamples")->capture_default_str();
+  app.add_option("--json", options->json, "File for the figures");
+  app.footer(list_aggregators() +
+             "\n\nExample:\n"
+             "  sp2dpo compare --pairs p.jsonl --annotations a.jsonl --gold gold.csv \\\n"
+             "    --aggregator jmamp --aggregator reliability");
+  return [options] { run(*options); };
+}
+
+}  // namespace sp2dpo::tool

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gold.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "../io/json_text.hpp"
+#include "command.hpp"
+#include "progress.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/controls.hpp>
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/csv.hpp>
+#include <sp2dpo/io/output_file.hpp>
+#include <sp2dpo/report/reliability.hpp>
+#include <sp2dpo/stats/calibration.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+constexpr std::size_t folds = 5;
+constexpr std::size_t fewest = 10;
+
+using ToProbability = std::function<double(double strength)>;
+
+ToProbability fit(const std::string& method, std::span<const stats::Verdict> verdicts) {
+  if (method == "platt") return stats::Platt(verdicts);
+  return stats::Isotonic(verdicts);
+}
+
+/// The panel's verdicts on the gold pairs, by how strong they are.
+struct Judged {
+  std::vector<stats::Verdict> verdicts{};  // in an order that the pairs' ids decide
+  std::size_t without_gap = 0;
+  std::size_t ties = 0;
+};
+
+Judged judge(const Gold& gold, const ScheduleBuilder& builder, const MadeAggregator& aggregator) {
+  std::unordered_map<std::string_view, double> preferred;
+  for (const auto& verdict : gold.verdicts) preferred.emplace(verdict.pair_id, verdict.preferred);
+  std::vector<std::pair<std::uint64_t, stats::Verdict>> judged;
+  Judged result{.without_gap = preferred.size()};
+  builder.for_each_pair([&](std::span<const Annotation> votes) {
+    const auto truth = preferred.find(votes.front().pair_id);
+    if (truth == preferred.end()) return;
+    const auto gap = aggregator.aggregate(votes);
+    if (!gap) return;
+    --result.without_gap;
+    if (std::abs(gap->value) <= tie_below) {
+      ++result.ties;
+      return;
+    }
+    const double right = (1 + std::copysign(1.0, gap->value) * truth->second) / 2;
+    judged.push_back({detail::bits_of(0, truth->first), {std::abs(gap->value), right}});
+  });
+  std::ranges::sort(judged, {}, [](const auto& entry) { return entry.first; });
+  for (const auto& [bits, verdict] : judged) result.verdicts.push_back(verdict);
+  return result;
+}
+
+/// What a fold's verdicts are said to be by a fit to the others.
+std::vector<stats::Verdict> out_of_fold(const std::string& method,
+                                        const std::vector<stats::Verdict>& verdicts) {
+  std::vector<stats::Verdict> result = verdicts;
+  for (std::size_t fold = 0; fold < folds; ++fold) {
+    std::vector<stats::Verdict> others;
+    for (std::size_t i = 0; i < verdicts.size(); ++i)
+      if (i % folds != fold) others.push_back(verdicts[i]);
+    const auto to_probability = fit(method, others);
+    for (std::size_t i = fold; i < verdicts.size(); i += folds)
+      result[i].score = to_probability(verdicts[i].score);
+  }
+  return result;
+}
+
+std::string json_reliability(const std::vector<stats::Verdict>& verdicts) {
+  const auto bins = stats::reliability(verdicts);
+  std::string text;
+  io::JsonWriter json(text);
+  json.open('{');
+  json.key("brier").number(stats::brier_score(verdicts));
+  json.key("ece").number(stats::expected_calibration_error(bins));
+  json.key("points").open('[');
+  for (const auto& bin : bins) {
+    json.item().open('{');
+    json.key("n").integer(bin.n);
+    json.key("right").number(bin.right);
+    json.key("stated").number(bin.score);
+    json.close('}');
+  }
+  json.close(']');
+  json.close('}');
+  return text;
+}
+
+/// An aggregator whose gaps say how often such a verdict is right.
+MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Gold& gold,
+                          const ScheduleBuilder& builder) {
+  const Judged judged = judge(gold, builder, of);
+  const std::size_t n = judged.verdicts.size();
+  if (n < fewest)
+    throw DataError(options.gold, 0, "",
+                    fmt::format("a calibration needs {} verdicts or more, and there are {}: of {} "
+                                "pairs {} have no gap, and {} a gap of 0",
+                                fewest, n, gold.verdicts.size(), judged.without_gap, judged.ties));
+  // What a gap says by itself: certain at 1, as good as a coin at 0.
+  auto before = judged.verdicts;
+  for (auto& verdict : before) verdict.score = std::min(1.0, (1 + verdict.score) / 2);
+  const auto after = out_of_fold(options.calibration, judged.verdicts);
+
+  MadeAggregator made{.description = {"calibrated",
+                                      {{"after", json_reliability(after)},
+                                       {"before", json_reliability(before)},
+                                       {"folds", std::to_string(folds)},
+                                       {"method", io::json_value(options.calibration)},
+                                       {"n", std::to_string(n)},
+                                       {"of", io::json_value(of.description)},
+                                       {"ties", std::to_string(judged.ties)},
+                                       {"without_gap", std::to_string(judged.without_gap)}}},
+                      .inputs = std::move(of.inputs)};
+  made.inputs.push_back(gold.file);
+  const auto ece = [](const auto& verdicts) {
+    return stats::expected_calibration_error(stats::reliability(verdicts));
+  };
+  made.summary =
+      of.summary + fmt::format(
+                       "Calibrated ({}) on {} gold verdicts: ECE {:.4f} before, {:.4f} after, "
+                       "the latter in {}-fold cross-validation\n",
+                       options.calibration, n, ece(before), ece(after), folds);
+  if (!options.picture.empty()) {
+    io::OutputFile out(options.picture);
+    const report::ReliabilitySeries series[] = {
+        {"gap as it is", stats::reliability(before)},
+        {options.calibration + ", cross-validated", stats::reliability(after)}};
+    out.write(report::reliability_svg(series, "Reliability of the panel's verdicts"));
+    out.commit();
+  }
+  made.aggregate = [aggregate = std::move(of.aggregate),
+                    to_probability = fit(options.calibration, judged.verdicts)](
+                       std::span<const Annotation> votes) {
+    auto gap = aggregate(votes);
+    if (gap && std::abs(gap->value) > tie_below)
+      gap->value = std::copysign(1.0, gap->value) * (2 * to_probability(std::abs(gap->value)) - 1);
+    return gap;
+  };
+  return made;
+}
+
+}  // namespace
+
+Gold read_gold(const std::string& file, std::span<const std::string> pair_ids) {
+  const std::unordered_set<std::string_view> known(pair_ids.begin(), pair_ids.end());
+  std::unordered_set<std::string> seen;
+  Gold gold;
+  io::CsvReader rows(file);
+  const auto id = rows.column("pair_id"), preferred = rows.column("preferred");
+  while (rows.next()) {
+    if (!known.contains(rows.cell(id)))
+      rows.fail(id, fmt::format("there is no pair {}", rows.cell(id)));
+    if (!seen.insert(rows.cell(id)).second)
+      rows.fail(id, fmt::format("a second verdict on the pair {}", rows.cell(id)));
+    const std::string& verdict = rows.cell(preferred);
+    if (verdict != "chosen" && verdict != "rejected" && verdict != "tie")
+      rows.fail(preferred, fmt::format("expected chosen, rejected or tie, not \"{}\"", verdict));
+    gold.verdicts.push_back(
+        {rows.cell(id), verdict == "chosen" ? 1.0 : (verdict == "rejected" ? -1.0 : 0.0)});
+  }
+  if (gold.verdicts.empty()) throw DataError(file, 0, "", "has no gold verdicts");
+  gold.file = {"gold", file, rows.sha256(), std::ssize(gold.verdicts)};
+  return gold;
+}
+
+void add_annotations(ScheduleBuilder& builder, std::span<const std::string> files,
+                     const Categories& categories, bool lenient) {
+  for (const auto& file : files) {
+    io::AnnotationReader reader(file, {categories, lenient});
+    Progress progress(reader);
+    for (Annotation annotation; reader.next(annotation); progress.row())
+      (void)io::add_to(builder, annotation, reader);
+  }
+}
+
+void FitOptions::declare(CLI::App& app) {
+  auto* const gold_option =
+      app.add_option("--gold", gold,
+                     "Calibrate gaps by these verdicts of people: CSV with the columns pair_id, "
+                     "preferred (chosen, rejected or tie)");
+  app.add_option("--calibration", calibration, "How: isotonic or platt")
+      ->check(CLI::IsMember({"isotonic", "platt"}))
+      ->needs(gold_option)
+      ->capture_default_str();
+  app.add_option("--reliability", picture, "Reliability diagram to write, .svg")
+      ->needs(gold_option);
+}
+
+MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions& options,
+                               std::span<const std::string> annotations,
+                               std::span<const std::string> pair_ids, const Categories& categories,
+                               bool lenient) {
+  if (!chosen.looks_at_all && options.gold.empty()) return chosen.make(ScheduleBuilder({}));
+  Gold gold;
+  if (!options.gold.empty()) gold = read_gold(options.gold, pair_ids);
+  ScheduleBuilder builder({pair_ids.begin(), pair_ids.end()}, categories);
+  add_annotations(builder, annotations, categories, lenient);
+  auto made = chosen.make(builder);
+  return options.gold.empty() ? made : calibrated(std::move(made), options, gold, builder);
+}
+
+}  // namespace sp2dpo::tool

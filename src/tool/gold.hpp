@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "parts.hpp"
+#include <CLI/CLI.hpp>
+
+namespace sp2dpo::tool {
+
+/// Which answer people hold to be the better one, of some pairs.
+struct Gold {
+  struct Verdict {
+    std::string pair_id;
+    double preferred;  ///< 1 chosen, −1 rejected, 0 tie
+  };
+  std::vector<Verdict> verdicts;  ///< in the file's order
+  io::InputFile file;
+};
+
+/// A CSV file with the columns pair_id, preferred. Throws DataError for a pair that is not among
+/// `pair_ids` or comes twice, for a verdict that is none, and where there is none at all.
+[[nodiscard]] Gold read_gold(const std::string& file, std::span<const std::string> pair_ids);
+
+/// Reads annotations into the builder, with its checks; a lenient reader skips what is bad.
+void add_annotations(ScheduleBuilder& builder, std::span<const std::string> files,
+                     const Categories& categories, bool lenient);
+
+/// Gaps no larger than this are ties: thirds that should add up to 0 do not quite.
+inline constexpr double tie_below = 1e-12;
+
+/// Options of what looks at all annotations before a schedule is made of them.
+struct FitOptions {
+  std::string gold;
+  std::string calibration = "isotonic";
+  std::string picture;
+
+  void declare(CLI::App& app);
+};
+
+/// The aggregator made, and calibrated where there is a gold file: a gap then is sign · (2p − 1),
+/// where p is how often verdicts of that strength are right. Reads the annotations only where they
+/// are looked at.
+[[nodiscard]] MadeAggregator make_aggregator(const ChosenAggregator& chosen,
+                                             const FitOptions& options,
+                                             std::span<const std::string> annotations,
+                                             std::span<const std::string> pair_ids,
+                                             const Categories& categories, bool lenient);
+
+}  // namespace sp2dpo::tool

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// What looks at verdicts of people: `sp2dpo schedule --gold` and `sp2dpo compare`.
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "program.hpp"
+#include <gmock/gmock.h>
+
+#include <sp2dpo/io/csv.hpp>
+#include <sp2dpo/io/schedule.hpp>
+
+namespace sp2dpo::tool {
+namespace {
+
+using testing::HasSubstr;
+
+/// Forty pairs. x says 0.3 of the even ones, and is right of half of them; 0.9 of the odd ones, and
+/// is always right. y says the opposite of x, half as loudly.
+class GoldVerdicts : public testing::Test {
+ protected:
+  GoldVerdicts() {
+    std::string pairs, annotations, gold = "pair_id,preferred\n";
+    for (int i = 0; i < 40; ++i) {
+      const std::string id = "p" + std::to_string(i);
+      const bool sure = i % 2 == 1, right = sure || i % 4 == 0;
+      pairs += R"({"id":")" + id + R"(","prompt":"p","chosen":"c","rejected":"r"})" + "\n";
+      annotations += said(id, "x", sure ? "0.9" : "0.3", "chosen") +
+                     said(id, "y", sure ? "0.45" : "0.15", "rejected");
+      gold += id + (right ? ",chosen\n" : ",rejected\n");
+    }
+    folder_.write("p.jsonl", pairs);
+    folder_.write("a.jsonl", annotations);
+    folder_.write("g.csv", gold);
+  }
+
+  static std::string said(const std::string& pair, std::string_view annotator,
+                          std::string_view magnitude, std::string_view preferred) {
+    std::string row = R"({"pair_id":")" + pair + R"(","annotator":")";
+    row += annotator;
+    row += R"(","prompt":"p","category":"style","confidence":1,"magnitude":)";
+    row += magnitude;
+    row += R"(,"preferred":")";
+    row += preferred;
+    return row + "\"}\n";
+  }
+
+  Outcome schedule(const std::string& options) {
+    return run(folder_, "schedule --pairs p.jsonl --annotations a.jsonl --out s.jsonl " + options);
+  }
+  Outcome compare(const std::string& options) {
+    return run(
+        folder_,
+        "compare --pairs p.jsonl --annotations a.jsonl --gold g.csv --json c.json " + options);
+  }
+
+  Folder folder_;
+};
+
+TEST_F(GoldVerdicts, MakeAGapOfHowOftenSuchAVerdictIsRight) {
+  const auto outcome = schedule("--gold g.csv --reliability r.svg --aggregator single:annotator=x");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("Calibrated (isotonic) on 40 gold verdicts: ECE "));
+  const auto file = io::read_schedule(folder_ / "s.jsonl");
+  // Half of them right: no gap. All of them right: a whole one.
+  EXPECT_NEAR(file.schedule.find("p0")->gap->value, 0, 1e-12);
+  EXPECT_NEAR(file.schedule.find("p1")->gap->value, 1, 1e-12);
+  const auto& aggregator = file.manifest->aggregator;
+  EXPECT_EQ(aggregator.name, "calibrated");
+  EXPECT_EQ(aggregator.parameters.at("n"), "40");
+  // 0.3 and 0.9 read as 0.65 and 0.95, and are right in 0.5 and 1 of 1.
+  EXPECT_THAT(aggregator.parameters.at("before"), HasSubstr(R"("n":20,"right":0.5,"stated":0.65)"));
+  EXPECT_THAT(aggregator.parameters.at("before"), HasSubstr(R"("ece":0.1)"));
+  EXPECT_EQ(file.manifest->inputs.back().role, "gold");
+  EXPECT_EQ(file.manifest->inputs.back().rows, 40);
+  EXPECT_THAT(slurp(folder_ / "r.svg"), HasSubstr("isotonic"));
+  // Who is always wrong where it is loud points the other way, once that is known.
+  ASSERT_EQ(schedule("--gold g.csv --calibration platt --aggregator single:annotator=y").status, 0);
+  EXPECT_GT(io::read_schedule(folder_ / "s.jsonl").schedule.find("p1")->gap->value, 0.5);
+}
+
+TEST_F(GoldVerdicts, AreRefusedWhereTheyCannotBeUsed) {
+  for (const auto& [rows, message] :
+       {std::pair{"", "g.csv: has no gold verdicts"},
+        {"nobody,chosen\n", "g.csv:2: field \"pair_id\": there is no pair nobody"},
+        {"p1,chosen\np1,chosen\n", "g.csv:3: field \"pair_id\": a second verdict on the pair p1"},
+        {"p1,better\n", "g.csv:2: field \"preferred\": expected chosen, rejected or tie, not"},
+        {"p1,chosen\n", "needs 10 verdicts or more, and there are 1"}}) {
+    folder_.write("g.csv", std::string("pair_id,preferred\n") + rows);
+    const auto outcome = schedule("--gold g.csv");
+    EXPECT_EQ(outcome.status, 1) << rows;
+    EXPECT_THAT(outcome.err, HasSubstr(message)) << rows;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "s.jsonl")) << rows;
+  }
+  folder_.write("g.csv", "pair_id\np1\n");
+  EXPECT_THAT(schedule("--gold g.csv").err, HasSubstr("there is no such column"));
+  folder_.write("g.csv", "pair_id,preferred\np1,tie\n");
+  EXPECT_THAT(compare("").err, HasSubstr("says nothing but ties"));
+}
+
+TEST_F(GoldVerdicts, AreWhatAggregatorsAreComparedBy) {
+  const auto outcome =
+      compare("--aggregator jmamp --aggregator single:annotator=y --aggregator order-consensus");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = slurp(folder_ / "c.json");
+  // x is the louder one: right of 30 of 40; y is right of the other 10.
+  EXPECT_THAT(json, HasSubstr(R"("n":40,"reason":null,"value":0.75},"aggregator":"jmamp")"));
+  EXPECT_THAT(json, HasSubstr(R"("n":40,"reason":null,"value":0.25},"aggregator":"single:)"));
+  EXPECT_THAT(json, HasSubstr(R"("n":40,"reason":null,"value":-0.5},"ties":0)"));
+  EXPECT_THAT(json, HasSubstr(R"("ties":0,"without_gap":40})"));
+  EXPECT_THAT(outcome.out, HasSubstr("-50.0"));
+  EXPECT_EQ(outcome.out, compare("--aggregator jmamp --aggregator single:annotator=y "
+                                 "--aggregator order-consensus")
+                             .out);
+  EXPECT_EQ(compare("--aggregator mode").status, 2);
+}
+
+TEST_F(GoldVerdicts, AreHeldAgainstEveryAggregatorByDefault) {
+  const auto outcome = compare("--replicates 0");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = slurp(folder_ / "c.json");
+  for (const char* name : {"jmamp", "mean-median", "reliability", "single:annotator=y"})
+    EXPECT_THAT(json, HasSubstr("\"aggregator\":\"" + std::string(name) + '"'));
+  // y goes against x, so neither goes with the others: a reason, and no figure.
+  EXPECT_THAT(json, HasSubstr(R"("reason":"no annotator agrees with the others)"));
+}
+
+TEST(RealPanel, AblationHasTheAccuraciesWorkedOutElsewhere) {
+  const auto pairs = test::shared_data("pairs/llmbar_419.jsonl");
+  const auto votes = test::shared_data("panel/llmbar_votes.csv");
+  if (pairs.empty() || votes.empty())
+    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+  const Folder folder;
+  ASSERT_EQ(run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +
+                            "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "
+                            "Vanilla,CoT,Metrics_Reference --category instruction --out a.jsonl")
+                .status,
+            0);
+  std::string gold = "pair_id,preferred\n";
+  io::CsvReader rows(test::shared_data("panel/llmbar_jmamp_expected.csv"));
+  while (rows.next()) gold += rows.cell(rows.column("pair_id")) + ",chosen\n";
+  folder.write("g.csv", gold);
+  const auto outcome = run(folder, "compare --pairs '" + pairs.string() +
+                                       "' --annotations a.jsonl --gold g.csv --json c.json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = slurp(folder / "c.json");
+  const auto accuracy = [&](const std::string& name) {
+    const auto at = json.rfind("\"value\":", json.find("\"aggregator\":\"" + name + '"'));
+    return std::stod(json.substr(at + 8));
+  };
+  EXPECT_NEAR(accuracy("jmamp"), 0.760, 5e-4);
+  EXPECT_NEAR(accuracy("mean-mean"), 0.753, 5e-4);
+  EXPECT_NEAR(accuracy("mean-median"), 0.722, 5e-4);
+  EXPECT_NEAR(accuracy("pooled-median"), 0.702, 5e-4);
+  EXPECT_NEAR(accuracy("median-median"), 0.700, 6e-4);
+}
+
+}  // namespace
+}  // namespace sp2dpo::tool
