@@ -17,7 +17,8 @@ class PairRows {
  public:
   enum Side : std::int64_t { chosen = 0, rejected = 1 };
 
-  /// Throws InvalidArgument for an odd number of sequences in halves or interleaved, bounds that do
+  /// Without labels (on a device, nobody looks at them here) all rows count. Throws
+  /// InvalidArgument for an odd number of sequences in halves or interleaved, bounds that do
   /// not rise from 0 to `rows`, and a sequence number outside [0, count) or used twice.
   PairRows(const Sequences& sequences, const RowLabels& labels, std::int64_t rows) {
     using detail::require;
@@ -43,7 +44,7 @@ class PairRows {
       require(!used[static_cast<std::size_t>(s)], "sequence {} answers two pairs", s);
       used[static_cast<std::size_t>(s)] = true;
       for (std::int64_t row = start(s); row < start(s + 1); ++row)
-        if (labels.label[row] != labels.ignored) rows_.push_back(row);
+        if (labels.label == nullptr || labels.label[row] != labels.ignored) rows_.push_back(row);
       begin_.push_back(static_cast<std::int64_t>(rows_.size()));
     };
     begin_.reserve(static_cast<std::size_t>(2 * pairs + 1));

@@ -84,6 +84,8 @@ struct HiddenHead {
   HiddenHead(const char* name, const Tensor& given_hidden, const Tensor& head_weight,
              const Tensor& head_bias, const std::optional<std::int64_t>& vocab_size, bool precise) {
     check_rows_tensor(name, given_hidden);
+    TORCH_CHECK(given_hidden.is_cpu(), "sp2dpo::Loss: ", name, " is on ", given_hidden.device(),
+                ", where the loss from hidden states does not run");
     TORCH_CHECK(head_weight.defined() && head_weight.dim() == 2 &&
                     head_weight.size(1) == given_hidden.size(-1) &&
                     head_weight.scalar_type() == given_hidden.scalar_type() && head_weight.is_cpu(),

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "logits_on_device.hpp"
+#include "on_cuda.hpp"
 #include "pairs.hpp"
 #include "reference.hpp"
 #include "sequences.hpp"
@@ -23,22 +25,6 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
-
-/// What the first pass over the rows leaves behind, float64 by row number.
-struct RowPass {
-  explicit RowPass(const LogitsCall& call)
-      : log_prob(at::zeros({call.rows.rows}, at::kDouble)),
-        lse_others(at::zeros({call.rows.rows}, at::kDouble)) {
-    if (call.options.mean_logits) logit_sum = at::zeros({call.rows.rows}, at::kDouble);
-  }
-
-  [[nodiscard]] RowStatistics statistics() const {
-    return {log_prob.data_ptr<double>(), lse_others.data_ptr<double>(),
-            logit_sum.defined() ? logit_sum.data_ptr<double>() : nullptr};
-  }
-
-  Tensor log_prob, lse_others, logit_sum;
-};
 
 /// The step between the two passes over the rows.
 struct PairStep {
@@ -158,6 +144,13 @@ struct LogitsLoss : torch::autograd::Function<LogitsLoss> {
 
 }  // namespace
 
+RowPass::RowPass(const LogitsCall& call)
+    : log_prob(at::zeros({call.rows.rows}, at::TensorOptions(call.device).dtype(at::kDouble))),
+      lse_others(at::zeros_like(log_prob)) {
+  if (call.options.mean_logits) logit_sum = at::zeros_like(log_prob);
+  if (!call.device.is_cpu()) bad_row = at::full({}, -1, log_prob.options().dtype(at::kLong));
+}
+
 LogitsCall::LogitsCall(const AnyObjective& objective_, const LossOptions& options_,
                        const Tensor& logits, const Tensor& labels, const Reference& reference_,
                        const Controls& controls_, const LogitsOptions& how_)
@@ -166,11 +159,13 @@ LogitsCall::LogitsCall(const AnyObjective& objective_, const LossOptions& option
       controls(controls_),
       how(how_),
       rows(logit_rows("logits", logits, how.vocab_size)),
+      device(logits.device()),
       dtype(loss_type({logits})),
       pairs("logits", logits, labels, how.layout, options) {
-  check_controls(controls, pairs.pairs(), at::kCPU);
+  check_controls(controls, pairs.pairs(), device);
   check_objective(objective, options, controls);
-  as_torch_errors([&] { cpu::check_rows(rows, pairs.row_labels(), {0, rows.rows}); });
+  if (device.is_cpu())
+    as_torch_errors([&] { cpu::check_rows(rows, pairs.row_labels(), {0, rows.rows}); });
   reference = reference_answers(reference_, logits, pairs, averages(objective, options),
                                 how.vocab_size, HiddenOptions().workspace_bytes);
   TORCH_CHECK(!how.gradient_in_place || !how.gradient_buffer.defined(),
@@ -188,15 +183,28 @@ LogitsCall::LogitsCall(const AnyObjective& objective_, const LossOptions& option
 LogitsParts logits_forward(const LogitsCall& call) {
   const RowPass pass(call);
   const std::int64_t pairs = call.pairs.pairs();
+  const bool by_pair = call.options.reduction == Reduction::none;
+  const Tensor pair = by_pair ? pair_of_row(call).to(call.device)
+                              : at::empty({0}, at::TensorOptions(call.device).dtype(at::kLong));
+  if (!call.device.is_cpu()) {
+    row_log_probs(call.rows, call.pairs.row_labels(), pass.statistics(), pass.bad_row);
+    on_device::PairStep step(call, pass);
+    return {.loss = step.reduced_loss,
+            .lse_others = pass.lse_others,
+            .coefficient = step.coefficient,
+            .pair_of_row = pair,
+            .beta = step.table.rows.select(0, d_beta_row),
+            .margin = step.table.rows.select(0, d_margin_row),
+            .record = std::move(step.record)};
+  }
   cpu::row_log_probs(call.rows, call.pairs.row_labels(), call.pairs.rows.select(0, pairs),
                      pass.statistics(), ParallelFor());
   PairStep step(call);
   step(pass, 0, pairs);
-  const bool by_pair = call.options.reduction == Reduction::none;
   return {.loss = step.reduced_loss(),
           .lse_others = pass.lse_others,
           .coefficient = step.coefficient,
-          .pair_of_row = by_pair ? pair_of_row(call) : at::empty({0}, at::kLong),
+          .pair_of_row = pair,
           .beta = step.table.rows.select(0, d_beta_row),
           .margin = step.table.rows.select(0, d_margin_row),
           .record = step.record(pass)};
@@ -213,16 +221,32 @@ LogitsParts with_gradient(const Tensor& logits, const Tensor& labels, const Tens
   return parts;
 }
 
+void row_log_probs(const LogitRows& rows, const RowLabels& labels, const RowStatistics& out,
+                   const Tensor& bad_row) {
+  if (bad_row.defined())
+    on_cuda::row_log_probs(rows, labels, out, bad_row);
+  else
+    as_torch_errors([&] { cpu::row_log_probs(rows, labels, {0, rows.rows}, out, ParallelFor()); });
+}
+
 void row_gradient(const LogitRows& rows, const RowLabels& labels, const Tensor& lse_others,
                   const Tensor& coefficient, const Tensor& out) {
-  cpu::row_gradient(rows, labels, {0, rows.rows}, lse_others.data_ptr<double>(),
-                    coefficient.contiguous().data_ptr<double>(), {out.data_ptr(), row_layout(out)},
-                    MaskedRows::zero, ParallelFor());
+  const Tensor dense = coefficient.contiguous();
+  const auto* const lse = lse_others.data_ptr<double>();
+  const auto* const slope = dense.data_ptr<double>();
+  const GradientRows gradient{out.data_ptr(), row_layout(out)};
+  if (out.is_cpu())
+    cpu::row_gradient(rows, labels, {0, rows.rows}, lse, slope, gradient, MaskedRows::zero,
+                      ParallelFor());
+  else
+    on_cuda::row_gradient(rows, labels, lse, slope, gradient, out.device());
 }
 
 LogitRows logit_rows(const char* name, const Tensor& logits,
                      const std::optional<std::int64_t>& vocab_size) {
   check_rows_tensor(name, logits);
+  TORCH_CHECK(logits.is_cpu() || logits.is_cuda(), "sp2dpo::Loss: ", name, " is on ",
+              logits.device(), ", where the loss from logits does not run");
   const std::int64_t columns = logits.size(-1);
   const std::int64_t vocab = vocab_size.value_or(columns);
   TORCH_CHECK(0 < vocab && vocab <= columns, "sp2dpo::Loss: vocab_size ", vocab,
@@ -241,7 +265,17 @@ Tensor logits_answers(const ReferenceLogits& reference, const Tensor& policy,
   const LogitRows rows = logit_rows("reference.logits", reference.logits, vocab_size);
   TORCH_CHECK(row_shape(reference.logits) == row_shape(policy), "sp2dpo::Loss: reference.logits ",
               reference.logits.sizes(), " must have the rows of the policy's ", policy.sizes());
-  const Tensor log_prob = at::zeros({rows.rows}, at::kDouble);
+  TORCH_CHECK(reference.logits.device() == policy.device(), "sp2dpo::Loss: reference.logits must ",
+              "be on ", policy.device(), " as the policy's are, not on ",
+              reference.logits.device());
+  const Tensor log_prob =
+      at::zeros({rows.rows}, at::TensorOptions(policy.device()).dtype(at::kDouble));
+  if (!policy.is_cpu()) {
+    // Labels out of range are found in the policy's pass.
+    row_log_probs(rows, pairs.row_labels(), {.log_prob = log_prob.data_ptr<double>()},
+                  at::full({}, -1, log_prob.options().dtype(at::kLong)));
+    return on_device::AnswerSums(pairs, log_prob, average, /*empty_allowed=*/true).log_probs;
+  }
   as_torch_errors([&] {
     cpu::row_log_probs(rows, pairs.row_labels(), pairs.rows.select(0, pairs.pairs()),
                        {.log_prob = log_prob.data_ptr<double>()}, ParallelFor());
@@ -274,11 +308,27 @@ LogitsGradient value_and_grad_of_logits(const AnyObjective& objective, const Los
   const std::int64_t pairs = call.pairs.pairs();
   const RowGradient place(call);
   const RowPass pass(call);
-  PairStep step(call);
   const Tensor gradient = place.out(logits);
   const GradientRows out{gradient.data_ptr(), row_layout(gradient)};
   const RowLabels row_labels = call.pairs.row_labels();
   LogitsGradient result{{{}, {}}, gradient, {}};
+  if (!call.device.is_cpu()) {
+    if (unit)
+      on_cuda::row_log_probs_and_gradient(call.rows, row_labels, pass.statistics(),
+                                          at::ones_like(pass.log_prob).data_ptr<double>(), out,
+                                          pass.bad_row);
+    else
+      row_log_probs(call.rows, row_labels, pass.statistics(), pass.bad_row);
+    on_device::PairStep device_step(call, pass);
+    if (unit)
+      result.row_scale = device_step.coefficient;
+    else
+      row_gradient(call.rows, row_labels, pass.lse_others, device_step.coefficient, gradient);
+    place.mark_overwritten(logits);
+    result.output = {std::move(device_step.reduced_loss), std::move(device_step.record)};
+    return result;
+  }
+  PairStep step(call);
   if (unit) {
     const Tensor ones = at::ones({call.rows.rows}, at::kDouble);
     cpu::row_log_probs_and_gradient(call.rows, row_labels, {0, call.rows.rows}, pass.statistics(),

@@ -40,9 +40,23 @@ struct LogitsCall {
   const Controls& controls;
   const LogitsOptions& how;
   LogitRows rows;
+  at::Device device;
   at::ScalarType dtype;  // of what is handed out
   LabelledPairs pairs;
   at::Tensor reference;  // float64 [2, P], or undefined
+};
+
+/// What the first pass over the rows leaves behind, float64 by row number, where the logits are.
+struct RowPass {
+  explicit RowPass(const LogitsCall& call);
+
+  [[nodiscard]] RowStatistics statistics() const {
+    return {log_prob.data_ptr<double>(), lse_others.data_ptr<double>(),
+            logit_sum.defined() ? logit_sum.data_ptr<double>() : nullptr};
+  }
+
+  at::Tensor log_prob, lse_others, logit_sum;
+  at::Tensor bad_row;  ///< on a device: see on_cuda::row_log_probs
 };
 
 /// A loss of logits and what its backward needs.
@@ -73,7 +87,9 @@ LogitsParts with_gradient(const at::Tensor& logits, const at::Tensor& labels,
                           const std::function<LogitsParts()>& forward,
                           const c10::intrusive_ptr<LogitsBackward>& backward);
 
-/// cpu::row_gradient of tensors, into `out`.
+/// The passes over all rows, where the tensors are. `bad_row` is for a device only.
+void row_log_probs(const LogitRows& rows, const RowLabels& labels, const RowStatistics& out,
+                   const at::Tensor& bad_row);
 void row_gradient(const LogitRows& rows, const RowLabels& labels, const at::Tensor& lse_others,
                   const at::Tensor& coefficient, const at::Tensor& out);
 

@@ -91,7 +91,7 @@ std::map<std::string, double> LossOutput::metrics() const {
                                        {"rewards/chosen", sum.chosen / pairs},
                                        {"rewards/margins", sum.margin / pairs},
                                        {"rewards/rejected", sum.rejected / pairs}};
-  if (record_.nll) result["nll_loss"] = *record_.nll;
+  if (record_.nll.defined()) result["nll_loss"] = record_.nll.item<double>();
   if (record_.logits_mean) {
     result["logits/chosen"] = (*record_.logits_mean)[0];
     result["logits/rejected"] = (*record_.logits_mean)[1];
@@ -106,6 +106,10 @@ void LossOutput::check() const {
   const Controls& given = record_.controls;
   check_controls({on_cpu(given.beta), on_cpu(given.margin), on_cpu(given.weight)},
                  record_.rows.size(1), at::kCPU);
+  if (!record_.bad_row.defined()) return;
+  const auto bad_row = record_.bad_row.item<std::int64_t>();
+  TORCH_CHECK(bad_row < 0, "sp2dpo::Loss: the label of row ", bad_row,
+              " lies outside the vocabulary, and is not ignore_index");
 }
 
 }  // namespace sp2dpo

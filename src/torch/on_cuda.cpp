@@ -2,33 +2,117 @@
 #include "on_cuda.hpp"
 
 #include "dtypes.hpp"
+#include "sequences.hpp"
 #include <ATen/ATen.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <sp2dpo/cuda/pair_loss.hpp>
-#include <sp2dpo/error.hpp>
+#include <sp2dpo/cuda/rows.hpp>
 
 namespace sp2dpo::on_cuda {
+namespace {
+
+/// Runs f(stream) on the device's current stream.
+template <class F>
+void run_on(const at::Device& device, const F& f) {
+  const c10::cuda::CUDAGuard guard(device);
+  as_torch_errors([&] { f(c10::cuda::getCurrentCUDAStream().stream()); });
+}
+
+/// Freed on the current stream's terms by the caching allocator, so it may go before the kernels
+/// have run.
+at::Tensor bytes_on(const at::Device& device, std::size_t bytes) {
+  return at::empty({static_cast<std::int64_t>(bytes)}, at::TensorOptions(device).dtype(at::kByte));
+}
+
+/// Memory for a pass over all rows of `logits`.
+struct PassMemory {
+  PassMemory(const LogitRows& logits, const at::Device& device)
+      : bytes(cuda::row_workspace(logits, logits.rows)),
+        workspace(bytes_on(device, bytes)),
+        memory{.workspace = bytes > 0 ? workspace.data_ptr() : nullptr, .workspace_bytes = bytes} {}
+  PassMemory(const LogitRows& logits, const at::Tensor& bad_row)
+      : PassMemory(logits, bad_row.device()) {
+    memory.bad_row = reinterpret_cast<std::uint64_t*>(bad_row.data_ptr<std::int64_t>());
+  }
+
+  std::size_t bytes;
+  at::Tensor workspace;
+  cuda::RowMemory memory;
+};
+
+double* row_pointer(const at::Tensor& table, PairRows::Side side) {
+  return table.data_ptr<double>() + side * table.stride(0);
+}
+
+cuda::AnswerSums answer_sums(const at::Tensor& sums, const at::Tensor& rows) {
+  auto* const counts = rows.data_ptr<std::int64_t>();
+  return {row_pointer(sums, PairRows::chosen), row_pointer(sums, PairRows::rejected), counts,
+          counts + rows.stride(0)};
+}
+
+}  // namespace
 
 void pair_loss(const AnyObjective& objective, const PairInputs& in, const PairOutputs& out,
                std::int64_t pairs, const at::Tensor& total) {
-  const c10::cuda::CUDAGuard guard(total.device());
-  const std::size_t bytes = cuda::pair_loss_workspace(pairs);
-  // Freed on this stream's terms by the caching allocator, so it may go before the kernel has run.
-  const at::Tensor workspace =
-      at::empty({static_cast<std::int64_t>(bytes)}, total.options().dtype(at::kByte));
-  try {
+  run_on(total.device(), [&](cuda::Stream stream) {
+    const std::size_t bytes = cuda::pair_loss_workspace(pairs);
+    const at::Tensor workspace = bytes_on(total.device(), bytes);
     cuda::pair_loss({.in = in,
                      .out = out,
                      .total = {total.data_ptr(), dtype_of(total)},
                      .pairs = pairs,
                      .workspace = bytes > 0 ? workspace.data_ptr() : nullptr,
                      .workspace_bytes = bytes},
-                    objective, c10::cuda::getCurrentCUDAStream());
-  } catch (const Error& error) {
-    TORCH_CHECK(false, "sp2dpo::Loss: ", error.what());
-  }
+                    objective, stream);
+  });
+}
+
+void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowStatistics& out,
+                   const at::Tensor& bad_row) {
+  run_on(bad_row.device(), [&](cuda::Stream stream) {
+    const PassMemory pass(logits, bad_row);
+    cuda::row_log_probs(logits, labels, {0, logits.rows}, out, pass.memory, stream);
+  });
+}
+
+void row_gradient(const LogitRows& logits, const RowLabels& labels, const double* lse_others,
+                  const double* coefficient, const GradientRows& out, const at::Device& device) {
+  run_on(device, [&](cuda::Stream stream) {
+    const PassMemory pass(logits, device);
+    cuda::row_gradient(logits, labels, {0, logits.rows}, lse_others, coefficient, out,
+                       MaskedRows::zero, pass.memory, stream);
+  });
+}
+
+void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels,
+                                const RowStatistics& out, const double* coefficient,
+                                const GradientRows& gradient, const at::Tensor& bad_row) {
+  run_on(bad_row.device(), [&](cuda::Stream stream) {
+    const PassMemory pass(logits, bad_row);
+    cuda::row_log_probs_and_gradient(logits, labels, {0, logits.rows}, out, coefficient, gradient,
+                                     MaskedRows::zero, pass.memory, stream);
+  });
+}
+
+void answer_log_probs(const Sequences& sequences, const RowLabels& labels,
+                      const at::Tensor& row_log_prob, bool average, bool empty_allowed,
+                      const at::Tensor& sums, const at::Tensor& rows) {
+  run_on(sums.device(), [&](cuda::Stream stream) {
+    cuda::answer_log_probs({sequences, labels, average}, row_log_prob.data_ptr<double>(),
+                           empty_allowed, answer_sums(sums, rows), stream);
+  });
+}
+
+void row_coefficients(const Sequences& sequences, const RowLabels& labels, bool average,
+                      const at::Tensor& sums, const at::Tensor& rows, const PairValues& d_chosen,
+                      const PairValues& d_rejected, double nll_scale,
+                      const at::Tensor& coefficient) {
+  run_on(sums.device(), [&](cuda::Stream stream) {
+    cuda::row_coefficients({sequences, labels, average}, answer_sums(sums, rows), d_chosen,
+                           d_rejected, 1.0, nll_scale, coefficient.data_ptr<double>(), stream);
+  });
 }
 
 }  // namespace sp2dpo::on_cuda

@@ -21,7 +21,6 @@
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
-#include <sp2dpo/cpu/rows.hpp>
 #include <sp2dpo/objectives.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
@@ -214,14 +213,14 @@ void row_log_probs_kernel(const OperatorHandle& op, Stack* stack) {
   const Tensor logits = arguments.tensor("logits");
   const LogitRows rows = logit_rows("logits", logits, arguments.integer("vocab_size"));
   const Tensor labels = checked_labels("logits", logits, arguments.tensor("labels"));
-  const Tensor log_prob = at::zeros(labels.sizes(), at::kDouble);
-  const Tensor lse_others = at::zeros(labels.sizes(), at::kDouble);
-  as_torch_errors([&] {
-    cpu::row_log_probs(
-        rows, {labels.data_ptr<std::int64_t>(), arguments["ignore_index"].toInt()}, {0, rows.rows},
-        {.log_prob = log_prob.data_ptr<double>(), .lse_others = lse_others.data_ptr<double>()},
-        ParallelFor());
-  });
+  const Tensor log_prob = at::zeros(labels.sizes(), labels.options().dtype(at::kDouble));
+  const Tensor lse_others = at::zeros_like(log_prob);
+  // Nobody asks for it: a row with a bad label is NaN.
+  const Tensor bad_row = labels.is_cpu() ? Tensor() : at::full({}, -1, labels.options());
+  row_log_probs(
+      rows, {labels.data_ptr<std::int64_t>(), arguments["ignore_index"].toInt()},
+      {.log_prob = log_prob.data_ptr<double>(), .lse_others = lse_others.data_ptr<double>()},
+      bad_row);
   arguments.give({log_prob, lse_others});
 }
 

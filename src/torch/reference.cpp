@@ -13,12 +13,15 @@ namespace {
 
 /// As given; sums where means are wanted, and the other way round, are converted.
 at::Tensor given_answers(const LogProbs& reference, const LabelledPairs& pairs, bool average) {
-  const at::Tensor shape = at::empty({pairs.pairs()}, at::kDouble);
+  const at::Tensor shape = at::empty({pairs.pairs()}, pairs.labels.options().dtype(at::kDouble));
   check_log_probs("reference.chosen", reference.chosen, shape);
   check_log_probs("reference.rejected", reference.rejected, shape);
   const at::Tensor result = at::stack(
       {reference.chosen.detach().to(at::kDouble), reference.rejected.detach().to(at::kDouble)});
   if (reference.averaged == average) return result;
+  TORCH_CHECK(result.is_cpu(), "sp2dpo::Loss: the reference's log-probabilities are ",
+              reference.averaged ? "means" : "sums", " where ", average ? "means" : "sums",
+              " over tokens are wanted; on a device, the number of tokens is not known here");
   for (const auto side : {PairRows::chosen, PairRows::rejected})
     for (std::int64_t i = 0; i < pairs.pairs(); ++i) {
       const auto rows = static_cast<double>(std::max<std::int64_t>(pairs.rows.count(i, side), 1));

@@ -19,18 +19,30 @@ Tensor checked_list(const char* name, const Tensor& list) {
   return list.to(at::kLong).contiguous();
 }
 
-PairRows pair_rows(const Tensor& rows, const Tensor& labels, const PairLayout& layout,
-                   std::int64_t ignore_index) {
-  Sequences sequences{.layout = layout.order};
-  Tensor bounds, chosen, rejected;
+PairRows pair_rows(const Sequences& sequences, const Tensor& labels, std::int64_t ignore_index) {
+  const RowLabels row_labels{labels.is_cpu() ? labels.data_ptr<std::int64_t>() : nullptr,
+                             ignore_index};
+  return as_torch_errors([&] { return PairRows(sequences, row_labels, labels.numel()); });
+}
+
+/// The NLL's divisor.
+double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
+  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_rows, 1));
+  return options.nll_normalizer.value_or(tokens);
+}
+
+}  // namespace
+
+LayoutSequences::LayoutSequences(const Tensor& rows, const PairLayout& layout)
+    : sequences{.layout = layout.order} {
   if (layout.cu_seqlens.defined()) {
     TORCH_CHECK(rows.dim() == 2,
                 "sp2dpo::Loss: layout.cu_seqlens is for packed rows [R, …], not for ",
                 rows.sizes());
-    bounds = checked_list("cu_seqlens", layout.cu_seqlens);
-    TORCH_CHECK(bounds.numel() >= 2, "sp2dpo::Loss: layout.cu_seqlens needs at least two bounds");
-    sequences.count = bounds.numel() - 1;
-    sequences.cu_seqlens = bounds.data_ptr<std::int64_t>();
+    cu_seqlens = checked_list("cu_seqlens", layout.cu_seqlens);
+    TORCH_CHECK(cu_seqlens.numel() >= 2,
+                "sp2dpo::Loss: layout.cu_seqlens needs at least two bounds");
+    sequences.count = cu_seqlens.numel() - 1;
   } else {
     TORCH_CHECK(rows.dim() == 3, "sp2dpo::Loss: packed rows ", rows.sizes(),
                 " want layout.cu_seqlens, the bounds of their sequences");
@@ -42,21 +54,27 @@ PairRows pair_rows(const Tensor& rows, const Tensor& labels, const PairLayout& l
     rejected = checked_list("rejected", layout.rejected);
     TORCH_CHECK(chosen.numel() == rejected.numel(), "sp2dpo::Loss: layout.chosen names ",
                 chosen.numel(), " sequences, layout.rejected ", rejected.numel());
-    sequences.chosen = chosen.data_ptr<std::int64_t>();
-    sequences.rejected = rejected.data_ptr<std::int64_t>();
     sequences.pairs = chosen.numel();
   }
-  const RowLabels row_labels{labels.data_ptr<std::int64_t>(), ignore_index};
-  return as_torch_errors([&] { return PairRows(sequences, row_labels, labels.numel()); });
+  point_at_lists();
 }
 
-/// The NLL's divisor.
-double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
-  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_rows, 1));
-  return options.nll_normalizer.value_or(tokens);
+LayoutSequences LayoutSequences::on(const at::Device& device) const {
+  LayoutSequences copy = *this;
+  for (Tensor* list : {&copy.cu_seqlens, &copy.chosen, &copy.rejected})
+    if (list->defined()) *list = list->to(device);
+  copy.point_at_lists();
+  return copy;
 }
 
-}  // namespace
+void LayoutSequences::point_at_lists() {
+  const auto data = [](const Tensor& list) -> const std::int64_t* {
+    return list.defined() ? list.data_ptr<std::int64_t>() : nullptr;
+  };
+  sequences.cu_seqlens = data(cu_seqlens);
+  sequences.chosen = data(chosen);
+  sequences.rejected = data(rejected);
+}
 
 Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels) {
   TORCH_CHECK(labels.defined(), "sp2dpo::Loss: labels are undefined");
@@ -85,15 +103,15 @@ void check_rows_tensor(const char* name, const Tensor& tensor) {
   TORCH_CHECK(tensor.stride(-1) == 1 || tensor.size(-1) == 1,
               "sp2dpo::Loss: the last dimension of ", name, " must be dense (stride 1, not ",
               tensor.stride(-1), "); make it contiguous()");
-  TORCH_CHECK(tensor.is_cpu(), "sp2dpo::Loss: ", name, " is on ", tensor.device(),
-              ", where the losses from logits and hidden states do not run");
 }
 
 LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const Tensor& given_labels,
-                             const PairLayout& layout, const LossOptions& options)
+                             const PairLayout& given_layout, const LossOptions& options)
     : labels(checked_labels(name, row_tensor, given_labels)),
       ignore_index(options.ignore_index),
-      rows(pair_rows(row_tensor, labels, layout, ignore_index)) {
+      layout(row_tensor, given_layout),
+      rows(pair_rows(layout.sequences, labels, ignore_index)) {
+  if (!labels.is_cpu()) layout = layout.on(labels.device());
   TORCH_CHECK(pairs() > 0, "sp2dpo::Loss: the layout names no pair");
   const bool skip = options.empty_rows == EmptyRows::skip;
   for (std::int64_t i = 0; i < pairs(); ++i) {
@@ -156,7 +174,8 @@ detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptio
                            policy.select(0, PairRows::rejected).to(dtype), loss.average_log_prob},
                           controls, dtype);
   record.counted = pairs.counted;
-  if (options.nll_coefficient > 0) record.nll = sum.nll / nll_tokens(pairs, options);
+  if (options.nll_coefficient > 0)
+    record.nll = at::scalar_tensor(sum.nll / nll_tokens(pairs, options), at::kDouble);
   if (logit_sum.defined()) {
     const Tensor means = answers(pairs, logit_sum, false).sum(1);
     for (const auto side : {PairRows::chosen, PairRows::rejected}) {

@@ -34,7 +34,7 @@ decltype(auto) as_torch_errors(F&& f) {
 /// The rows of a tensor [S, T, C] or [R, C] whose last dimension is dense.
 RowLayout row_layout(const at::Tensor& tensor);
 
-/// Throws c10::Error unless `tensor` is such a tensor, floating, on the CPU.
+/// Throws c10::Error unless `tensor` is such a tensor and floating.
 void check_rows_tensor(const char* name, const at::Tensor& tensor);
 
 /// The labels, contiguous. Throws c10::Error unless they are int64, of the shape of the rows of
@@ -51,7 +51,22 @@ inline at::IntArrayRef row_shape(const at::Tensor& tensor) {
   return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 1));
 }
 
-/// The labels of a batch and the pairs that its rows make up.
+/// The sequences of a layout, and the lists that it points at.
+struct LayoutSequences {
+  LayoutSequences(const at::Tensor& rows, const PairLayout& layout);
+
+  /// Copies of the lists on a device.
+  [[nodiscard]] LayoutSequences on(const at::Device& device) const;
+
+  Sequences sequences;
+  at::Tensor cu_seqlens, chosen, rejected;
+
+ private:
+  void point_at_lists();
+};
+
+/// The labels of a batch and the pairs that its rows make up. Labels on a device are not looked at:
+/// there, all rows of a sequence are taken for its pair's, and kernels pass over the masked ones.
 struct LabelledPairs {
   /// Throws c10::Error for labels that are not int64 of the rows' shape and device, a layout that
   /// does not fit, and, where the options say so, a pair with an answer without rows.
@@ -65,6 +80,7 @@ struct LabelledPairs {
 
   at::Tensor labels;  ///< contiguous, by row number
   std::int64_t ignore_index;
+  LayoutSequences layout;  ///< where the labels are
   PairRows rows;
   std::int64_t valid_pairs = 0;
   std::int64_t chosen_rows = 0;  ///< of the pairs that count

@@ -22,7 +22,8 @@ struct PairRecord {
   Controls controls{0.0};
   at::ScalarType dtype = at::kFloat;  ///< of what is handed out
   at::Tensor counted{};               ///< bool [P] on the CPU, or undefined where all pairs count
-  std::optional<double> nll{};
+  at::Tensor nll{};                   ///< one number, or undefined
+  at::Tensor bad_row{};  ///< on a device: the first row with a bad label, or −1; else undefined
   std::optional<std::array<double, 2>>
       logits_mean{};  ///< of the chosen and of the rejected answers
 };
@@ -55,8 +56,8 @@ class LossOutput {
   /// sigmoid(−z) < 0.05). Waits for the device where the tensors are on one.
   [[nodiscard]] std::map<std::string, double> metrics() const;
 
-  /// Throws c10::Error for a beta, margin or weight that is out of range on a device, where looking
-  /// beforehand would have meant waiting: such a pair's loss is NaN. Waits for the device.
+  /// Throws c10::Error for a beta, margin, weight or label that is out of range on a device, where
+  /// looking beforehand would have meant waiting: such a pair's loss is NaN. Waits for the device.
   void check() const;
 
  private:
