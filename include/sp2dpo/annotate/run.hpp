@@ -44,6 +44,7 @@ struct PanelMember {
   std::string model;
   Endpoint* endpoint = nullptr;  ///< none: what the store lacks is missing
   std::optional<Price> price{};
+  int max_asks = 2;  ///< how often an unusable answer is asked for in all
   std::function<PanelQuestion(const PreferencePair& pair)> question;
   std::function<ReadAnswer(const PreferencePair& pair, std::string_view body)> read;
 };
@@ -64,7 +65,7 @@ struct MemberPlan {
 /// request: their annotations would be one answer counted twice.
 [[nodiscard]] std::vector<MemberPlan> plan_panel(std::span<const PreferencePair> pairs,
                                                  std::span<const PanelMember> members,
-                                                 const Store& store, int max_asks = 2);
+                                                 const Store& store);
 
 struct PanelProgress {
   std::int64_t questions = 0;    ///< in all
@@ -89,7 +90,13 @@ struct RunOptions {
 };
 
 struct RunResult {
-  enum class End : std::uint8_t { complete, max_cost, max_requests, stopped };
+  enum class End : std::uint8_t {
+    complete,
+    max_cost,
+    max_requests,
+    stopped,   ///< by should_stop
+    endpoints  ///< at least one gave up before all was asked
+  };
   End end = End::complete;
   PanelProgress progress;
   std::vector<std::string> endpoints_stopped{};  ///< why, each endpoint that gave up

@@ -56,7 +56,8 @@ struct StoredFailure {
 
 /// Answers that were paid for, in one SQLite file (docs/annotation.md has its tables). What is
 /// added is durable when commit() returns, and gone if the process dies before. One process writes
-/// at a time; others may read meanwhile. What goes wrong with the file throws DataError naming it.
+/// at a time; others may read meanwhile. For one thread. What goes wrong with the file throws
+/// DataError naming it.
 class Store {
  public:
   enum class Access : std::uint8_t { read, write };
@@ -85,8 +86,9 @@ class Store {
   /// Of all answers, by key and ask.
   void each_answer(const std::function<void(const StoredAnswer&)>& f) const;
 
-  /// What is there already stays as it is.
+  /// A request that is there already stays as it is.
   void add(const StoredRequest& request);
+  /// Takes the place of an older request that was asked for the same.
   void add(const StoredQuestion& question);
   /// False where there is an answer with this key and ask already.
   bool add(const StoredAnswer& answer);

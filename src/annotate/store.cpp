@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "sqlite.hpp"
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <sp2dpo/annotate/store.hpp>
+#include <sp2dpo/detail/require.hpp>
+
+namespace sp2dpo::annotate {
+
+namespace {
+
+constexpr std::int64_t application_id = 0x73703264;  // "sp2d"
+constexpr std::int64_t version = 1;
+
+constexpr const char* schema = R"(
+PRAGMA application_id = 0x73703264;
+PRAGMA user_version = 1;
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE requests(key TEXT PRIMARY KEY, family TEXT NOT NULL, model TEXT NOT NULL,
+  body TEXT NOT NULL);
+CREATE TABLE questions(pair_id TEXT, annotator TEXT, prompt TEXT, shown TEXT, sample INTEGER,
+  key TEXT NOT NULL, PRIMARY KEY (pair_id, annotator, prompt, shown, sample)) WITHOUT ROWID;
+CREATE TABLE answers(key TEXT, ask INTEGER, http_status INTEGER NOT NULL, request_id TEXT NOT NULL,
+  body BLOB NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, seconds REAL NOT NULL,
+  attempts INTEGER NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (key, ask));
+CREATE TABLE failures(key TEXT NOT NULL, kind TEXT NOT NULL, http_status INTEGER NOT NULL,
+  detail TEXT NOT NULL, created INTEGER NOT NULL);
+CREATE INDEX failures_by_key ON failures(key);
+)";
+
+/// One process at a time. A lock file of its own, since SQLite's locks on the store are lost as soon
+/// as anybody in the process closes another descriptor of it.
+class WriterLock {
+ public:
+  WriterLock(const std::filesystem::path& store, bool wanted) {
+    if (!wanted) return;
+    const auto name = store.string() + ".lock";
+    descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0)
+      throw DataError(
+          store.string(), 0, "",
+          fmt::format("cannot make {}: {}", name, std::generic_category().message(errno)));
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+    ::close(descriptor_);
+    throw DataError(store.string(), 0, "", "another process is writing to this store");
+  }
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+  ~WriterLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+std::int64_t value_of(const Database& database, std::string_view pragma) {
+  Statement statement(database, pragma);
+  return statement.next() ? statement.integer(0) : 0;
+}
+
+/// The connection, once it is known to lead to a store.
+Database open(const std::filesystem::path& path, Store::Access access) {
+  const bool write = access == Store::Access::write;
+  if (!write && !std::filesystem::exists(path))
+    throw DataError(path.string(), 0, "", "there is no such store");
+  Database database(path.string(),
+                    SQLITE_OPEN_NOMUTEX | (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                                                 : SQLITE_OPEN_READONLY));
+  database.check(sqlite3_busy_timeout(database.handle(), 10'000));
+  const bool is_new = value_of(database, "SELECT count(*) FROM sqlite_master") == 0;
+  if (!is_new || !write) {
+    if (value_of(database, "PRAGMA application_id") != application_id)
+      database.fail("is a database, but no store of annotations");
+    const auto found = value_of(database, "PRAGMA user_version");
+    if (found != version)
+      database.fail(fmt::format("is a store of version {}, and this program knows version {}",
+                                found, version));
+  }
+  if (!write) return database;
+  // FULL: in WAL mode anything less may lose the last commits with the power.
+  database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  if (is_new) {
+    database.run("BEGIN IMMEDIATE");
+    database.run(schema);
+    database.run("COMMIT");
+  } else {
+    Statement check(database, "PRAGMA quick_check(1)");
+    if (check.next() && check.text(0) != "ok") database.fail("is damaged: " + check.text(0));
+  }
+  return database;
+}
+
+constexpr std::string_view answer_columns =
+    "key, ask, http_status, request_id, body, prompt_tokens, completion_tokens, seconds, attempts, "
+    "created";
+
+StoredAnswer answer_in(const Statement& row) {
+  StoredAnswer answer{.key = row.text(0),
+                      .ask = static_cast<int>(row.integer(1)),
+                      .http_status = static_cast<int>(row.integer(2)),
+                      .request_id = row.text(3),
+                      .body = row.text(4),
+                      .seconds = row.number(7),
+                      .attempts = static_cast<int>(row.integer(8)),
+                      .created = row.integer(9)};
+  if (!row.is_null(5)) answer.usage = Usage{row.integer(5), row.integer(6)};
+  return answer;
+}
+
+}  // namespace
+
+class Store::State {
+ public:
+  State(std::filesystem::path where, Access how)
+      : path(std::move(where)),
+        access(how),
+        lock(path, how == Access::write),
+        database(open(path, how)) {}
+
+  void begin() {
+    detail::require(access == Access::write, "{}: the store was opened to be read", path.string());
+    if (in_transaction) return;
+    database.run("BEGIN IMMEDIATE");
+    in_transaction = true;
+  }
+  void commit() {
+    if (!in_transaction) return;
+    database.run("COMMIT");
+    in_transaction = false;
+  }
+  Statement prepare(std::string_view sql) const { return {database, sql}; }
+
+  std::filesystem::path path;
+  Access access;
+  WriterLock lock;
+  Database database;
+  bool in_transaction = false;
+
+  Statement find_answers =
+      prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask", answer_columns));
+  Statement count_answers = prepare("SELECT count(*) FROM answers WHERE key = ?");
+  Statement find_request = prepare("SELECT key, family, model, body FROM requests WHERE key = ?");
+  Statement find_failures = prepare(
+      "SELECT key, kind, http_status, detail, created FROM failures WHERE key = ? ORDER BY rowid");
+  Statement find_questions = prepare(
+      "SELECT pair_id, annotator, prompt, shown, sample, key FROM questions WHERE pair_id = ? "
+      "ORDER BY annotator, prompt, shown, sample");
+  Statement add_request = prepare("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?)");
+  Statement add_question = prepare(
+      "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = "
+      "excluded.key "
+      "WHERE key <> excluded.key");
+  Statement add_answer =
+      prepare("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  Statement add_failure = prepare("INSERT INTO failures VALUES (?, ?, ?, ?, ?)");
+};
+
+Store::Store(std::filesystem::path path, Access access)
+    : state_(std::make_unique<State>(std::move(path), access)) {}
+Store::~Store() = default;
+
+const std::filesystem::path& Store::path() const noexcept {
+  return state_->path;
+}
+
+std::string Store::pairs_sha256() const {
+  auto row = state_->prepare("SELECT value FROM meta WHERE name = 'pairs_sha256'");
+  return row.next() ? row.text(0) : std::string();
+}
+
+void Store::set_pairs_sha256(std::string_view sha256) {
+  state_->begin();
+  state_->prepare("INSERT OR REPLACE INTO meta VALUES ('pairs_sha256', ?)").with(sha256).run();
+  state_->commit();
+}
+
+std::vector<StoredAnswer> Store::answers(std::string_view key) const {
+  std::vector<StoredAnswer> found;
+  auto& row = state_->find_answers.with(key);
+  while (row.next()) found.push_back(answer_in(row));
+  return found;
+}
+
+int Store::count_answers(std::string_view key) const {
+  auto& row = state_->count_answers.with(key);
+  int count = 0;
+  while (row.next()) count = static_cast<int>(row.integer(0));
+  return count;
+}
+
+std::optional<StoredRequest> Store::request(std::string_view key) const {
+  std::optional<StoredRequest> found;
+  auto& row = state_->find_request.with(key);
+  while (row.next()) found = StoredRequest{row.text(0), row.text(1), row.text(2), row.text(3)};
+  return found;
+}
+
+std::vector<StoredQuestion> Store::questions(std::string_view pair_id) const {
+  std::vector<StoredQuestion> found;
+  auto& row = state_->find_questions.with(pair_id);
+  while (row.next())
+    found.push_back({row.text(0), row.text(1), row.text(2), row.text(3),
+                     static_cast<int>(row.integer(4)), row.text(5)});
+  return found;
+}
+
+std::vector<StoredFailure> Store::failures(std::string_view key) const {
+  std::vector<StoredFailure> found;
+  auto& row = state_->find_failures.with(key);
+  while (row.next())
+    found.push_back(
+        {row.text(0), row.text(1), static_cast<int>(row.integer(2)), row.text(3), row.integer(4)});
+  return found;
+}
+
+void Store::each_answer(const std::function<void(const StoredAnswer&)>& f) const {
+  auto row =
+      state_->prepare(fmt::format("SELECT {} FROM answers ORDER BY key, ask", answer_columns));
+  while (row.next()) f(answer_in(row));
+}
+
+void Store::add(const StoredRequest& request) {
+  state_->begin();
+  state_->add_request.with(request.key, request.family, request.model, request.body).run();
+}
+
+void Store::add(const StoredQuestion& question) {
+  state_->begin();
+  state_->add_question
+      .with(question.pair_id, question.annotator, question.prompt, question.order, question.sample,
+            question.key)
+      .run();
+}
+
+bool Store::add(const StoredAnswer& answer) {
+  state_->begin();
+  std::optional<std::int64_t> prompt_tokens;
+  std::optional<std::int64_t> completion_tokens;
+  if (answer.usage) {
+    prompt_tokens = answer.usage->prompt_tokens;
+    completion_tokens = answer.usage->completion_tokens;
+  }
+  return state_->add_answer
+             .with(answer.key, answer.ask, answer.http_status, answer.request_id, Blob{answer.body},
+                   prompt_tokens, completion_tokens, answer.seconds, answer.attempts,
+                   answer.created)
+             .run() == 1;
+}
+
+void Store::add(const StoredFailure& failure) {
+  state_->begin();
+  state_->add_failure
+      .with(failure.key, failure.kind, failure.http_status, failure.detail, failure.created)
+      .run();
+}
+
+void Store::commit() {
+  state_->commit();
+}
+
+Store::Merged Store::merge(const std::filesystem::path& other) {
+  std::string theirs;
+  {
+    const Store store(other, Access::read);
+    theirs = store.pairs_sha256();
+  }
+  const auto ours = pairs_sha256();
+  if (!ours.empty() && !theirs.empty() && ours != theirs)
+    throw DataError(other.string(), 0, "",
+                    fmt::format("was begun with another pairs file (SHA-256 {}) than {} ({})",
+                                theirs, path().string(), ours));
+  commit();
+  state_->prepare("ATTACH ? AS other").with(other.string()).run();
+  state_->begin();
+  Merged merged;
+  auto same = state_->prepare(
+      "SELECT mine.body = theirs.body FROM other.answers theirs JOIN main.answers mine USING (key, "
+      "ask)");
+  while (same.next()) ++(same.integer(0) != 0 ? merged.known : merged.different);
+  const auto take = [&](const std::string& sql) { return state_->prepare(sql).run(); };
+  merged.answers = take("INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers");
+  for (const char* table : {"requests", "questions", "meta"})
+    take(fmt::format("INSERT OR IGNORE INTO main.{0} SELECT * FROM other.{0}", table));
+  take("INSERT INTO main.failures SELECT * FROM other.failures EXCEPT SELECT * FROM main.failures");
+  state_->commit();
+  state_->database.run("DETACH other");
+  return merged;
+}
+
+}  // namespace sp2dpo::annotate

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sp2dpo/annotate/store.hpp>
+#include <sp2dpo/error.hpp>
+
+namespace sp2dpo::annotate {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() : folder_(testing::TempDir() + "sp2dpo_store_XXXXXX") {
+    if (::mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("no folder");
+  }
+  ~StoreTest() override { std::filesystem::remove_all(folder_); }
+
+  [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ + "/" + name; }
+
+  static StoredAnswer answer(const std::string& key, const std::string& body, int ask = 0) {
+    return {.key = key,
+            .ask = ask,
+            .request_id = "r-1",
+            .body = body,
+            .usage = Usage{11, 22},
+            .seconds = 0.5,
+            .attempts = 3,
+            .created = 1'700'000'000};
+  }
+  static std::vector<std::string> bodies(const Store& store, const std::string& key) {
+    std::vector<std::string> found;
+    for (const auto& answer : store.answers(key)) found.push_back(answer.body);
+    return found;
+  }
+  /// Runs SQL on the file, past the store.
+  static void sql(const std::filesystem::path& path, const char* text) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, text, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(database);
+  }
+
+ private:
+  std::string folder_;
+};
+
+TEST_F(StoreTest, GivesBackWhatWasPutInByteForByte) {
+  const std::string body("{\"a\":\"\xff\xfe \0 \xf0\x9f\x98\x80\"}", 20);
+  {
+    Store store(file("s.db"));
+    store.add(StoredRequest{"k", "openai", "gpt", "{\"q\":1}"});
+    store.add(StoredQuestion{"p", "gpt", "direct", "chosen_first", 2, "k"});
+    EXPECT_TRUE(store.add(answer("k", body)));
+    store.add(StoredFailure{"k", "transport", 503, "busy", 17});
+    store.commit();
+  }
+  const Store store(file("s.db"), Store::Access::read);
+  const auto found = store.answers("k");
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].body, body);
+  EXPECT_EQ(found[0].usage, (Usage{11, 22}));
+  EXPECT_EQ(found[0].request_id, "r-1");
+  EXPECT_EQ(found[0].seconds, 0.5);
+  EXPECT_EQ(found[0].attempts, 3);
+  EXPECT_EQ(found[0].created, 1'700'000'000);
+  EXPECT_EQ(store.request("k")->body, "{\"q\":1}");
+  EXPECT_EQ(store.request("none"), std::nullopt);
+  ASSERT_EQ(store.questions("p").size(), 1U);
+  EXPECT_EQ(store.questions("p")[0].sample, 2);
+  ASSERT_EQ(store.failures("k").size(), 1U);
+  EXPECT_EQ(store.failures("k")[0].detail, "busy");
+}
+
+TEST_F(StoreTest, AFailureIsNoAnswer) {
+  Store store(file("s.db"));
+  store.add(StoredFailure{"k", "transport", 503, "busy", 17});
+  store.commit();
+  EXPECT_EQ(store.count_answers("k"), 0);
+}
+
+TEST_F(StoreTest, KeepsTheFirstOfTwoAnswersToOneAsking) {
+  Store store(file("s.db"));
+  EXPECT_TRUE(store.add(answer("k", "first")));
+  EXPECT_FALSE(store.add(answer("k", "second")));
+  EXPECT_TRUE(store.add(answer("k", "asked again", 1)));
+  store.commit();
+  EXPECT_THAT(bodies(store, "k"), ElementsAre("first", "asked again"));
+}
+
+TEST_F(StoreTest, WhatWasNotCommittedIsGone) {
+  {
+    Store store(file("s.db"));
+    store.add(answer("kept", "1"));
+    store.commit();
+    store.add(answer("lost", "2"));
+  }
+  const Store store(file("s.db"), Store::Access::read);
+  EXPECT_EQ(store.count_answers("kept"), 1);
+  EXPECT_EQ(store.count_answers("lost"), 0);
+}
+
+TEST_F(StoreTest, WhatWasCommittedOutlivesAKilledProcess) {
+  const auto child = ::fork();
+  if (child == 0) {
+    Store store(file("s.db"));
+    store.add(answer("kept", "1"));
+    store.commit();
+    store.add(answer("lost", "2"));
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const Store store(file("s.db"));  // the dead one holds no lock
+  EXPECT_EQ(store.count_answers("kept"), 1);
+  EXPECT_EQ(store.count_answers("lost"), 0);
+}
+
+TEST_F(StoreTest, ASecondWriterIsRefusedAndAReaderIsNot) {
+  Store store(file("s.db"));
+  store.add(answer("k", "1"));
+  store.commit();
+  EXPECT_THAT([&] { Store(file("s.db")); },
+              ThrowsMessage<DataError>(HasSubstr("another process is writing")));
+  EXPECT_EQ(Store(file("s.db"), Store::Access::read).count_answers("k"), 1);
+}
+
+TEST_F(StoreTest, NamesAStoreOfAnotherVersionADamagedOneAndWhatIsNone) {
+  { const Store store(file("later.db")); }
+  sql(file("later.db"), "PRAGMA user_version = 7");
+  EXPECT_THAT([&] { Store(file("later.db")); },
+              ThrowsMessage<DataError>(HasSubstr("is a store of version 7")));
+
+  sql(file("other.db"), "CREATE TABLE t(x)");
+  EXPECT_THAT([&] { Store(file("other.db")); },
+              ThrowsMessage<DataError>(HasSubstr("no store of annotations")));
+
+  std::ofstream(file("text.db")) << std::string(5000, 'x');
+  EXPECT_THAT([&] { Store(file("text.db")); },
+              ThrowsMessage<DataError>(AllOf(HasSubstr("text.db"), HasSubstr("not a database"))));
+
+  {
+    Store store(file("torn.db"));
+    for (int i = 0; i < 200; ++i) store.add(answer(std::to_string(i), std::string(500, 'y')));
+    store.commit();
+  }
+  std::filesystem::resize_file(file("torn.db"), std::filesystem::file_size(file("torn.db")) / 2);
+  EXPECT_THAT([&] { Store(file("torn.db")); },
+              ThrowsMessage<DataError>(AllOf(HasSubstr("torn.db"), HasSubstr("malformed"))));
+
+  EXPECT_THAT([&] { Store(file("none.db"), Store::Access::read); },
+              ThrowsMessage<DataError>(HasSubstr("no such store")));
+  EXPECT_FALSE(std::filesystem::exists(file("none.db")));
+}
+
+TEST_F(StoreTest, NamesAFolderItMayNotWriteTo) {
+  EXPECT_THAT([&] { Store(file("nowhere/s.db")); },
+              ThrowsMessage<DataError>(HasSubstr("nowhere/s.db")));
+}
+
+TEST_F(StoreTest, MergesPartsAndReportsAnswersThatDiffer) {
+  {
+    Store part(file("part.db"));
+    part.add(answer("both", "same"));
+    part.add(answer("differs", "theirs"));
+    part.add(answer("new", "n"));
+    part.add(StoredRequest{"new", "f", "m", "{}"});
+    part.add(StoredQuestion{"p", "a", "d", "", 0, "new"});
+    part.add(StoredFailure{"x", "quota", 429, "empty", 1});
+    part.commit();
+  }
+  Store store(file("s.db"));
+  store.add(answer("both", "same"));
+  store.add(answer("differs", "ours"));
+  store.commit();
+  for (int time = 0; time < 2; ++time) {
+    const auto merged = store.merge(file("part.db"));
+    EXPECT_EQ(merged.answers, time == 0 ? 1 : 0);
+    EXPECT_EQ(merged.known, time == 0 ? 1 : 2);
+    EXPECT_EQ(merged.different, 1);
+  }
+  EXPECT_THAT(bodies(store, "differs"), ElementsAre("ours"));
+  EXPECT_THAT(bodies(store, "new"), ElementsAre("n"));
+  EXPECT_EQ(store.questions("p").size(), 1U);
+  EXPECT_EQ(store.failures("x").size(), 1U);
+}
+
+TEST_F(StoreTest, DoesNotMergeAnswersToAnotherPairsFile) {
+  Store(file("part.db")).set_pairs_sha256("aaaa");
+  Store store(file("s.db"));
+  store.set_pairs_sha256("bbbb");
+  EXPECT_THAT([&] { (void)store.merge(file("part.db")); },
+              ThrowsMessage<DataError>(AllOf(HasSubstr("another pairs file"), HasSubstr("aaaa"))));
+}
+
+TEST_F(StoreTest, AFullDiskIsNamedAndCostsNothingThatWasCommitted) {
+  {
+    Store store(file("s.db"));
+    store.add(answer("kept", "1"));
+    store.commit();
+  }
+  const auto child = ::fork();
+  if (child == 0) {
+    // No disk to fill: a limit on the size of a file fails the same write.
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{400'000, 400'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      Store store(file("s.db"));
+      for (int i = 0;; ++i) {
+        store.add(answer(std::to_string(i), std::string(10'000, 'z')));
+        store.commit();
+      }
+    } catch (const DataError& error) {
+      ::_exit(std::string(error.what()).find("s.db: ") == std::string::npos ? 1 : 7);
+    } catch (...) {
+      ::_exit(2);
+    }
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+  const Store store(file("s.db"));
+  EXPECT_EQ(store.count_answers("kept"), 1);
+  EXPECT_EQ(store.count_answers("0"), 1);
+}
+
+}  // namespace
+}  // namespace sp2dpo::annotate
