@@ -44,9 +44,9 @@ HWY_BEFORE_NAMESPACE();
 namespace sp2dpo::cpu::HWY_NAMESPACE {
 namespace {
 
-// Elements whose terms are added in lanes before double takes over: few to a lane, and few enough
-// to stay in the first-level cache between the passes.
-constexpr std::size_t block_size = 2048;
+// Elements whose terms are added in lanes before double takes over: at most 64 to each lane of four
+// vectors, and few enough to stay in the first-level cache between the passes.
+constexpr std::size_t block_size = std::min<std::size_t>(2048, 4 * 64 * hn::MaxLanes(Tag<float>()));
 
 // Σ exp(x) as 2^k · sum; of an integer k, going over to a larger one is exact.
 template <class Lane>
