@@ -15,6 +15,7 @@
 #include <sp2dpo/aggregator.hpp>
 #include <sp2dpo/beta_mapper.hpp>
 #include <sp2dpo/category.hpp>
+#include <sp2dpo/detail/id_index.hpp>
 #include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo {
@@ -36,14 +37,16 @@ class Schedule {
   /// not finite and >= 0, or there for some pairs only, or that is there twice itself. Names of the
   /// entries' categories are found in `categories`.
   explicit Schedule(std::vector<ScheduleEntry> entries, Categories categories = {})
-      : entries_(std::move(entries)), categories_(std::move(categories)) {
-    index_.reserve(entries_.size());
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      : entries_(std::move(entries)), categories_(std::move(categories)), index_(entries_.size()) {
+    detail::require(entries_.size() < detail::IdIndex::none,
+                    "a schedule holds fewer than {} pairs, not {}", detail::IdIndex::none,
+                    entries_.size());
+    for (std::uint32_t i = 0; i < entries_.size(); ++i) {
       const auto& entry = entries_[i];
       detail::require(std::isfinite(entry.beta) && entry.beta > 0,
                       "pair {}: beta must be finite and positive, not {}", entry.id, entry.beta);
-      detail::require(index_.emplace(entry.id, i).second, "pair {} is in the schedule twice",
-                      entry.id);
+      detail::require(index_.insert(i, entries_, &ScheduleEntry::id),
+                      "pair {} is in the schedule twice", entry.id);
       if (entry.gap) (void)categories_.name(entry.gap->category);
       detail::require(entry.weight.has_value() == entries_.front().weight.has_value(),
                       "pair {} has {} weight, unlike pair {}", entry.id, entry.weight ? "a" : "no",
@@ -54,7 +57,7 @@ class Schedule {
     }
   }
 
-  // The index holds views into the entries: moving keeps them in place, copying would not.
+  // As large as its data set: a copy would hardly be meant.
   Schedule(const Schedule&) = delete;
   Schedule& operator=(const Schedule&) = delete;
   Schedule(Schedule&&) = default;
@@ -66,8 +69,8 @@ class Schedule {
 
   /// Null where there is no such pair.
   [[nodiscard]] const ScheduleEntry* find(std::string_view id) const {
-    const auto found = index_.find(id);
-    return found == index_.end() ? nullptr : &entries_[found->second];
+    const auto found = index_.find(id, entries_, &ScheduleEntry::id);
+    return found == detail::IdIndex::none ? nullptr : &entries_[found];
   }
 
   [[nodiscard]] bool has_weights() const noexcept {
@@ -105,7 +108,7 @@ class Schedule {
 
   std::vector<ScheduleEntry> entries_;
   Categories categories_;
-  std::unordered_map<std::string_view, std::size_t> index_;
+  detail::IdIndex index_;
 };
 
 }  // namespace sp2dpo

@@ -132,8 +132,7 @@ bool add_to(ScheduleBuilder& builder, const Annotation& annotation, AnnotationRe
     builder.add(annotation);
     return true;
   } catch (const InvalidArgument& error) {
-    const bool known = std::ranges::find(builder.ids(), annotation.pair_id) != builder.ids().end();
-    reader.refuse(known ? "" : "pair_id", error.what());
+    reader.refuse(builder.has(annotation.pair_id) ? "" : "pair_id", error.what());
     return false;
   }
 }

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "line_source.hpp"
 
-#include <cerrno>
 #include <cstring>
 #include <system_error>
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <sp2dpo/detail/require.hpp>
@@ -38,13 +35,8 @@ struct LineSource::Inflater {
   ~Inflater() { inflateEnd(&stream); }
 };
 
-LineSource::Descriptor::~Descriptor() {
-  if (value >= 0) ::close(value);
-}
-
-LineSource::LineSource(const std::filesystem::path& path)
-    : name_(path.string()), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (file_.value < 0) fail("cannot be opened: " + reason(errno));
+LineSource::LineSource(const std::filesystem::path& path) : name_(path.string()), file_(path) {
+  if (file_.error() != 0) fail("cannot be opened: " + reason(file_.error()));
   if (path.extension() == ".gz") inflater_ = std::make_unique<Inflater>();
   buffer_.resize(block + padding);
 }
@@ -56,14 +48,10 @@ void LineSource::fail(const std::string& message) const {
 }
 
 std::size_t LineSource::read_file(char* to, std::size_t size) {
-  for (;;) {
-    const ssize_t got = ::read(file_.value, to, size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("cannot be read: " + reason(errno));
-    hash_.update({to, static_cast<std::size_t>(got)});
-    bytes_read_ += got;
-    return static_cast<std::size_t>(got);
-  }
+  const std::size_t got = file_.read(to, size);
+  if (file_.error() != 0) fail("cannot be read: " + reason(file_.error()));
+  bytes_read_ += static_cast<std::int64_t>(got);
+  return got;
 }
 
 std::size_t LineSource::read_text(char* to, std::size_t size) {
@@ -104,10 +92,7 @@ void LineSource::fill() {
   const std::size_t got =
       read_text(buffer_.data() + end_, std::min(block, buffer_.size() - padding - end_));
   end_ += got;
-  if (got == 0) {
-    at_end_ = true;
-    sha256_ = hex(hash_.finish());
-  }
+  at_end_ = got == 0;
 }
 
 bool LineSource::next(std::string_view& line) {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sha256.hpp"
+#include "hashed_file.hpp"
 
 namespace sp2dpo::io {
 
@@ -31,17 +31,10 @@ class LineSource {
   [[nodiscard]] std::int64_t line() const noexcept { return line_; }
   [[nodiscard]] std::int64_t bytes_read() const noexcept { return bytes_read_; }
   /// SHA-256 of the file's bytes; empty before the end of the file.
-  [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }
+  [[nodiscard]] const std::string& sha256() const noexcept { return file_.sha256(); }
 
  private:
   struct Inflater;
-  struct Descriptor {
-    int value;
-    explicit Descriptor(int descriptor) : value(descriptor) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor();
-  };
 
   [[noreturn]] void fail(const std::string& message) const;
   std::size_t read_file(char* to, std::size_t size);  // 0: the end
@@ -49,10 +42,8 @@ class LineSource {
   void fill();
 
   std::string name_;
-  Descriptor file_;
+  HashedFile file_;
   std::unique_ptr<Inflater> inflater_;
-  Sha256 hash_;
-  std::string sha256_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0;  // of the line to come
   std::size_t end_ = 0;    // of what was read

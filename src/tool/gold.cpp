@@ -208,7 +208,7 @@ MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions&
   if (!chosen.looks_at_all && options.gold.empty()) return chosen.make(ScheduleBuilder({}));
   Gold gold;
   if (!options.gold.empty()) gold = read_gold(options.gold, pair_ids);
-  ScheduleBuilder builder({pair_ids.begin(), pair_ids.end()}, categories);
+  ScheduleBuilder builder({pair_ids.begin(), pair_ids.end()}, categories, most_in_memory);
   add_annotations(builder, annotations, categories, lenient);
   auto made = chosen.make(builder);
   return options.gold.empty() ? made : calibrated(std::move(made), options, gold, builder);

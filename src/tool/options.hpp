@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,9 @@
 #include <sp2dpo/linear.hpp>
 
 namespace sp2dpo::tool {
+
+/// How many annotations a ScheduleBuilder holds here, 8 MB; the rest goes to a temporary file.
+inline constexpr std::size_t most_in_memory = std::size_t{1} << 18;
 
 /// Options that every command with a file of pairs has.
 struct PairOptions {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -186,10 +187,11 @@ void print_histogram(const Schedule& schedule, Interval envelope) {
   if (outside > 0) fmt::print("  outside the envelope {}\n", outside);
 }
 
-void print_findings(const Schedule& schedule, const Pairs& pairs, Interval envelope) {
+void print_findings(const Schedule& schedule, std::span<const std::string> ids,
+                    std::span<const double> length_differences, Interval envelope) {
   std::vector<double> differences;
-  for (std::size_t i = 0; i < pairs.ids.size(); ++i)
-    if (schedule.find(pairs.ids[i]) != nullptr) differences.push_back(pairs.length_differences[i]);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (schedule.find(ids[i]) != nullptr) differences.push_back(length_differences[i]);
   const auto findings = report::check_schedule(schedule, differences, {.envelope = envelope});
   fmt::print("\n");
   if (findings.empty()) fmt::print("No failure signature found\n");
@@ -207,11 +209,11 @@ void run(const Options& options) {
   const ChosenMapper mapper = choose_mapper(
       options.mapper, {to_beta, options.envelope_given, options.gap_range_given, categories});
 
-  const Pairs pairs = read_pairs(options);
+  Pairs pairs = read_pairs(options);
   const MadeAggregator aggregator =
       make_aggregator(chosen, options.fit, options.annotations, pairs.ids, categories,
                       options.pairs.reader.lenient);
-  ScheduleBuilder builder(pairs.ids, categories);
+  ScheduleBuilder builder(std::move(pairs.ids), categories, most_in_memory);
   Coverage coverage;
   io::ScheduleManifest manifest{.inputs = {pairs.file},
                                 .aggregator = aggregator.description,
@@ -225,7 +227,7 @@ void run(const Options& options) {
   if (linear_schedule.size() == 0)
     throw Error("no pair has enough annotations for a gap: nothing is left");
   const Schedule schedule = mapper.map(std::move(linear_schedule));
-  manifest.counts = io::count(schedule, std::ssize(pairs.ids),
+  manifest.counts = io::count(schedule, std::ssize(builder.ids()),
                               static_cast<std::int64_t>(builder.n_annotations()));
   io::write_schedule(options.out, schedule, manifest, options.manifest);
 
@@ -242,7 +244,7 @@ void run(const Options& options) {
   coverage.print();
   print_histogram(schedule, mapper.envelope);
   fmt::print("\n{}", report::beta_table(schedule, mapper.envelope));
-  print_findings(schedule, pairs, mapper.envelope);
+  print_findings(schedule, builder.ids(), pairs.length_differences, mapper.envelope);
   fmt::print("\n{} is written: {} betas\n", options.out, schedule.size());
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -195,6 +196,81 @@ TEST(ScheduleBuilder, RefusesDoubledIds) {
                 (void)ScheduleBuilder({"a", "b", "a"});
               }),
               ThrowsMessage<InvalidArgument>(HasSubstr("pair a is there twice")));
+}
+
+/// A panel of seven on each of 40 pairs; with `random`, in no order.
+std::vector<Annotation> many(std::mt19937_64* random) {
+  std::vector<Annotation> votes;
+  for (int pair = 0; pair < 40; ++pair)
+    for (int i = 0; i < 7; ++i)
+      votes.push_back(vote("p" + std::to_string(pair), "m" + std::to_string(i / 3),
+                           "x" + std::to_string(i % 3), (pair * 7 + i) % 11 / 10.0));
+  if (random != nullptr) std::ranges::shuffle(votes, *random);
+  return votes;
+}
+
+TEST(ScheduleBuilder, MakesTheSameOfAnnotationsThatDoNotFitIntoMemory) {
+  std::vector<std::string> ids;
+  for (int pair = 0; pair < 40; ++pair) ids.push_back("p" + std::to_string(39 - pair));
+  std::mt19937_64 random(7);
+  for (const bool grouped : {true, false}) {
+    const auto votes = many(grouped ? nullptr : &random);
+    const auto expected = build_schedule(ids, votes, Jmamp{}, Linear{});
+    for (const std::size_t most : {1u, 5u, 100u, 279u, 280u}) {
+      ScheduleBuilder builder(ids, {}, most);
+      for (const auto& annotation : votes) builder.add(annotation);
+      EXPECT_EQ(builder.n_annotations(), votes.size());
+      // More than once: the file can be read again.
+      for (int time = 0; time < 2; ++time) {
+        const auto schedule = builder.build(Jmamp{}, Linear{});
+        ASSERT_EQ(schedule.size(), 40u);
+        for (std::size_t i = 0; i < 40; ++i) {
+          const auto& entry = schedule.entries()[i];
+          EXPECT_EQ(entry.id, ids[i]);
+          EXPECT_EQ(entry.beta, expected.entries()[i].beta) << "most " << most;
+          EXPECT_EQ(entry.gap->n_annotations, 7);
+        }
+      }
+    }
+  }
+}
+
+TEST(ScheduleBuilder, GivesAPairsAnnotationsInTheOrderInWhichTheyCame) {
+  ScheduleBuilder builder({"a", "b"}, {}, 3);
+  std::vector<double> expected;
+  for (int i = 0; i < 20; ++i) {
+    builder.add(vote(i % 3 == 0 ? "b" : "a", "m" + std::to_string(i), "x", i / 20.0));
+    if (i % 3 != 0) expected.push_back(i / 20.0);
+  }
+  std::vector<std::vector<double>> seen;
+  builder.for_each_pair([&](std::span<const Annotation> votes) {
+    seen.emplace_back();
+    for (const auto& annotation : votes) seen.back().push_back(annotation.magnitude);
+  });
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0], expected);
+  EXPECT_EQ(seen[1].size(), 7u);
+}
+
+TEST(ScheduleBuilder, FindsADoubledAnnotationInTheTemporaryFileWhenItBuilds) {
+  ScheduleBuilder builder({"a", "b", "c"}, {}, 2);
+  for (const char* pair : {"a", "b", "c", "c", "b"})
+    if (builder.n_annotations() < 3)
+      builder.add(vote(pair, "m1", "x", 0.5));
+    else
+      builder.add(vote(pair, "m2", "x", 0.5));
+  EXPECT_EQ(builder.build(Jmamp{}, Linear{}).size(), 3u);
+  builder.add(vote("a", "m1", "x", 0.25));
+  EXPECT_THAT([&] { (void)builder.build(Jmamp{}, Linear{}); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("pair a has two annotations by m1")));
+}
+
+TEST(ScheduleBuilder, FindsADoubledAnnotationAtOnceWhereThePairsComeInGroups) {
+  ScheduleBuilder builder({"a", "b"}, {}, 2);
+  builder.add(vote("b", "m1", "x", 0.5));
+  for (int i = 0; i < 9; ++i) builder.add(vote("a", "m" + std::to_string(i), "x", 0.5));
+  for (int i = 0; i < 9; ++i)
+    EXPECT_THROW(builder.add(vote("a", "m" + std::to_string(i), "x", 0.1)), InvalidArgument);
 }
 
 TEST(ScheduleBuilder, HasNoPairsAndNoAnnotationsToBeginWith) {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sha256.hpp"
+
+namespace sp2dpo::io {
+
+/// The bytes of a file from its beginning to its end, and their SHA-256. A regular file of more
+/// than one block is read and hashed by a thread of its own, one block ahead of the caller.
+class HashedFile {
+ public:
+  explicit HashedFile(const std::filesystem::path& path);
+  HashedFile(const HashedFile&) = delete;
+  HashedFile& operator=(const HashedFile&) = delete;
+  ~HashedFile();
+
+  /// Up to `size` bytes; 0 at the end, and where the file cannot be read: see error().
+  std::size_t read(char* to, std::size_t size);
+
+  /// Of the system: why the file could not be opened or read. 0: it could.
+  [[nodiscard]] int error() const noexcept { return error_; }
+  /// In hex; empty before the end.
+  [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }
+
+ private:
+  struct Block {
+    std::vector<char> bytes{};
+    std::size_t size = 0;
+    int error = 0;
+    bool full = false;  // read, and not yet used up
+  };
+
+  void fill(Block& block);
+  void read_ahead();
+  Block& next_block();
+
+  int descriptor_;
+  int error_ = 0;
+  bool regular_ = false;
+  Sha256 hash_;
+  std::string sha256_;
+
+  std::array<Block, 2> blocks_;
+  std::size_t current_ = 0;  // the block that the caller is in
+  std::size_t size_ = 0;     // its bytes
+  std::size_t used_ = 0;     // those handed out
+  std::mutex mutex_;         // guards `full` and stop_; the rest of a block is its holder's
+  std::condition_variable changed_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sp2dpo::io
