@@ -175,7 +175,7 @@ void run(const Options& options) {
   defaults.n_categories = categories.size();
   for (const auto& spec : options.aggregators) (void)choose_aggregator(spec, defaults);
 
-  ScheduleBuilder builder(pair_ids(options.pairs), categories);
+  ScheduleBuilder builder(pair_ids(options.pairs), categories, most_in_memory);
   Gold gold = read_gold(options.gold, builder.ids());
   const auto gold_ties = std::erase_if(
       gold.verdicts, [](const Gold::Verdict& verdict) { return verdict.preferred == 0; });

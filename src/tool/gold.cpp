@@ -11,6 +11,7 @@
 
 #include "../io/json_text.hpp"
 #include "command.hpp"
+#include "options.hpp"
 #include "progress.hpp"
 #include <fmt/format.h>
 
