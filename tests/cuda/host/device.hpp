@@ -58,4 +58,13 @@ class Device {
 
 Device& device();
 
+/// As long as it lives, device().is_capturing.
+class Capture {
+ public:
+  Capture() { device().is_capturing = true; }
+  ~Capture() { device().is_capturing = false; }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+};
+
 }  // namespace sp2dpo::ptx

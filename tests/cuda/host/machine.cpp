@@ -628,6 +628,8 @@ std::string Cluster::name(u32 number) const {
 }  // namespace
 
 void Findings::add(std::string text) {
+  // An access touches several cells.
+  if (in_launch_ > 0 && !texts_.empty() && texts_.back() == text) return;
   if (++in_launch_ <= most_texts) texts_.push_back(std::move(text));
 }
 

@@ -248,44 +248,45 @@ float widened(bf16 x) {
   return std::bit_cast<float>(u32{x.bits} << 16);
 }
 
-bf16 narrowed(float x) {
+float widened(f16 x) {
+  return x;
+}
+
+template <class Half>
+Half narrowed(float x) {
+  return static_cast<Half>(x);
+}
+template <>
+bf16 narrowed<bf16>(float x) {
   const u32 bits = std::bit_cast<u32>(x);
   if (std::isnan(x)) return {0x7fff};
   return {static_cast<u16>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
-float widened(f16 x) {
-  return x;
+template <class Half>
+u32 packed(float high, float low) {
+  return u32{std::bit_cast<u16>(narrowed<Half>(high))} << 16 |
+         std::bit_cast<u16>(narrowed<Half>(low));
 }
 
-/// The larger by halves; a number where the other is none.
-template <class Half, class Narrow>
-u32 larger_halves(u32 a, u32 b, Narrow narrow) {
-  u32 result = 0;
-  for (const int shift : {0, 16}) {
-    const auto half = [shift](u32 word) {
-      return widened(std::bit_cast<Half>(u16(word >> shift)));
-    };
-    result |= u32{std::bit_cast<u16>(narrow(std::fmax(half(a), half(b))))} << shift;
-  }
-  return result;
+/// `choose` by halves.
+template <class Half>
+u32 by_halves(u32 a, u32 b, float (*choose)(float, float)) {
+  const auto half = [](u32 word) { return widened(std::bit_cast<Half>(static_cast<u16>(word))); };
+  return packed<Half>(choose(half(a >> 16), half(b >> 16)), choose(half(a), half(b)));
 }
 
 void Table::add_half() {
-  add("cvt.f32.f16", [](f16 a) { return static_cast<float>(a); });
-  add("cvt.rn.f16.f32", [](float a) { return static_cast<f16>(a); });
-  add("cvt.rn.f16x2.f32", [](float high, float low) {
-    const auto bits = [](float x) { return std::bit_cast<u16>(static_cast<f16>(x)); };
-    return u32{bits(high)} << 16 | bits(low);
-  });
-  add("max.f16x2", [](u32 a, u32 b) {
-    return larger_halves<f16>(a, b, [](float x) { return static_cast<f16>(x); });
-  });
+  add("cvt.f32.f16", [](f16 a) { return widened(a); });
+  add("cvt.rn.f16.f32", [](float a) { return narrowed<f16>(a); });
+  add("cvt.rn.f16x2.f32", [](float high, float low) { return packed<f16>(high, low); });
+  add("max.f16x2", [](u32 a, u32 b) { return by_halves<f16>(a, b, std::fmax); });
+  add("min.f16x2", [](u32 a, u32 b) { return by_halves<f16>(a, b, std::fmin); });
   add("cvt.f32.bf16", [](bf16 a) { return widened(a); });
-  add("cvt.rn.bf16.f32", [](float a) { return narrowed(a); });
-  add("cvt.rn.bf16x2.f32",
-      [](float high, float low) { return u32{narrowed(high).bits} << 16 | narrowed(low).bits; });
-  add("max.bf16x2", [](u32 a, u32 b) { return larger_halves<bf16>(a, b, narrowed); });
+  add("cvt.rn.bf16.f32", [](float a) { return narrowed<bf16>(a); });
+  add("cvt.rn.bf16x2.f32", [](float high, float low) { return packed<bf16>(high, low); });
+  add("max.bf16x2", [](u32 a, u32 b) { return by_halves<bf16>(a, b, std::fmax); });
+  add("min.bf16x2", [](u32 a, u32 b) { return by_halves<bf16>(a, b, std::fmin); });
 }
 
 template <class T>
