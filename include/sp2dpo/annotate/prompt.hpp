@@ -67,7 +67,7 @@ class Prompt {
   Form form_;
   Categories categories_;
   std::string schema_;
-  std::vector<Piece> system_;
+  std::string system_;
   std::vector<Piece> user_;
 };
 

@@ -59,6 +59,8 @@ struct Teacher {
   Capabilities capabilities{};
   Decoding decoding{};
   std::optional<ListPrice> price{};
+  /// Number of its first sample: it tells apart teachers whose requests are the same otherwise.
+  std::int32_t first_sample = 0;
   int reasks = 1;  ///< how often an answer without a readable verdict is asked for again
 };
 

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <map>
+#include <string>
+#include <utility>
+
+#include "../io/json_text.hpp"
+#include "../io/sha256.hpp"
+
+#include <sp2dpo/annotate/question.hpp>
+
+namespace sp2dpo::annotate {
+namespace {
+
+/// Tokens that a provider puts around a message.
+constexpr std::uint64_t around_a_message = 16;
+
+std::string json_of(std::string_view text) {
+  std::string json;
+  io::append_json(json, text);
+  return json;
+}
+
+std::string json_of(double number) {
+  std::string json;
+  io::append_json(json, number);
+  return json;
+}
+
+std::string json_of(const std::vector<Message>& messages) {
+  std::string text;
+  io::JsonWriter json(text);
+  json.open('[');
+  for (const auto& [role, content] : messages) {
+    json.item().open('{');
+    json.key("content").text(content);
+    json.key("role").text(role);
+    json.close('}');
+  }
+  json.close(']');
+  return text;
+}
+
+/// For servers that do not hold the answer to a schema: in words. Some demand the word "json".
+void append_schema(std::string& to, const std::string& schema) {
+  to += "\n\nThe object is to be as this JSON schema says:\n```json\n" + schema + "\n```";
+}
+
+}  // namespace
+
+ChatRequest make_request(const Question& question, const PreferencePair& pair) {
+  const Teacher& teacher = *question.teacher;
+  const Prompt& prompt = *question.prompt;
+  const Decoding& decoding = teacher.decoding;
+  auto messages = prompt.render(pair, question.order.value_or(Order::chosen_first));
+
+  std::map<std::string, std::string, std::less<>> fields = decoding.extra;
+  ChatRequest request;
+  request.max_tokens = decoding.max_tokens;
+  switch (teacher.capabilities.structured) {
+    case Structured::json_schema:
+      // The schema keeps the order of its properties, in which they are answered: reasons before a
+      // verdict are worth more than reasons behind it. All other keys are sorted.
+      fields["response_format"] = R"({"json_schema":{"name":"verdict","schema":)" +
+                                  prompt.schema() + R"(,"strict":true},"type":"json_schema"})";
+      request.prompt_bytes += prompt.schema().size();
+      break;
+    case Structured::json_object:
+      fields["response_format"] = R"({"type":"json_object"})";
+      append_schema(messages.front().content, prompt.schema());
+      break;
+    case Structured::text:
+      append_schema(messages.front().content, prompt.schema());
+      break;
+  }
+  for (const auto& message : messages)
+    request.prompt_bytes += message.content.size() + around_a_message;
+
+  fields["model"] = json_of(teacher.model);
+  fields["messages"] = json_of(messages);
+  fields[teacher.capabilities.max_tokens_field] = std::to_string(decoding.max_tokens);
+  if (decoding.temperature) fields["temperature"] = json_of(*decoding.temperature);
+  if (decoding.top_p) fields["top_p"] = json_of(*decoding.top_p);
+  if (decoding.seed) fields["seed"] = std::to_string(*decoding.seed + question.sample);
+  if (decoding.top_logprobs) {
+    fields["logprobs"] = "true";
+    fields["top_logprobs"] = std::to_string(*decoding.top_logprobs);
+  }
+  io::JsonWriter body(request.body);
+  body.open('{');
+  for (const auto& [name, value] : fields) body.key(name).raw(value);
+  body.close('}');
+
+  std::string identity;
+  io::JsonWriter json(identity);
+  json.open('{');
+  json.key("family").text(teacher.family);
+  json.key("request").raw(request.body);
+  json.key("revision").text(teacher.revision);
+  json.key("sample").integer(question.sample);
+  json.key("version").integer(1);
+  json.close('}');
+  io::Sha256 hash;
+  hash.update(identity);
+  request.key = io::hex(hash.finish());
+  return request;
+}
+
+}  // namespace sp2dpo::annotate
