@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Compares `sp2dpo agree` and `sp2dpo schedule --gold` with independent Python packages on random tables.
+#
+#   bash tests/oracle/statistics.sh [program]     the program is build/ci/bin/sp2dpo unless named
+#
+# The packages come from PyPI into environments of their own under build/ (a few minutes the first time).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+program=${1:-build/ci/bin/sp2dpo}
+[ -x "$program" ] || { echo "statistics: there is no program $program" >&2; exit 2; }
+
+# environment <folder> <requirements>: irrCAC pins old versions, so that it cannot live with the others.
+environment() {
+  local folder=$1 list=$2
+  cmp -s "$list" "$folder/.installed" && return
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$list"
+  cp "$list" "$folder/.installed"
+}
+environment build/oracle-statistics tests/oracle/statistics-requirements.txt
+environment build/oracle-irrcac tests/oracle/irrcac-requirements.txt
+
+build/oracle-statistics/bin/python tests/oracle/compare_statistics.py "$program" build/oracle-irrcac/bin/python
