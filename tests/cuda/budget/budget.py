@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the compiler made of the kernels: a table of registers, memory and instructions.
+
+    budget.py LIBRARY TABLE            compares; 1 where they differ or a rule is broken
+    budget.py LIBRARY TABLE --write    writes the table
+    budget.py --predict TABLE          prints the times that follow from it, in Markdown
+
+Needs cuobjdump and nvdisasm on the path, of CUDA's toolkit; 77 where they are not there.
+"""
+
+import argparse
+import collections
+import csv
+import re
+import shutil
+import subprocess
+import sys
+
+COLUMNS = ["arch", "kernel", "registers", "stack", "shared", "local_accesses", "loads",
+           "instructions_per_load", "ex2_per_load", "fp64_in_loop"]
+
+# Of a machine that a time is predicted for: multiprocessors, clock in GHz, bytes a second of a copy.
+# A multiprocessor issues 4 warp instructions and 16 lanes of ex2 a cycle.
+MACHINES = {"sm_90 (H200)": ("sm_90", 132, 1.755, 4.3e12)}
+ISSUE, EX2_LANES = 4, 16
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def short_name(name):
+    """log_probs_kernel<BFloat16, false>, of a demangled name."""
+    name = name.replace("(anonymous namespace)::", "").replace("sp2dpo::cuda::", "")
+    name = name.replace("sp2dpo::", "").replace("detail::", "").removeprefix("void ")
+    name = re.sub(r"\((bool|int)\)", "", name)
+    return name.split("(")[0]
+
+
+def demangled(names):
+    text = subprocess.run(["c++filt"], input="\n".join(names), check=True, capture_output=True,
+                          text=True).stdout.splitlines()
+    return {name: short_name(full) for name, full in zip(names, text)}
+
+
+def resources(library):
+    """{(arch, mangled name): {registers, stack, shared}}"""
+    found, arch, name = {}, None, None
+    for line in run("cuobjdump", "-res-usage", library).splitlines():
+        if match := re.match(r"arch = (\S+)", line):
+            arch = match[1]
+        elif match := re.match(r"\s*Function (\S+):", line):
+            name = match[1]
+        elif match := re.match(r"\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)", line):
+            found[arch, name] = dict(zip(("registers", "stack", "shared"), match.groups()))
+    return found
+
+
+def functions(library, arch):
+    """(mangled name, [(address, instruction)]) of each kernel."""
+    name, body = None, []
+    for line in run("cuobjdump", "-sass", "-arch", arch, library).splitlines():
+        if match := re.search(r"Function : (\S+)", line):
+            if name:
+                yield name, body
+            name, body = match[1], []
+        elif match := re.match(r"\s+/\*([0-9a-f]{4,})\*/\s+(.*?);", line):
+            # Newer architectures' have notes on scheduling behind.
+            body.append((int(match[1], 16), re.split(r"\s{2,}", match[2].strip())[0]))
+    if name:
+        yield name, body
+
+
+def branch_target(instruction):
+    match = re.search(r"\bBRA(?:\.\S+)? .*?0x([0-9a-f]+)$", instruction)
+    return int(match[1], 16) if match else None
+
+
+def hot_path(body, begin, end):
+    """The instructions of a loop without those that a branch may leave out: what all but one thread
+    of a row run through."""
+    path, skip_to = [], begin
+    for address, instruction in body:
+        if not begin <= address <= end or address < skip_to:
+            continue
+        path.append(instruction)
+        target = branch_target(instruction)
+        if target is not None and instruction.startswith("@") and address < target <= end:
+            skip_to = target
+    return path
+
+
+def row_loop(body):
+    """The hot path of the smallest loop with the most 128-bit loads; without one, none."""
+    best, most = [], 0
+    for address, instruction in body:
+        target = branch_target(instruction)
+        if target is None or target > address:
+            continue
+        path = hot_path(body, target, address)
+        loads = count(path, r"LDG\.E.*\.128")
+        if loads > most or (loads == most and loads > 0 and len(path) < len(best)):
+            best, most = path, loads
+    return best
+
+
+def count(instructions, pattern):
+    return sum(bool(re.search(pattern, i)) for i in instructions)
+
+
+def table_of(library):
+    used = resources(library)
+    names = demangled(sorted({name for _, name in used}))
+    rows = []
+    for arch in sorted({arch for arch, _ in used}, key=lambda a: int(a[3:])):
+        for name, body in functions(library, arch):
+            row = {"arch": arch, "kernel": names[name], **used[arch, name]}
+            row["local_accesses"] = count([i for _, i in body], r"\b(LDL|STL)\b")
+            if "log_probs_kernel" in name or "gradient_kernel" in name:
+                loop = row_loop(body)
+                loads = count(loop, r"LDG\.E.*\.128")
+                row["loads"] = loads
+                if loads:
+                    row["instructions_per_load"] = round(len(loop) / loads, 2)
+                    row["ex2_per_load"] = round(count(loop, r"MUFU\.EX2") / loads, 2)
+                    row["fp64_in_loop"] = count(loop, r"\bD(ADD|MUL|FMA|SETP|MNMX)\b")
+            rows.append({column: str(row.get(column, "")) for column in COLUMNS})
+    return sorted(rows, key=lambda row: (int(row["arch"][3:]), row["kernel"]))
+
+
+def broken_rules(rows):
+    """What must hold whatever the table says."""
+    for row in rows:
+        where = f"{row['arch']} {row['kernel']}"
+        is_row_kernel = re.match(r"(log_probs|gradient|unit_gradient)_kernel", row["kernel"])
+        if is_row_kernel and (row["stack"] != "0" or row["local_accesses"] != "0"):
+            yield f"{where}: a row kernel must not use local memory, and has {row['stack']} bytes"
+        if is_row_kernel and row["fp64_in_loop"] not in ("", "0"):
+            yield f"{where}: {row['fp64_in_loop']} fp64 instructions in its row loop"
+        # What an H200 can issue while 512 bytes come from memory.
+        if row["instructions_per_load"] and float(row["instructions_per_load"]) > 110:
+            yield f"{where}: {row['instructions_per_load']} instructions for each 16 bytes a thread"
+
+
+def predict(rows):
+    shape = (16384, 128256, "BFloat16", 2)
+    count_, vocab, element, size = shape
+    print(f"| machine | kernel | memory | issue | ex2 | predicted, {count_} × {vocab} bfloat16 |")
+    print("|---|---|---|---|---|---|")
+    total = 0.0
+    for machine, (arch, processors, clock, bandwidth) in MACHINES.items():
+        for kernel, passes in ((f"log_probs_kernel<{element}, false>", 1),
+                               (f"gradient_kernel<{element}>", 2)):
+            row = next(r for r in rows if r["arch"] == arch and r["kernel"] == kernel)
+            vectors = count_ * vocab * size / 16
+            cycles = processors * clock * 1e9
+            memory = passes * count_ * vocab * size / bandwidth
+            issue = vectors / 32 * float(row["instructions_per_load"]) / (ISSUE * cycles)
+            ex2 = vectors * float(row["ex2_per_load"]) / (EX2_LANES * cycles)
+            time = max(memory, issue, ex2)
+            total += time
+            print(f"| {machine} | `{kernel}` | {memory * 1e3:.2f} ms | {issue * 1e3:.2f} ms "
+                  f"| {ex2 * 1e3:.2f} ms | {time * 1e3:.2f} ms |")
+    print(f"| | both | | | | {total * 1e3:.2f} ms |")
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", nargs="?")
+    parser.add_argument("table")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--predict", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.predict:
+        return predict(read(arguments.table))
+    if not (shutil.which("cuobjdump") and shutil.which("nvdisasm")):
+        print("skipped: no cuobjdump or nvdisasm on the path")
+        return 77
+    rows = table_of(arguments.library)
+    troubles = list(broken_rules(rows))
+    if arguments.write:
+        with open(arguments.table, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        key = lambda row: (row["arch"], row["kernel"])
+        old = collections.OrderedDict((key(row), row) for row in read(arguments.table))
+        new = collections.OrderedDict((key(row), row) for row in rows)
+        for k in list(old) + [k for k in new if k not in old]:
+            if old.get(k) != new.get(k):
+                troubles.append(f"{k[0]} {k[1]}:\n  the table has  {old.get(k)}\n"
+                                f"  the library has {new.get(k)}")
+    print("\n".join(troubles) or f"{len(rows)} kernels are as the table says")
+    return 1 if troubles else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
