@@ -5,7 +5,6 @@
 #include <iterator>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -90,10 +89,6 @@ std::vector<Tensor> call(const char* name, Stack arguments) {
   return results;
 }
 
-/// All objectives that have a name; here and nowhere else.
-using BuiltIn = std::tuple<Sigmoid, Hinge, Robust, ExoPair, DiscoPop, SigmoidNorm, Ipo, SppoHard,
-                           NcaPair, BcoPair, ApoZero, ApoDown>;
-
 template <class Objective>
 AnyObjective with_parameters(Objective objective, const std::optional<double>& label_smoothing,
                              const std::optional<double>& discopop_tau) {
@@ -122,7 +117,10 @@ AnyObjective objective_of(const Arguments& arguments) {
       found.emplace(with_parameters(objective, label_smoothing, discopop_tau));
     names += names.empty() ? objective.name : std::string(", ") + objective.name;
   };
-  std::apply([&](const auto&... objectives) { (look_at(objectives), ...); }, BuiltIn{});
+  const auto look_at_all = [&]<class... Objectives>(ObjectiveList<Objectives...>) {
+    (look_at(Objectives{}), ...);
+  };
+  look_at_all(BuiltInObjectives{});
   TORCH_CHECK(
       wanted.rfind("aot", 0) != 0, "sp2dpo: the loss_type ", wanted,
       " sorts the log-ratios over the batch, after which no loss belongs to a pair, so that "
