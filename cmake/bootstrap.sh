@@ -60,9 +60,10 @@ fi
 
 missing=()
 if command -v dpkg-query >/dev/null; then
+  installed="^($(dpkg --print-architecture)|all) install ok installed$"
   for package in "${packages[@]}"; do
-    status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
-    [ "$status" = "install ok installed" ] || missing+=("$package")
+    dpkg-query -W -f='${Architecture} ${Status}\n' "$package" 2>/dev/null |
+      grep -qE "$installed" || missing+=("$package")
   done
 else
   say "this is no Debian-like system, so it is left alone. Needed here, by Debian's names:"
