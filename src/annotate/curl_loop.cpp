@@ -52,10 +52,12 @@ int CurlLoop::on_socket(CURL* /*easy*/, curl_socket_t socket, int what, void* lo
 
 int CurlLoop::on_timer(CURLM* /*multi*/, long milliseconds, void* loop) {
   auto& alarm = static_cast<CurlLoop*>(loop)->alarm_;
+  // libcurl rounds down. Called early it finds nothing due, and asks no second time.
   if (milliseconds < 0)
     alarm.reset();
   else
-    alarm = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+    alarm = std::chrono::steady_clock::now() +
+            std::chrono::milliseconds(milliseconds == 0 ? 0 : milliseconds + 1);
   return 0;
 }
 

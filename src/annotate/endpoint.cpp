@@ -124,7 +124,7 @@ class Endpoint::State {
     std::vector<pollfd> sockets;
     for (State* const state : states) {
       const std::scoped_lock lock(state->mutex_);
-      until = std::min(until, state->start_what_may(Clock::now()));
+      until = std::min(until, state->go_on(Clock::now()));
       idle = idle && state->unfinished_ == 0;
       state->waiting_ = true;
       sockets.push_back({state->alarm_.socket(), POLLIN, 0});
@@ -217,8 +217,9 @@ class Endpoint::State {
     State* state_;
   };
 
-  /// Returns when there is something to do again, whatever the sockets do.
-  Time start_what_may(Time now);
+  /// Takes in what is finished and starts what may start. Returns when there is something to do
+  /// again, whatever the sockets do.
+  Time go_on(Time now);
   void start(Job job, Time now);
   void act(std::span<const pollfd> happened);
   void finish(Sent& sent, CURLcode result, Time now);
@@ -251,7 +252,12 @@ class Endpoint::State {
   static bool is_later(const Job& a, const Job& b) { return a.ready > b.ready; }
 };
 
-Time Endpoint::State::start_what_may(Time now) {
+Time Endpoint::State::go_on(Time now) {
+  loop_.finished([&](CURL* easy, CURLcode result) {
+    char* sent = nullptr;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &sent);
+    finish(*static_cast<Sent*>(reinterpret_cast<Transfer*>(sent)), result, now);
+  });
   const auto alarm = [&] { return loop_.alarm().value_or(Time::max()); };
   if (stop_) {
     for (auto& job : later_) end(std::move(job), *stop_);
@@ -315,14 +321,8 @@ void Endpoint::State::start(Job job, Time now) {
 
 void Endpoint::State::act(std::span<const pollfd> happened) {
   loop_.act(happened, Clock::now());
-  const Time now = Clock::now();
-  loop_.finished([&](CURL* easy, CURLcode result) {
-    char* sent = nullptr;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &sent);
-    finish(*static_cast<Sent*>(reinterpret_cast<Transfer*>(sent)), result, now);
-  });
   // The next requests are on their way while the caller works on the answers.
-  start_what_may(now);
+  go_on(Clock::now());
   loop_.act({}, Clock::now());
 }
 
