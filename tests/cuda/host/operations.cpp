@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <bit>
+#include <cfenv>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -80,6 +81,8 @@ class Table {
   void add_integer(const std::string& type);
   template <class T, class Wide>
   void add_wide(const std::string& type);
+  template <int mode, class T>
+  void add_directed(const std::string& type);
   template <class T>
   void add_float(const std::string& type);
   template <class T>
@@ -140,6 +143,28 @@ void Table::add_wide(const std::string& type) {
       [](T a, T b, Wide c) { return static_cast<Wide>(u64(a) * u64(b) + u64(c)); });
 }
 
+/// a · b + c under one of C's rounding modes.
+template <int mode, class T>
+T directed(T a, T b, T c) {
+  std::fesetround(mode);
+  // Volatile, so that the sum is not taken before the mode is set, or after it is set back.
+  const volatile T factor = a;
+  const volatile T result = std::fma(T(factor), b, c);
+  std::fesetround(FE_TONEAREST);
+  return result;
+}
+
+template <int mode, class T>
+void Table::add_directed(const std::string& type) {
+  add("add." + type, [](T a, T b) { return directed<mode>(a, T(1), b); });
+  add("sub." + type, [](T a, T b) { return directed<mode>(a, T(1), -b); });
+  // The addend keeps the sign of a product that is 0.
+  add("mul." + type, [](T a, T b) {
+    return directed<mode>(a, b, T(std::signbit(a) != std::signbit(b) ? -0.0 : 0.0));
+  });
+  add("fma." + type, [](T a, T b, T c) { return directed<mode>(a, b, c); });
+}
+
 template <class T>
 void Table::add_float(const std::string& type) {
   add("add." + type, [](T a, T b) { return a + b; });
@@ -157,12 +182,9 @@ void Table::add_float(const std::string& type) {
   add("testp.finite." + type, [](T a) { return std::isfinite(a); });
   add("testp.notanumber." + type, [](T a) { return std::isnan(a); });
   add("testp.infinite." + type, [](T a) { return std::isinf(a); });
-  // A product rounded up: where rounding to nearest went below, one step further.
-  add("mul.rp." + type, [](T a, T b) {
-    const T product = a * b;
-    const bool below = std::isfinite(product) && std::fma(a, b, -product) > 0;
-    return below ? std::nextafter(product, std::numeric_limits<T>::infinity()) : product;
-  });
+  add_directed<FE_TOWARDZERO, T>("rz." + type);
+  add_directed<FE_DOWNWARD, T>("rm." + type);
+  add_directed<FE_UPWARD, T>("rp." + type);
   add("mov." + type, [](T a) { return a; });
   add_comparisons<T>(type);
   add("setp.equ." + type, [](T a, T b) { return !(a < b || a > b); });
@@ -444,6 +466,7 @@ Table::Table() {
   add_conversions_to<double>("rn.f64");
   add_float_conversions<float>("f32");
   add_float_conversions<double>("f64");
+  add("cvt.sat.f32.f32", [](float a) { return a >= 0 ? std::fmin(a, 1.0f) : 0.0f; });  // NaN: 0
   add("cvt.rn.f32.f64", [](double a) { return static_cast<float>(a); });
   add_half();
   add_approximations();
