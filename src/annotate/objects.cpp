@@ -7,7 +7,7 @@ namespace sp2dpo::annotate {
 namespace {
 
 constexpr std::size_t nowhere = std::string_view::npos;
-/// Verdicts are flat. Without a bound, a text of nothing but openings would take its square of time.
+/// Verdicts are flat. Without a bound, a text of nothing but openings would take quadratic time.
 constexpr int deepest = 16;
 
 bool is_space(char c) {

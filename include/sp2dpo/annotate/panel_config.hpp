@@ -28,7 +28,7 @@ struct PanelConfig {
   std::uint64_t seed = 0;  ///< of the random order
 };
 
-/// Reads a panel's configuration (docs/annotation.md), in TOML. Templates come from `prompts` where
+/// Reads a panel's configuration (docs/prompts.md), in TOML. Templates come from `prompts` where
 /// it is not empty, else from the folder that the file names, else they are the library's own.
 /// Throws DataError with the line for an unknown key, a wrong type, a value out of range, a
 /// parameter that the teacher does not take, and two teachers whose requests would be the same.

@@ -33,7 +33,7 @@ struct PromptOptions {
 };
 
 /// A prompt variant: a template's text in one of its two forms, with the JSON schema of its
-/// verdict. How a template is written: docs/annotation.md.
+/// verdict. How a template is written: docs/prompts.md.
 class Prompt {
  public:
   /// `origin` names the text in messages. Throws DataError with its line for an unknown or unused

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include <sp2dpo/annotate/annotators.hpp>
+
+namespace sp2dpo::annotate {
+namespace {
+
+using Kind = AnnotationFailure::Kind;
+using testing::HasSubstr;
+
+const AnnotatorId id{"data", "columns"};
+
+PreferencePair pair_with(std::map<std::string, std::string, std::less<>> columns) {
+  return {.id = "p1", .prompt = "q", .chosen = "a", .rejected = "b", .columns = std::move(columns)};
+}
+
+std::string refusal_of(const Annotator& annotator, const PreferencePair& pair) {
+  try {
+    static_cast<void>(annotator.annotate(pair));
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return {};
+}
+
+Annotation verdict_of(const Annotator& annotator, const PreferencePair& pair) {
+  return std::get<Annotation>(annotator.annotate(pair));
+}
+
+TEST(FromColumns, TheDifferenceOfTheScoresOverTheScaleIsTheMagnitude) {
+  const FromColumns annotator(id, {.scale = 10, .category = Categories().at("helpfulness")});
+  const auto scored = [&](const char* chosen, const char* rejected) {
+    return verdict_of(annotator,
+                      pair_with({{"score_chosen", chosen}, {"score_rejected", rejected}}));
+  };
+  EXPECT_EQ(scored("8.5", "6").magnitude, 0.25);
+  EXPECT_EQ(scored("8.5", "6").preferred, Preferred::chosen);
+  EXPECT_EQ(scored("6", "8.5").magnitude, 0.25);
+  EXPECT_EQ(scored("6", "8.5").preferred, Preferred::rejected);
+  EXPECT_EQ(scored("6", "6.0").preferred, Preferred::tie);
+  EXPECT_EQ(scored("10", "0").magnitude, 1);
+  const Annotation one = scored("8.5", "6");
+  EXPECT_EQ(one.pair_id, "p1");
+  EXPECT_EQ(one.annotator, "data");
+  EXPECT_EQ(one.prompt, "columns");
+  EXPECT_EQ(one.confidence, 1);
+  EXPECT_EQ(one.category, Categories().at("helpfulness"));
+}
+
+TEST(FromColumns, AStrengthCountsForTheChosenAnswerWhateverItsSign) {
+  const FromColumns annotator(id, {.source = ColumnOptions::Strength{}, .scale = 3});
+  for (const char* const value : {"-3", "3"}) {
+    const auto read = verdict_of(annotator, pair_with({{"preference_strength", value}}));
+    EXPECT_EQ(read.magnitude, 1);
+    EXPECT_EQ(read.preferred, Preferred::chosen);
+  }
+}
+
+TEST(FromColumns, WhatIsNoScoreIsRefusedAndWhatIsNullIsMissing) {
+  const FromColumns annotator(id, {.scale = 4});
+  const auto scored = [](const char* chosen) {
+    return pair_with({{"score_chosen", chosen}, {"score_rejected", "1"}});
+  };
+  EXPECT_EQ(refusal_of(annotator, scored("5.5")),
+            "pair p1: score_chosen - score_rejected = 4.5 is beyond the scale of 4");
+  EXPECT_EQ(refusal_of(annotator, scored("\"3\"")),
+            "pair p1: column \"score_chosen\": expected a number, not \"3\"");
+  EXPECT_EQ(refusal_of(annotator, pair_with({})), "pair p1: there is no column \"score_chosen\"");
+  EXPECT_EQ(std::get<AnnotationFailure>(annotator.annotate(scored("null"))).kind, Kind::missing);
+  EXPECT_THROW(FromColumns(id, {}), InvalidArgument);
+  EXPECT_THROW(FromColumns(id, {.scale = 1, .confidence = 1.5}), InvalidArgument);
+}
+
+TEST(FromRatings, FollowsItsFormula) {
+  const FromRatings annotator(id);
+  // d: honesty 2/4, truthfulness -1/4, helpfulness 1/4. The fourth aspect is not rated for both.
+  const auto read = verdict_of(
+      annotator,
+      pair_with(
+          {{"ratings_chosen",
+            R"({"honesty":{"Rating":"5","Rationale":"r"},"truthfulness":{"Rating":"2"},)"
+            R"("helpfulness":4,"instruction_following":{"Rating":"N/A"},"else":9})"},
+           {"ratings_rejected",
+            R"({"honesty":"3","truthfulness":3,"helpfulness":"3","instruction_following":2})"}}));
+  EXPECT_DOUBLE_EQ(read.magnitude, 0.5 / 3);
+  EXPECT_DOUBLE_EQ(read.confidence, 0.5);
+  EXPECT_EQ(read.preferred, Preferred::chosen);
+  EXPECT_EQ(Categories().name(read.category), "factuality");
+}
+
+TEST(FromRatings, EqualAnswersAreATieOfTheHighestCategory) {
+  const char* const ratings = R"({"helpfulness":3,"instruction_following":4})";
+  const auto read = verdict_of(
+      FromRatings(id), pair_with({{"ratings_chosen", ratings}, {"ratings_rejected", ratings}}));
+  EXPECT_EQ(read.preferred, Preferred::tie);
+  EXPECT_EQ(read.magnitude, 0);
+  EXPECT_EQ(read.confidence, 1);
+  EXPECT_EQ(Categories().name(read.category), "instruction");
+}
+
+TEST(FromRatings, ARatingOutsideItsScaleIsNamed) {
+  const auto refusal = [](const char* rating) {
+    return refusal_of(FromRatings(id),
+                      pair_with({{"ratings_chosen", fmt::format(R"({{"honesty":{}}})", rating)},
+                                 {"ratings_rejected", R"({"honesty":3})"}}));
+  };
+  EXPECT_EQ(refusal("10"), "pair p1: ratings_chosen.honesty: 10 is not in [1, 5]");
+  EXPECT_EQ(refusal("\"four\""),
+            "pair p1: ratings_chosen.honesty: expected a rating, not \"four\"");
+  EXPECT_THAT(refusal("true"), HasSubstr("expected a rating, not true"));
+  const auto none = FromRatings(id).annotate(
+      pair_with({{"ratings_chosen", "{}"}, {"ratings_rejected", R"({"honesty":3})"}}));
+  EXPECT_EQ(std::get<AnnotationFailure>(none).kind, Kind::missing);
+}
+
+TEST(Replay, AnswersWithItsOwnAnnotationsAndNoOthers) {
+  const Annotation own{.pair_id = "p1", .annotator = "data", .prompt = "columns", .magnitude = 0.5};
+  Annotation stranger = own, later = own, elsewhere = own;
+  stranger.annotator = "other";
+  later.sample = 1;
+  elsewhere.pair_id = "p2";
+  const std::array all = {stranger, later, own, elsewhere};
+  EXPECT_EQ(verdict_of(Replay(id, all), pair_with({})).magnitude, 0.5);
+  EXPECT_EQ(verdict_of(Replay(id, all, {}, 1), pair_with({})).sample, 1);
+  const Replay in_order(id, all, Order::chosen_first);
+  EXPECT_EQ(std::get<AnnotationFailure>(in_order.annotate(pair_with({}))).kind, Kind::missing);
+  const std::array twice = {own, own};
+  EXPECT_THROW(Replay(id, twice), InvalidArgument);
+}
+
+/// Fails in the given ways, one after another, then answers.
+class Failing : public Annotator {
+ public:
+  explicit Failing(std::vector<Kind> kinds) : kinds_(std::move(kinds)) {}
+  [[nodiscard]] AnnotatorId id() const override { return {"failing", "p"}; }
+  [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override {
+    const auto turn = calls++;
+    if (turn < kinds_.size()) return AnnotationFailure{kinds_[turn], "no"};
+    return Annotation{.pair_id = pair.id};
+  }
+  mutable std::size_t calls = 0;
+
+ private:
+  std::vector<Kind> kinds_;
+};
+
+TEST(Retrying, AsksAgainAsLongAsItMayMendAndNoLonger) {
+  const auto calls = [](std::vector<Kind> kinds, int attempts, bool answered) {
+    const Failing inner(std::move(kinds));
+    const auto outcome = Retrying(inner, attempts).annotate(pair_with({}));
+    EXPECT_EQ(std::holds_alternative<Annotation>(outcome), answered);
+    return inner.calls;
+  };
+  EXPECT_EQ(calls({}, 3, true), 1);
+  EXPECT_EQ(calls({Kind::transport, Kind::invalid}, 3, true), 3);
+  EXPECT_EQ(calls({Kind::transport, Kind::invalid}, 2, false), 2);
+  EXPECT_EQ(calls({Kind::refused}, 3, false), 1);
+  EXPECT_EQ(calls({Kind::empty, Kind::truncated}, 5, false), 2);
+  const Failing inner({});
+  EXPECT_EQ(Retrying(inner, 1).id(), inner.id());
+  EXPECT_THROW(Retrying(inner, 0), InvalidArgument);
+}
+
+TEST(Recording, ShowsEveryOutcomeOneAtATime) {
+  struct Counted : Annotator {
+    [[nodiscard]] AnnotatorId id() const override { return {"c", "p"}; }
+    [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override {
+      return Annotation{.pair_id = pair.id};
+    }
+  } const annotator;
+  std::vector<std::string> seen;  // not guarded here: that is what is tested
+  const Recording recording(annotator,
+                            [&](const PreferencePair& pair, const AnnotationOutcome& outcome) {
+                              seen.push_back(pair.id + std::get<Annotation>(outcome).pair_id);
+                            });
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) static_cast<void>(recording.annotate(pair_with({})));
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(seen, std::vector<std::string>(2000, "p1p1"));
+  EXPECT_THROW(Recording(annotator, {}), InvalidArgument);
+}
+
+/// Prefers the longer text, and was shown the chosen answer first.
+struct Longer : Annotator {
+  [[nodiscard]] AnnotatorId id() const override { return {"longer", "p"}; }
+  [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override {
+    const auto chosen = std::get<std::string>(pair.chosen).size();
+    const auto rejected = std::get<std::string>(pair.rejected).size();
+    return Annotation{.pair_id = pair.id,
+                      .preferred = chosen > rejected   ? Preferred::chosen
+                                   : chosen < rejected ? Preferred::rejected
+                                                       : Preferred::tie,
+                      .order = Order::chosen_first};
+  }
+};
+
+TEST(Swapped, WhoJudgesTheTextsSaysTheSameAndSawTheOtherOrder) {
+  const Longer inner;
+  const Swapped swapped(inner);
+  for (const char* const rejected : {"", "ab", "abcd"}) {
+    PreferencePair pair = pair_with({});
+    pair.chosen = "xy";
+    pair.rejected = rejected;
+    EXPECT_EQ(verdict_of(swapped, pair).preferred, verdict_of(inner, pair).preferred) << rejected;
+    EXPECT_EQ(verdict_of(swapped, pair).order, Order::rejected_first);
+  }
+  const Failing failing({Kind::refused});
+  EXPECT_EQ(std::get<AnnotationFailure>(Swapped(failing).annotate(pair_with({}))).kind,
+            Kind::refused);
+}
+
+TEST(Adaptors, DoNotTakeTemporaries) {
+  EXPECT_FALSE((std::is_constructible_v<Retrying, Longer, int>));
+  EXPECT_FALSE((std::is_constructible_v<Swapped, Longer>));
+  EXPECT_FALSE((std::is_constructible_v<Recording, Longer, Recording::Sink>));
+  EXPECT_TRUE((std::is_constructible_v<Retrying, const Longer&, int>));
+  EXPECT_TRUE((std::is_constructible_v<Swapped, const Longer&>));
+  EXPECT_TRUE((std::is_constructible_v<Recording, const Longer&, Recording::Sink>));
+}
+
+}  // namespace
+}  // namespace sp2dpo::annotate

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <set>
+#include <string>
+#include <vector>
+
+#include "../io/files.hpp"
+#include "questions.hpp"
+#include <gmock/gmock.h>
+
+#include <sp2dpo/annotate/panel_config.hpp>
+
+namespace sp2dpo::annotate {
+namespace {
+
+using sp2dpo::test::error_of;
+using sp2dpo::test::Folder;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+PanelConfig read(std::string_view text) {
+  const Folder folder;
+  return read_panel_config(folder.write("panel.toml", text));
+}
+
+DataError refusal_of(std::string_view text) {
+  return error_of([&] { static_cast<void>(read(text)); });
+}
+
+constexpr std::string_view papers_panel = R"([[teacher]]
+preset = "qwen-max"
+
+[[teacher]]
+preset = "gpt-5-mini"
+price = { prompt = 1, completion = 0, date = "2026-01-01", batch_factor = 0.5 }
+
+[[teacher]]
+preset = "gemini-2.0-flash"
+requests_per_minute = 900
+timeout = 1.5
+)";
+
+TEST(PanelConfig, ThePapersPanelIsThreePresetsUnderThreePrompts) {
+  const PanelConfig panel = read(papers_panel);
+  ASSERT_EQ(panel.teachers.size(), 3);
+  EXPECT_EQ(panel.prompts.size(), 3);
+  EXPECT_EQ(panel.teachers[0].endpoint.key_variable, "DASHSCOPE_API_KEY");
+  EXPECT_FALSE(panel.teachers[0].price);
+  EXPECT_FALSE(panel.teachers[1].decoding.temperature);
+  EXPECT_EQ(panel.teachers[1].capabilities.max_tokens_field, "max_completion_tokens");
+  EXPECT_EQ(panel.teachers[1].price->completion, 0);
+  EXPECT_EQ(panel.teachers[1].price->batch_factor, 0.5);
+  EXPECT_EQ(panel.teachers[2].endpoint.requests_per_minute, 900);
+  EXPECT_EQ(panel.teachers[2].endpoint.timeout.count(), 1500);
+  EXPECT_EQ(panel_members(panel, {}).size(), 9);
+}
+
+TEST(PanelConfig, EverythingAboutATeacherCanBeSaid) {
+  const PanelConfig panel = read(R"(
+form = "blind"
+orders = "both"
+samples = 2
+seed = 5
+prompts = ["direct", "criteria"]
+[[category]]
+name = "style"
+[[category]]
+name = "truth"
+meaning = "is it so"
+[[teacher]]
+name = "mine"
+model = "m/7b"
+family = "m"
+revision = "abc"
+base_url = "http://localhost:1234/v1"
+key_variable = "MY_KEY"
+max_concurrent = 3
+reasks = 0
+first_sample = 10
+[teacher.can]
+structured = "text"
+seed = true
+logprobs = true
+[teacher.decoding]
+max_tokens = 9
+temperature = 1
+seed = 3
+top_logprobs = 4
+[teacher.decoding.extra]
+stop = ["x", "y"]
+enable_thinking = false
+budget = { tokens = 5, share = 0.5 }
+)");
+  EXPECT_EQ(panel.samples, 2);
+  EXPECT_EQ(panel.prompts.at(0).name(), "direct-blind");
+  EXPECT_THAT(std::vector(panel.prompts[0].categories().names().begin(),
+                          panel.prompts[0].categories().names().end()),
+              ElementsAre("style", "truth"));
+  const Teacher& teacher = panel.teachers.at(0);
+  EXPECT_EQ(teacher.revision, "abc");
+  EXPECT_EQ(teacher.decoding.temperature, 1);
+  EXPECT_EQ(teacher.decoding.extra.at("stop"), R"(["x","y"])");
+  EXPECT_EQ(teacher.decoding.extra.at("enable_thinking"), "false");
+  EXPECT_EQ(teacher.decoding.extra.at("budget"), R"({"share":0.5,"tokens":5})");
+  EXPECT_EQ(teacher.endpoint.max_concurrent, 3);
+
+  const auto members = panel_members(panel, {});
+  ASSERT_EQ(members.size(), 8);  // two prompts, two orders, two samples
+  std::set<std::string> keys;
+  for (const auto& member : members) {
+    const auto question = member.question(test::plain_pair());
+    EXPECT_TRUE(question.order);
+    keys.insert(question.request.key);
+    EXPECT_EQ(member.max_asks, 1);
+  }
+  EXPECT_EQ(keys.size(), 8);
+  EXPECT_EQ(members[0].sample, 10);
+  EXPECT_EQ(members[1].sample, 11);
+}
+
+TEST(PanelConfig, WhatIsWrongIsNamedWithItsLine) {
+  const auto with = [](std::string_view line) {
+    return refusal_of("[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\n" + std::string(line) + "\n");
+  };
+  EXPECT_THAT(with("modle = \"x\"").what(), HasSubstr("panel.toml:4: field \"teacher[0].modle\": "
+                                                      "unknown key; there are: allow_http,"));
+  EXPECT_THAT(with("timeout = \"5\"").what(),
+              HasSubstr(":4: field \"teacher[0].timeout\": expected a number, not a value of type "
+                        "string"));
+  EXPECT_THAT(with("max_concurrent = 1.5").what(), HasSubstr("expected an integer"));
+  EXPECT_THAT(with("max_concurrent = 0").what(), HasSubstr("expected an integer in [1, 10000]"));
+  EXPECT_THAT(with("requests_per_minute = nan").what(), HasSubstr("expected a number in"));
+  EXPECT_THAT(with("allow_http = 1").what(), HasSubstr("expected true or false"));
+  EXPECT_THAT(with("price = { prompt = 1 }").what(), HasSubstr("price.completion\": is missing"));
+  EXPECT_THAT(with("price = { prompt = -1, completion = 1 }").what(), HasSubstr("not -1"));
+  EXPECT_THAT(with("can = { seeds = true }").what(), HasSubstr("teacher[0].can.seeds"));
+  EXPECT_THAT(with("can = { structured = \"yes\" }").what(),
+              HasSubstr("expected one of \"json_schema\", \"json_object\", \"text\", not \"yes\""));
+  EXPECT_THAT(with("can = { seed = false }\ndecoding = { seed = 1 }").what(),
+              HasSubstr("seed is set, and can.seed is false"));
+  EXPECT_THAT(with("decoding.extra = { model = \"x\" }").what(), HasSubstr("not for extra"));
+  EXPECT_THAT(with("decoding.extra = { since = 1979-05-27 }").what(), HasSubstr("date or time"));
+  EXPECT_EQ(with("x = = 1").line, 4);
+
+  EXPECT_THAT(refusal_of("[[teacher]]\npreset = \"gpt-6\"").what(),
+              HasSubstr("unknown preset \"gpt-6\"; there are: qwen-max, gpt-5-mini,"));
+  EXPECT_THAT(refusal_of("[[teacher]]\nname = \"x\"").what(), HasSubstr("model\": is missing"));
+  EXPECT_THAT(refusal_of("seed = 1").what(), HasSubstr("there is no [[teacher]]"));
+  EXPECT_THAT(refusal_of("orders = \"both\"\n" + std::string(papers_panel)).what(),
+              HasSubstr(":1: field \"orders\": is for the blind form"));
+  EXPECT_THAT(refusal_of("prompts = [\"direkt\"]\n" + std::string(papers_panel)).what(),
+              HasSubstr("unknown prompt \"direkt\"; there are: adversarial, criteria, direct"));
+  EXPECT_THAT(error_of([] { static_cast<void>(read_panel_config("no/such.toml")); }).what(),
+              HasSubstr("no/such.toml"));
+}
+
+TEST(PanelConfig, TwoTeachersWithTheSameRequestsAreRefused) {
+  const std::string one = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"a\"\n";
+  const std::string other = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"b\"\n";
+  EXPECT_THAT(refusal_of(one + other).what(),
+              HasSubstr(":8: field \"teacher[1].name\": \"b\" would send the same requests as "
+                        "\"a\""));
+  EXPECT_THAT(refusal_of(one + one).what(), HasSubstr("two teachers are called \"a\""));
+  EXPECT_NO_THROW(read(one + other + "first_sample = 1\n"));
+  EXPECT_NO_THROW(read(one + other + "revision = \"2\"\n"));
+  EXPECT_THAT(refusal_of("samples = 2\n" + one + other + "first_sample = 1\n").what(),
+              HasSubstr("same requests"));
+}
+
+TEST(PanelConfig, TemplatesComeFromTheFolderThatTheFileNames) {
+  const Folder folder;
+  std::filesystem::create_directory(folder / "mine");
+  std::string text =
+      sp2dpo::test::slurp(std::filesystem::path(SP2DPO_PROMPTS_FOLDER) / "direct.md");
+  text.replace(text.find("name: direct"), 12, "name: own");
+  folder.write("mine/own.md", text);
+  const auto path =
+      folder.write("panel.toml", "prompts_folder = \"mine\"\n" + std::string(papers_panel));
+  EXPECT_EQ(read_panel_config(path).prompts.at(0).name(), "own");
+  EXPECT_EQ(read_panel_config(path, SP2DPO_PROMPTS_FOLDER).prompts.size(), 3);
+}
+
+TEST(PanelConfig, ARandomOrderIsThePairsOwnAndEven) {
+  int first = 0, changed = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const std::string id = "pair-" + std::to_string(i);
+    EXPECT_EQ(random_order(id, 1), random_order(id, 1));
+    first += random_order(id, 1) == Order::chosen_first ? 1 : 0;
+    changed += random_order(id, 1) != random_order(id, 2) ? 1 : 0;
+  }
+  EXPECT_NEAR(first, 2000, 160);  // five standard deviations
+  EXPECT_NEAR(changed, 2000, 160);
+}
+
+TEST(PanelMembers, ReadWhatTheyAsked) {
+  const PanelConfig panel = read("form = \"blind\"\n" + std::string(papers_panel));
+  const auto members = panel_members(panel, {});
+  const PreferencePair pair = test::plain_pair();
+  for (const auto& member : members) {
+    if (member.id.prompt != "direct-blind") continue;
+    const auto question = member.question(pair);
+    const auto read = member.read(
+        pair,
+        test::body_with(R"({"preferred":"A","category":"style","magnitude":1,"confidence":1})"));
+    const auto& annotation = std::get<Annotation>(read.outcome);
+    EXPECT_EQ(annotation.order, question.order);
+    EXPECT_EQ(annotation.preferred,
+              question.order == Order::chosen_first ? Preferred::chosen : Preferred::rejected);
+    EXPECT_THAT(annotation.meta, HasSubstr(question.request.key));
+    EXPECT_FALSE(read.ask_again);
+
+    const auto prose = member.read(pair, test::body_with("A, I think"));
+    EXPECT_EQ(prose.failure_class, "no-verdict");
+    EXPECT_TRUE(prose.ask_again);
+  }
+}
+
+}  // namespace
+}  // namespace sp2dpo::annotate
