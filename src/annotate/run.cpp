@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <ctime>
 #include <deque>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "../io/sha256.hpp"
+#include "panel_questions.hpp"
 
 #include <sp2dpo/annotate/run.hpp>
 #include <sp2dpo/detail/require.hpp>
@@ -18,30 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Keys that came by, 16 bytes of each: a panel has half a million.
-class KeySet {
- public:
-  bool insert(std::string_view key) {
-    detail::require(key.size() == 64, "the key of a request has 64 hex digits, not {}", key.size());
-    return seen_.insert({digits(key.substr(0, 16)), digits(key.substr(16, 16))}).second;
-  }
-
- private:
-  struct Half {
-    std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const noexcept {
-      return key.first;
-    }
-  };
-  static std::uint64_t digits(std::string_view hex) {
-    std::uint64_t value = 0;
-    for (const char c : hex)
-      value = value << 4U | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-    return value;
-  }
-
-  std::unordered_set<std::pair<std::uint64_t, std::uint64_t>, Half> seen_;
-};
-
 double cost(const std::optional<Price>& price, double prompt_tokens, double completion_tokens) {
   if (!price) return 0;
   return (price->prompt * prompt_tokens + price->completion * completion_tokens) / 1e6;
@@ -49,64 +26,6 @@ double cost(const std::optional<Price>& price, double prompt_tokens, double comp
 
 double most(const std::optional<Price>& price, const ChatRequest& request) {
   return cost(price, static_cast<double>(request.prompt_bytes), request.max_tokens);
-}
-
-/// The first usable answer, else the last one.
-ReadAnswer read_all(const PreferencePair& pair, const PanelMember& member,
-                    std::span<const StoredAnswer> answers) {
-  ReadAnswer read{.outcome = AnnotationFailure{AnnotationFailure::Kind::missing,
-                                               "there is no answer in the store"},
-                  .failure_class = "missing",
-                  .ask_again = true};
-  for (const auto& answer : answers) {
-    read = member.read(pair, answer.body);
-    if (std::holds_alternative<Annotation>(read.outcome)) break;
-  }
-  return read;
-}
-
-/// The number of the next asking, or -1 where the store has all that is wanted.
-int next_ask(const PreferencePair& pair, const PanelMember& member, const Store& store,
-             const std::string& key) {
-  const auto answers = store.answers(key);
-  const int asked = static_cast<int>(answers.size());
-  if (asked >= member.max_asks) return -1;
-  return read_all(pair, member, answers).ask_again ? asked : -1;
-}
-
-void check(std::span<const PanelMember> members) {
-  for (const auto& member : members)
-    detail::require(member.question && member.read && member.max_asks > 0,
-                    "annotator {}, prompt {}: lacks a function, or may never ask",
-                    member.id.annotator, member.id.prompt);
-}
-
-/// Asks every member about one pair; refuses two that ask the same.
-class Questions {
- public:
-  Questions(const PreferencePair& pair, std::span<const PanelMember> members) {
-    questions_.reserve(members.size());
-    for (const auto& member : members) {
-      questions_.push_back(member.question(pair));
-      for (std::size_t other = 0; other + 1 < questions_.size(); ++other)
-        detail::require(questions_[other].request.key != questions_.back().request.key,
-                        "annotators {} and {} would send the same request under prompts {} and {}: "
-                        "one answer would count twice; give them different sample numbers",
-                        members[other].id.annotator, member.id.annotator, members[other].id.prompt,
-                        member.id.prompt);
-    }
-  }
-  [[nodiscard]] const PanelQuestion& operator[](std::size_t member) const {
-    return questions_[member];
-  }
-
- private:
-  std::vector<PanelQuestion> questions_;
-};
-
-std::string_view name_of(const std::optional<Order>& order) {
-  if (!order) return "";
-  return *order == Order::chosen_first ? "chosen_first" : "rejected_first";
 }
 
 std::string_view name_of(ChatReply::Kind kind) {
@@ -128,7 +47,7 @@ class Run {
   Run(std::span<const PreferencePair> pairs, std::span<const PanelMember> members, Store& store,
       const RunOptions& options)
       : pairs_(pairs), members_(members), store_(store), options_(options) {
-    check(members);
+    check_members(members);
     if (!pairs.empty()) Questions(pairs.front(), members);
     for (std::size_t i = 0; i < members.size(); ++i)
       lane_of(members[i].endpoint).members.push_back(i);
@@ -145,12 +64,10 @@ class Run {
       if (waiting) round(more && !blocked_ ? 0ms : 100ms);
       store_.commit();
       if (blocked_ && in_flight() == 0) end(RunResult::End::max_cost);
-      more |= in_flight() > 0;
-      if (options_.should_stop && !stopping_ && options_.should_stop(result_.progress)) {
+      more |= in_flight() > 0 || anything_ready();
+      if (options_.should_stop && options_.should_stop(result_.progress) && !stopping_) {
         end(RunResult::End::stopped);
         for (auto& lane : lanes_) withdraw(lane);
-      } else if (options_.should_stop && stopping_) {
-        (void)options_.should_stop(result_.progress);
       }
     }
     for (const auto* endpoint : endpoints_) {
@@ -191,6 +108,12 @@ class Run {
     return sum;
   }
 
+  [[nodiscard]] bool anything_ready() const {
+    return !stopping_ && std::ranges::any_of(lanes_, [](const Lane& lane) {
+      return !lane.ready.empty() && lane.endpoint->stopped().empty();
+    });
+  }
+
   void end(RunResult::End why) {
     stopping_ = true;
     if (result_.end == RunResult::End::complete) result_.end = why;
@@ -220,18 +143,13 @@ class Run {
     auto& progress = result_.progress;
     for (const auto index : lane.members) {
       const auto& member = members_[index];
-      auto [request, order] = member.question(pair);
-      store_.add({.pair_id = pair.id,
-                  .annotator = member.id.annotator,
-                  .prompt = member.id.prompt,
-                  .order = std::string(name_of(order)),
-                  .sample = member.sample,
-                  .key = request.key});
+      auto question = member.question(pair);
+      auto& request = question.request;
+      note_question(store_, pair, member, question);
       if (!seen_.insert(request.key)) {
         ++progress.shared;
         continue;
       }
-      store_.add(StoredRequest{request.key, member.family, member.model, request.body});
       const int ask = next_ask(pair, member, store_, request.key);
       if (ask < 0) {
         ++progress.stored;
@@ -353,8 +271,8 @@ class Run {
 }  // namespace
 
 std::vector<MemberPlan> plan_panel(std::span<const PreferencePair> pairs,
-                                   std::span<const PanelMember> members, const Store& store) {
-  check(members);
+                                   std::span<const PanelMember> members, const Store* store) {
+  check_members(members);
   std::vector<MemberPlan> plans(members.size());
   KeySet seen;
   for (const auto& pair : pairs) {
@@ -365,7 +283,7 @@ std::vector<MemberPlan> plan_panel(std::span<const PreferencePair> pairs,
       ++plan.questions;
       if (!seen.insert(request.key)) {
         ++plan.shared;
-      } else if (next_ask(pair, members[i], store, request.key) < 0) {
+      } else if (store != nullptr && next_ask(pair, members[i], *store, request.key) < 0) {
         ++plan.stored;
       } else {
         ++plan.calls;
@@ -387,7 +305,7 @@ RunResult run_panel(std::span<const PreferencePair> pairs, std::span<const Panel
 
 void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMember> members,
                 const Store& store, const std::function<void(const PanelAnswer&)>& f) {
-  check(members);
+  check_members(members);
   for (const auto& pair : pairs) {
     const Questions questions(pair, members);
     for (std::size_t i = 0; i < members.size(); ++i) {

@@ -31,10 +31,12 @@ CREATE TABLE answers(key TEXT, ask INTEGER, http_status INTEGER NOT NULL, reques
 CREATE TABLE failures(key TEXT NOT NULL, kind TEXT NOT NULL, http_status INTEGER NOT NULL,
   detail TEXT NOT NULL, created INTEGER NOT NULL);
 CREATE INDEX failures_by_key ON failures(key);
+CREATE TABLE batches(id TEXT PRIMARY KEY, teacher TEXT NOT NULL, file_sha256 TEXT NOT NULL,
+  state TEXT NOT NULL);
 )";
 
-/// One process at a time. A lock file of its own, since SQLite's locks on the store are lost as soon
-/// as anybody in the process closes another descriptor of it.
+/// One process at a time. A lock file of its own, since SQLite's locks on the store are lost as
+/// soon as anybody in the process closes another descriptor of it.
 class WriterLock {
  public:
   WriterLock(const std::filesystem::path& store, bool wanted) {
@@ -260,8 +262,25 @@ void Store::add(const StoredFailure& failure) {
       .run();
 }
 
+void Store::add(const StoredBatch& batch) {
+  state_->begin();
+  state_
+      ->prepare(
+          "INSERT INTO batches VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = "
+          "excluded.state")
+      .with(batch.id, batch.teacher, batch.file_sha256, batch.state)
+      .run();
+}
+
 void Store::commit() {
   state_->commit();
+}
+
+std::vector<StoredBatch> Store::batches() const {
+  std::vector<StoredBatch> found;
+  auto row = state_->prepare("SELECT id, teacher, file_sha256, state FROM batches ORDER BY rowid");
+  while (row.next()) found.push_back({row.text(0), row.text(1), row.text(2), row.text(3)});
+  return found;
 }
 
 Store::Merged Store::merge(const std::filesystem::path& other) {
@@ -285,7 +304,7 @@ Store::Merged Store::merge(const std::filesystem::path& other) {
   while (same.next()) ++(same.integer(0) != 0 ? merged.known : merged.different);
   const auto take = [&](const std::string& sql) { return state_->prepare(sql).run(); };
   merged.answers = take("INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers");
-  for (const char* table : {"requests", "questions", "meta"})
+  for (const char* table : {"requests", "questions", "meta", "batches"})
     take(fmt::format("INSERT OR IGNORE INTO main.{0} SELECT * FROM other.{0}", table));
   take("INSERT INTO main.failures SELECT * FROM other.failures EXCEPT SELECT * FROM main.failures");
   state_->commit();

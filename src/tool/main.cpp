@@ -19,6 +19,12 @@ struct Command {
 };
 
 constexpr Command commands[] = {
+#ifdef SP2DPO_WITH_ANNOTATE
+    {"annotate", "Ask a panel of teachers about every pair", sp2dpo::tool::declare_annotate},
+    {"batch", "Ask it by batch files instead", sp2dpo::tool::declare_batch},
+    {"store", "Merge stores of answers, and export them", sp2dpo::tool::declare_store},
+    {"explain", "From a beta back to the raw answers that made it", sp2dpo::tool::declare_explain},
+#endif
     {"agree", "Measure how far annotators, or any raters, agree", sp2dpo::tool::declare_agree},
     {"compare", "Hold every aggregator against gold verdicts", sp2dpo::tool::declare_compare},
     {"winrate", "Win rates against a baseline, plain and length-controlled",
@@ -59,6 +65,9 @@ int main(int argc, char** argv) {
   } catch (const sp2dpo::tool::UsageError& error) {
     fmt::print(stderr, "sp2dpo: {}\n", error.what());
     return usage;
+  } catch (const sp2dpo::tool::Unfinished& rest) {
+    fmt::print(stderr, "sp2dpo: {}\n", rest.what());
+    return rest.status;
   } catch (const std::exception& error) {
     fmt::print(stderr, "sp2dpo: {}\n", error.what());
     return bad_data;

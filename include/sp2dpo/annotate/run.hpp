@@ -61,11 +61,11 @@ struct MemberPlan {
   double most = 0;               ///< where every byte of a prompt were a token
 };
 
-/// Plans in the order of `members`. Throws InvalidArgument where two members would send the same
-/// request: their annotations would be one answer counted twice.
+/// Plans in the order of `members`; no store = nothing is answered yet. Throws InvalidArgument
+/// where two members would send the same request: one answer would be counted twice.
 [[nodiscard]] std::vector<MemberPlan> plan_panel(std::span<const PreferencePair> pairs,
                                                  std::span<const PanelMember> members,
-                                                 const Store& store);
+                                                 const Store* store);
 
 struct PanelProgress {
   std::int64_t questions = 0;    ///< in all

@@ -54,6 +54,14 @@ struct StoredFailure {
   std::int64_t created = 0;
 };
 
+/// A batch that a provider has taken in.
+struct StoredBatch {
+  std::string id;  ///< the provider's
+  std::string teacher;
+  std::string file_sha256;  ///< of the file that was sent
+  std::string state;        ///< as the provider said last
+};
+
 /// Answers that were paid for, in one SQLite file (docs/annotation.md has its tables). What is
 /// added is durable when commit() returns, and gone if the process dies before. One process writes
 /// at a time; others may read meanwhile. For one thread. What goes wrong with the file throws
@@ -93,7 +101,12 @@ class Store {
   /// False where there is an answer with this key and ask already.
   bool add(const StoredAnswer& answer);
   void add(const StoredFailure& failure);
+  /// Takes the place of what was known of the batch.
+  void add(const StoredBatch& batch);
   void commit();
+
+  /// In the order in which they were sent.
+  [[nodiscard]] std::vector<StoredBatch> batches() const;
 
   struct Merged {
     std::int64_t answers = 0;    ///< that are new

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "../io/json_text.hpp"
+#include "../io/line_source.hpp"
+#include "../io/sha256.hpp"
+#include "panel_questions.hpp"
+#include "verdict.hpp"
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <sp2dpo/annotate/batch.hpp>
+#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/io/output_file.hpp>
+
+namespace sp2dpo::annotate {
+
+namespace {
+
+constexpr std::size_t max_notes = 100;
+
+/// A teacher's name, fit for a file's.
+std::string file_name(std::string_view teacher) {
+  std::string name(teacher);
+  for (char& c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '_' || c == '-';
+    if (!plain) c = '_';
+  }
+  return name;
+}
+
+/// The files of one teacher, begun anew where one is full.
+class BatchWriter {
+ public:
+  BatchWriter(std::string teacher, std::filesystem::path prefix, const BatchLimits& limits)
+      : teacher_(std::move(teacher)), prefix_(std::move(prefix)), limits_(limits) {}
+
+  void write(std::string_view line) {
+    const auto size = std::ssize(line);
+    detail::require(size <= limits_.bytes,
+                    "one request of {} bytes is more than a file of {} bytes can hold", size,
+                    limits_.bytes);
+    if (file_ && (files_.back().lines == limits_.lines || bytes_ + size > limits_.bytes)) finish();
+    if (!file_) {
+      const auto path = fmt::format("{}.{}.{:04}.jsonl", prefix_.string(), file_name(teacher_),
+                                    files_.size() + 1);
+      file_ = std::make_unique<io::OutputFile>(path);
+      files_.push_back({path, teacher_, 0});
+      bytes_ = 0;
+    }
+    file_->write(line);
+    bytes_ += size;
+    ++files_.back().lines;
+  }
+  void finish() {
+    if (file_) file_->commit();
+    file_.reset();
+  }
+  [[nodiscard]] const std::vector<BatchFile>& files() const noexcept { return files_; }
+
+ private:
+  std::string teacher_;
+  std::filesystem::path prefix_;
+  BatchLimits limits_;
+  std::vector<BatchFile> files_;
+  std::unique_ptr<io::OutputFile> file_;
+  std::int64_t bytes_ = 0;
+};
+
+/// A line of results, as far as it can be read.
+struct ResultLine {
+  std::string custom_id{};
+  std::int64_t status = 0;
+  std::string request_id{};
+  std::string body{};   // untouched; empty where there is none
+  std::string error{};  // JSON; empty where there is none
+};
+
+// What stands behind a request is left unread, so that a body with half a surrogate pair or bytes
+// that are no text still reaches the parser of answers, which has a name for that.
+void read_response(simdjson::ondemand::object response, ResultLine& line) {
+  for (auto field : response) {
+    const std::string_view key = field.unescaped_key();
+    auto value = field.value().value();
+    const auto type = value.type().value();
+    using Type = simdjson::ondemand::json_type;
+    if (key == "status_code" && type == Type::number) {
+      line.status = value.get_int64();
+    } else if (key == "request_id" && type == Type::string) {
+      line.request_id = std::string_view(value.get_string());
+    } else if (key == "body" && type == Type::object) {
+      line.body = std::string_view(value.get_object().value().raw_json());
+    }
+  }
+}
+
+ResultLine parse(std::string_view text, simdjson::ondemand::parser& parser) {
+  ResultLine line;
+  auto document = parser.iterate(text.data(), text.size(), text.size() + io::LineSource::padding);
+  for (auto field : document.get_object()) {
+    const std::string_view key = field.unescaped_key();
+    auto value = field.value().value();
+    const auto type = value.type().value();
+    using Type = simdjson::ondemand::json_type;
+    if (key == "custom_id" && type == Type::string) {
+      line.custom_id = std::string_view(value.get_string());
+    } else if (key == "response" && type == Type::object) {
+      read_response(value.get_object(), line);
+    } else if (key == "error" && type == Type::object) {
+      line.error = std::string_view(value.get_object().value().raw_json());
+    } else if (key == "error" && type == Type::string) {
+      line.error = std::string_view(value.get_string());
+    }
+  }
+  const char* rest = nullptr;
+  if (document.current_location().get(rest) == simdjson::SUCCESS)
+    throw simdjson::simdjson_error(simdjson::TRAILING_CONTENT);
+  return line;
+}
+
+/// `KEY` or `KEY.N`.
+std::optional<std::pair<std::string, int>> parse_id(std::string_view id) {
+  constexpr std::size_t digits = 64;
+  int ask = 0;
+  if (id.size() > digits) {
+    const char* const end = id.data() + id.size();
+    const auto number = std::from_chars(id.data() + digits + 1, end, ask);
+    if (id[digits] != '.' || number.ec != std::errc() || number.ptr != end || ask < 1) return {};
+  }
+  return std::pair{std::string(id.substr(0, digits)), ask};
+}
+
+class BatchReader {
+ public:
+  explicit BatchReader(Store& store) : store_(store) {}
+
+  void take(std::string_view text, std::int64_t number) {
+    ResultLine line;
+    try {
+      line = parse(text, parser_);
+    } catch (const simdjson::simdjson_error& error) {
+      ++results_.unreadable;
+      note(number, fmt::format("cannot be read: {}", error.what()));
+      return;
+    }
+    const auto id = parse_id(line.custom_id);
+    if (!id || !store_.request(id->first)) {
+      ++results_.unknown;
+      note(number, fmt::format("the store has no request \"{}\"", line.custom_id.substr(0, 80)));
+      return;
+    }
+    const auto& [key, ask] = *id;
+    const auto now = static_cast<std::int64_t>(std::time(nullptr));
+    const auto verdict =
+        judge({.status = static_cast<int>(line.status), .body = line.body}, true, replies_);
+    if (line.body.empty() || verdict.kind != ChatReply::Kind::answered) {
+      ++results_.failed;
+      const auto detail = !line.error.empty()  ? line.error
+                          : !line.body.empty() ? verdict.detail
+                                               : fmt::format("status {}, no body", line.status);
+      note(number, detail);
+      store_.add(StoredFailure{.key = key,
+                               .kind = "batch",
+                               .http_status = static_cast<int>(line.status),
+                               .detail = detail,
+                               .created = now});
+      return;
+    }
+    const bool is_new = store_.add(StoredAnswer{.key = key,
+                                                .ask = ask,
+                                                .http_status = static_cast<int>(line.status),
+                                                .request_id = line.request_id,
+                                                .body = line.body,
+                                                .usage = verdict.usage,
+                                                .created = now});
+    if (is_new) {
+      ++results_.answers;
+      return;
+    }
+    const auto stored = store_.answers(key);
+    const auto same = std::ranges::find(stored, ask, &StoredAnswer::ask);
+    if (same != stored.end() && same->body == line.body) {
+      ++results_.known;
+    } else {
+      ++results_.different;
+      note(number, fmt::format("another answer to request {} is there already", key));
+    }
+  }
+  [[nodiscard]] BatchResults& results() noexcept { return results_; }
+
+ private:
+  void note(std::int64_t line, const std::string& text) {
+    if (results_.notes.size() < max_notes)
+      results_.notes.push_back(fmt::format("{}: {}", line, text));
+  }
+
+  Store& store_;
+  simdjson::ondemand::parser parser_;
+  simdjson::dom::parser replies_;
+  BatchResults results_;
+};
+
+/// A text of a reply's JSON object; empty where it is not there or null.
+std::string text_in(const ChatReply& reply, std::string_view field, std::string_view what) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  std::string_view text;
+  if (parser.parse(reply.body).get(root) != simdjson::SUCCESS || !root.is_object())
+    throw Error(fmt::format("{}: the provider's reply is no JSON object", what));
+  if (root[field].get(text) != simdjson::SUCCESS) return {};
+  return std::string(text);
+}
+
+ChatReply call(Endpoint& endpoint, const HttpCall& made, std::string_view what) {
+  auto reply = endpoint.call(made);
+  if (reply.kind != ChatReply::Kind::answered)
+    throw Error(fmt::format("{}: {}", what, reply.detail));
+  return reply;
+}
+
+std::string sha256_of(const std::filesystem::path& file) {
+  io::LineSource lines(file);
+  for (std::string_view line; lines.next(line);) {
+  }
+  return lines.sha256();
+}
+
+}  // namespace
+
+BatchResults& BatchResults::operator+=(const BatchResults& other) {
+  answers += other.answers;
+  known += other.known;
+  different += other.different;
+  failed += other.failed;
+  unknown += other.unknown;
+  unreadable += other.unreadable;
+  for (const auto& text : other.notes)
+    if (notes.size() < max_notes) notes.push_back(text);
+  return *this;
+}
+
+std::vector<BatchFile> write_batch(std::span<const PreferencePair> pairs,
+                                   std::span<const PanelMember> members, Store& store,
+                                   const std::filesystem::path& prefix, const BatchLimits& limits) {
+  detail::require(limits.lines > 0 && limits.bytes > 0, "a batch file needs room for a line");
+  check_members(members);
+  std::vector<std::unique_ptr<BatchWriter>> writers;
+  std::map<std::string, BatchWriter*, std::less<>> by_teacher;
+  for (const auto& member : members) {
+    auto& writer = by_teacher[member.id.annotator];
+    if (writer == nullptr)
+      writer =
+          writers.emplace_back(std::make_unique<BatchWriter>(member.id.annotator, prefix, limits))
+              .get();
+  }
+  KeySet seen;
+  std::string line;
+  for (const auto& pair : pairs) {
+    const Questions questions(pair, members);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const auto& member = members[i];
+      const auto& request = questions[i].request;
+      note_question(store, pair, member, questions[i]);
+      if (!seen.insert(request.key)) continue;
+      const int ask = next_ask(pair, member, store, request.key);
+      if (ask < 0) continue;
+      line = fmt::format(
+          "{{\"custom_id\":\"{}\",\"method\":\"POST\",\"url\":"
+          "\"/v1/chat/completions\",\"body\":{}}}\n",
+          ask == 0 ? request.key : fmt::format("{}.{}", request.key, ask), request.body);
+      by_teacher.find(member.id.annotator)->second->write(line);
+    }
+  }
+  store.commit();
+  std::vector<BatchFile> files;
+  for (const auto& writer : writers) {
+    writer->finish();
+    files.insert(files.end(), writer->files().begin(), writer->files().end());
+  }
+  return files;
+}
+
+BatchResults read_batch(const std::filesystem::path& path, Store& store) {
+  io::LineSource lines(path);
+  BatchReader reader(store);
+  constexpr std::int64_t lines_a_commit = 5000;
+  for (std::string_view line; lines.next(line);) {
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    reader.take(line, lines.line());
+    if (lines.line() % lines_a_commit == 0) store.commit();
+  }
+  store.commit();
+  for (auto& note : reader.results().notes) note.insert(0, path.string() + ":");
+  return std::move(reader.results());
+}
+
+bool submit_batch(const std::filesystem::path& file, const std::string& teacher, Endpoint& endpoint,
+                  Store& store) {
+  const auto sha256 = sha256_of(file);
+  const auto batches = store.batches();
+  const auto dead = [](const StoredBatch& batch) {
+    return batch.state == "failed" || batch.state == "cancelled" || batch.state == "expired";
+  };
+  if (std::ranges::any_of(batches, [&](const StoredBatch& batch) {
+        return batch.file_sha256 == sha256 && !dead(batch);
+      }))
+    return false;
+  const auto what = file.string();
+  const auto sent = call(
+      endpoint,
+      {.method = "POST", .path = "/files", .file = file, .fields = {{"purpose", "batch"}}}, what);
+  const auto input = text_in(sent, "id", what);
+  if (input.empty()) throw Error(fmt::format("{}: the provider gave the file no id", what));
+  std::string body;
+  io::JsonWriter json(body);
+  json.open('{');
+  json.key("completion_window").text("24h");
+  json.key("endpoint").text("/v1/chat/completions");
+  json.key("input_file_id").text(input);
+  json.close('}');
+  const auto begun = call(endpoint, {.method = "POST", .path = "/batches", .body = body}, what);
+  const auto id = text_in(begun, "id", what);
+  if (id.empty()) throw Error(fmt::format("{}: the provider gave the batch no id", what));
+  store.add(StoredBatch{id, teacher, sha256, text_in(begun, "status", what)});
+  store.commit();
+  return true;
+}
+
+bool is_final(std::string_view state) {
+  return state == "completed" || state == "failed" || state == "expired" || state == "cancelled";
+}
+
+std::string collect_batch(const StoredBatch& batch, Endpoint& endpoint, Store& store,
+                          const std::filesystem::path& folder, BatchResults& results) {
+  const auto what = "batch " + batch.id;
+  const auto reply = call(endpoint, {.method = "GET", .path = "/batches/" + batch.id}, what);
+  const auto state = text_in(reply, "status", what);
+  if (is_final(state)) {
+    for (const char* field : {"output_file_id", "error_file_id"}) {
+      const auto id = text_in(reply, field, what);
+      if (id.empty()) continue;
+      const auto content =
+          call(endpoint, {.method = "GET", .path = "/files/" + id + "/content"}, what);
+      const auto path =
+          folder /
+          fmt::format("{}.{}.jsonl", file_name(batch.id),
+                      std::string_view(field).substr(0, 5) == "error" ? "errors" : "output");
+      io::OutputFile file(path);
+      file.write(content.body);
+      file.commit();
+      if (!content.body.empty()) results += read_batch(path, store);
+    }
+  }
+  store.add(StoredBatch{batch.id, batch.teacher, batch.file_sha256, state});
+  store.commit();
+  return state;
+}
+
+}  // namespace sp2dpo::annotate

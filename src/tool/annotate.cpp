@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "command.hpp"
+#include "panel.hpp"
+#include "panel_progress.hpp"
+#include "panel_table.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/io/annotations.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Options {
+  PanelOptions panel;
+  std::string out;
+  std::string failures;
+  bool plan = false;
+  bool reparse = false;
+  std::optional<double> max_cost;
+  std::optional<std::int64_t> max_requests;
+};
+
+void show_plan(const Options& options, const Panel& panel) {
+  std::unique_ptr<annotate::Store> store;
+  if (std::filesystem::exists(options.panel.store))
+    store = std::make_unique<annotate::Store>(options.panel.store, annotate::Store::Access::read);
+  print_plan(panel, annotate::plan_panel(panel.pairs, panel.members, store.get()), false);
+  if (!options.max_cost)
+    fmt::print("No limit is set; --max-cost C would end the run before more than C is spent\n");
+}
+
+/// Writes annotations and failures, pair by pair; returns what the table shows of them.
+PanelTable write_answers(const Options& options, const Panel& panel, const annotate::Store& store) {
+  PanelTable table(panel);
+  io::AnnotationWriter out(options.out, panel.config.prompts.front().categories());
+  FailureWriter failures(options.failures.empty() ? options.out + ".failures" : options.failures);
+  std::vector<Annotation> of_pair;
+  const auto flush = [&] {
+    std::ranges::sort(of_pair, {}, [](const Annotation& a) {
+      return std::tie(a.annotator, a.prompt, a.order, a.sample);
+    });
+    for (const auto& annotation : of_pair) out.write(annotation);
+    of_pair.clear();
+  };
+  annotate::read_panel(panel.pairs, panel.members, store, [&](const annotate::PanelAnswer& read) {
+    if (read.member == 0) flush();
+    table.count(read);
+    if (const auto* annotation = std::get_if<Annotation>(&read.answer.outcome)) {
+      of_pair.push_back(*annotation);
+    } else {
+      failures.write(panel, read);
+    }
+  });
+  flush();
+  out.finish();
+  failures.finish();
+  return table;
+}
+
+[[noreturn]] void unfinished(const annotate::RunResult& result, std::int64_t unanswered) {
+  using End = annotate::RunResult::End;
+  const auto rest =
+      fmt::format("{} questions are unanswered; the same call goes on from here", unanswered);
+  switch (result.end) {
+    case End::max_cost:
+      throw Unfinished(3, "stopped by --max-cost: " + rest);
+    case End::max_requests:
+      throw Unfinished(3, "stopped by --max-requests: " + rest);
+    case End::stopped:
+      throw Unfinished(3, "stopped: " + rest);
+    default:
+      break;
+  }
+  std::string why;
+  for (const auto& reason : result.endpoints_stopped) why += reason + "\n  ";
+  throw Unfinished(4, why + rest);
+}
+
+void run(const Options& options) {
+  Panel panel(options.panel);
+  if (options.plan) {
+    show_plan(options, panel);
+    return;
+  }
+  if (options.out.empty()) throw UsageError("--out is required, except with --plan");
+  annotate::RunResult result;
+  const auto opened = open_store(options.panel, panel);
+  annotate::Store& store = *opened;
+  if (!options.reparse) {
+    if (!options.panel.allow_unpriced) panel.require_prices();
+    panel.connect();
+    const Interrupt interrupt;
+    PanelProgress progress(panel, options.max_cost);
+    result = annotate::run_panel(panel.pairs, panel.members, store,
+                                 {.max_cost = options.max_cost,
+                                  .max_requests = options.max_requests,
+                                  .should_stop = [&](const annotate::PanelProgress& now) {
+                                    progress.show(now);
+                                    return Interrupt::asked();
+                                  }});
+  }
+  const auto table = write_answers(options, panel, store);
+  table.print();
+  if (!options.reparse) {
+    const auto& now = result.progress;
+    fmt::print(
+        "\n{} answered now, {} before, {} shared, {} asked again; {} tokens in, {} out, cost "
+        "{:.4f}\n",
+        now.answered, now.stored, now.shared, now.asked_again, now.prompt_tokens,
+        now.completion_tokens, now.cost);
+  }
+  fmt::print("{} is written: {} annotations, {} failures\n", options.out, table.annotations(),
+             table.failures());
+  if (table.unanswered() > 0) unfinished(result, table.unanswered());
+}
+
+}  // namespace
+
+Run declare_annotate(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->panel.declare(app);
+  app.add_option("--out", options->out, "Annotations to write, .jsonl");
+  app.add_option("--failures", options->failures,
+                 "What became no annotation, and why [OUT.failures]");
+  app.add_flag("--plan", options->plan, "Say what would be asked and what it costs; ask nothing");
+  app.add_flag("--reparse", options->reparse, "Ask nothing: read the answers in the store again");
+  app.add_option("--max-cost", options->max_cost,
+                 "End before this run can cost more, in the panel's currency")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--max-requests", options->max_requests, "End after so many requests")
+      ->check(CLI::NonNegativeNumber);
+  app.footer(
+      "Every answer is in the store before it is used. Called again, it asks only what has no "
+      "answer there.\n\n"
+      "Exit status: 0 all is answered; 1 bad data; 2 wrong options; 3 stopped by a limit or by\n"
+      "Ctrl-C, the rest left for the next call; 4 some questions brought no answer.\n\n"
+      "Examples:\n"
+      "  sp2dpo annotate --pairs pairs.jsonl --panel panel.toml --store run.db --plan\n"
+      "  sp2dpo annotate --pairs pairs.jsonl --panel panel.toml --store run.db --max-cost 40 \\\n"
+      "    --out annotations.jsonl");
+  return [options] { run(*options); };
+}
+
+}  // namespace sp2dpo::tool

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "command.hpp"
+#include "panel.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/annotate/batch.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Options {
+  PanelOptions panel;  // of write
+  std::string out;
+  annotate::BatchLimits limits;
+
+  std::string config;  // of submit and wait
+  std::string teacher;
+  std::string store;
+  std::vector<std::string> files;
+  std::string folder;
+  int every = 60;
+};
+
+void write(const Options& options) {
+  Panel panel(options.panel);
+  const auto store = open_store(options.panel, panel);
+  if (!options.panel.allow_unpriced) panel.require_prices();
+  print_plan(panel, annotate::plan_panel(panel.pairs, panel.members, store.get()), true);
+  const auto files =
+      annotate::write_batch(panel.pairs, panel.members, *store, options.out, options.limits);
+  if (files.empty()) fmt::print("Nothing is left to be asked: no file is written\n");
+  for (const auto& file : files)
+    fmt::print("{} is written: {} requests to {}\n", file.path.string(), file.lines, file.teacher);
+}
+
+void report(const annotate::BatchResults& results) {
+  fmt::print(
+      "{} answers are new, {} were there, {} differ from those there, {} failed, {} unknown, {} "
+      "unreadable\n",
+      results.answers, results.known, results.different, results.failed, results.unknown,
+      results.unreadable);
+  for (const auto& note : results.notes) fmt::print(stderr, "{}\n", note);
+}
+
+void read(const Options& options) {
+  annotate::Store store(options.store);
+  annotate::BatchResults all;
+  for (const auto& file : options.files) all += annotate::read_batch(file, store);
+  report(all);
+}
+
+const annotate::Teacher& teacher_named(const annotate::PanelConfig& config,
+                                       const std::string& name) {
+  const auto found = std::ranges::find(config.teachers, name, &annotate::Teacher::name);
+  if (found == config.teachers.end())
+    throw UsageError(fmt::format("the panel has no teacher \"{}\"", name));
+  return *found;
+}
+
+void submit(const Options& options) {
+  const auto config = annotate::read_panel_config(options.config);
+  annotate::Endpoint endpoint(teacher_named(config, options.teacher).endpoint);
+  annotate::Store store(options.store);
+  for (const auto& file : options.files)
+    fmt::print("{}: {}\n", file,
+               annotate::submit_batch(file, options.teacher, endpoint, store)
+                   ? "sent"
+                   : "was sent before, and is not sent again");
+}
+
+void wait(const Options& options) {
+  const auto config = annotate::read_panel_config(options.config);
+  annotate::Store store(options.store);
+  std::map<std::string, std::unique_ptr<annotate::Endpoint>> endpoints;
+  annotate::BatchResults all;
+  std::size_t failed = 0;
+  const Interrupt interrupt;
+  while (true) {
+    std::size_t open = 0;
+    for (const auto& batch : store.batches()) {
+      if (annotate::is_final(batch.state)) continue;
+      auto& endpoint = endpoints[batch.teacher];
+      if (endpoint == nullptr)
+        endpoint =
+            std::make_unique<annotate::Endpoint>(teacher_named(config, batch.teacher).endpoint);
+      const auto state = annotate::collect_batch(batch, *endpoint, store, options.folder, all);
+      if (state != batch.state) fmt::print("{}: {}\n", batch.id, state);
+      if (!annotate::is_final(state)) ++open;
+      if (state == "failed") ++failed;
+    }
+    if (open == 0) break;
+    for (int second = 0; second < options.every && !Interrupt::asked(); ++second)
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+    if (Interrupt::asked()) {
+      report(all);
+      throw Unfinished(3, fmt::format("stopped: {} batches are not done yet", open));
+    }
+  }
+  report(all);
+  if (failed > 0)
+    throw Unfinished(4, fmt::format("{} batches failed; write and submit them again", failed));
+}
+
+}  // namespace
+
+Run declare_batch(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.require_subcommand(1);
+
+  auto* const writing = app.add_subcommand("write", "Write what is to be asked as batch files");
+  options->panel.declare(*writing);
+  writing->add_option("--out", options->out, "PREFIX of the files: PREFIX.TEACHER.0001.jsonl")
+      ->required();
+  writing->add_option("--max-lines", options->limits.lines, "Of one file")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  writing->add_option("--max-bytes", options->limits.bytes, "Of one file")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+
+  auto* const reading = app.add_subcommand("read", "Take results into the store");
+  reading->add_option("--store", options->store, "The store")->required()->check(CLI::ExistingFile);
+  reading->add_option("RESULTS", options->files, "Files with results or errors, in any order")
+      ->required();
+
+  auto* const submitting = app.add_subcommand("submit", "Send batch files to a teacher's provider");
+  auto* const waiting = app.add_subcommand(
+      "wait", "Wait for all batches that were sent, and take their results into the store");
+  for (auto* const part : {submitting, waiting}) {
+    part->add_option("--panel", options->config, "The panel's configuration, .toml")->required();
+    part->add_option("--store", options->store, "The store")->required()->check(CLI::ExistingFile);
+  }
+  submitting->add_option("--teacher", options->teacher, "Whom the files ask")->required();
+  submitting->add_option("FILES", options->files, "As batch write made them")->required();
+  waiting->add_option("--out", options->folder, "Folder for the results as they came")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  waiting->add_option("--every", options->every, "Seconds between two questions")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.footer(
+      "Afterwards, sp2dpo annotate with the same pairs, panel and store makes the annotations and\n"
+      "asks what is still unanswered.\n\n"
+      "Example:\n"
+      "  sp2dpo batch write --pairs pairs.jsonl --panel panel.toml --store run.db --out ask\n"
+      "  vllm run-batch -i ask.qwen.0001.jsonl -o results.jsonl --model Qwen/Qwen3-8B\n"
+      "  sp2dpo batch read --store run.db results.jsonl");
+  return [options, writing, reading, submitting] {
+    if (writing->parsed()) {
+      write(*options);
+    } else if (reading->parsed()) {
+      read(*options);
+    } else if (submitting->parsed()) {
+      submit(*options);
+    } else {
+      wait(*options);
+    }
+  };
+}
+
+}  // namespace sp2dpo::tool

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "command.hpp"
+#include "options.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/annotate/store.hpp>
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/schedule.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Options {
+  std::string schedule;
+  std::string store;
+  std::string annotations;
+  std::string id;
+  bool brief = false;
+  CategoryOptions categories;
+};
+
+std::string parameters(const io::PartDescription& part) {
+  std::string text = part.name;
+  for (const auto& [name, value] : part.parameters) text += fmt::format(" {}={}", name, value);
+  return text;
+}
+
+void print_entry(const io::ScheduleFile& file, const ScheduleEntry& entry,
+                 const Categories& categories) {
+  fmt::print("pair {}\n  beta {}\n", entry.id, entry.beta);
+  if (entry.gap) {
+    const auto& gap = *entry.gap;
+    fmt::print("  gap {:.17g}, category {}, {} annotations by {} annotators, spread {:.17g}\n",
+               gap.value, categories.name(gap.category), gap.n_annotations, gap.n_annotators,
+               gap.spread);
+  } else {
+    fmt::print("  no gap\n");
+  }
+  if (!file.manifest) return;
+  const auto& manifest = *file.manifest;
+  fmt::print("  aggregator {}\n  mapper {}\n  made by {}\n", parameters(manifest.aggregator),
+             parameters(manifest.mapper), manifest.program);
+  for (const auto& input : manifest.inputs)
+    fmt::print("  {} {}, SHA-256 {}\n", input.role, input.path, input.sha256);
+}
+
+std::vector<Annotation> annotations_of(const Options& options, const Categories& categories) {
+  std::vector<Annotation> found;
+  if (options.annotations.empty()) return found;
+  io::AnnotationReader reader(options.annotations, {.categories = categories});
+  for (Annotation annotation; reader.next(annotation);)
+    if (annotation.pair_id == options.id) found.push_back(annotation);
+  return found;
+}
+
+std::string_view name_of(Preferred preferred) {
+  switch (preferred) {
+    case Preferred::chosen:
+      return "chosen";
+    case Preferred::rejected:
+      return "rejected";
+    case Preferred::tie:
+      break;
+  }
+  return "tie";
+}
+
+void print_annotation(const annotate::StoredQuestion& question,
+                      const std::vector<Annotation>& annotations, const Categories& categories) {
+  // The key stands in meta.request; it occurs nowhere by chance.
+  for (const auto& a : annotations)
+    if (a.annotator == question.annotator && a.prompt == question.prompt &&
+        a.sample == question.sample && a.meta.find(question.key) != std::string::npos)
+      fmt::print(
+          "  annotation: category {}, magnitude {}, confidence {}, preferred {}, signed gap "
+          "{:.17g}\n",
+          categories.name(a.category), a.magnitude, a.confidence, name_of(a.preferred),
+          signed_gap(a));
+}
+
+void print_question(const annotate::Store& store, const annotate::StoredQuestion& question,
+                    bool brief) {
+  const auto request = store.request(question.key);
+  if (request) fmt::print("  model {} of {}\n", request->model, request->family);
+  if (request && !brief) fmt::print("  asked: {}\n", request->body);
+  for (const auto& answer : store.answers(question.key)) {
+    fmt::print("  answer {}: status {}, request id {}, {} attempts, {:.2f} s", answer.ask + 1,
+               answer.http_status, answer.request_id.empty() ? "-" : answer.request_id,
+               answer.attempts, answer.seconds);
+    if (answer.usage)
+      fmt::print(", {} tokens in, {} out", answer.usage->prompt_tokens,
+                 answer.usage->completion_tokens);
+    fmt::print("\n");
+    if (!brief) fmt::print("    {}\n", answer.body);
+  }
+  for (const auto& failure : store.failures(question.key))
+    fmt::print("  no answer: {}, status {}: {}\n", failure.kind, failure.http_status,
+               failure.detail);
+}
+
+void run(const Options& options) {
+  auto categories = options.categories.categories();
+  const auto file = io::read_schedule(options.schedule, categories);
+  categories = file.schedule.categories();
+  const auto* entry = file.schedule.find(options.id);
+  if (entry == nullptr) throw Error(fmt::format("{} has no pair {}", options.schedule, options.id));
+  const annotate::Store store(options.store, annotate::Store::Access::read);
+  const auto annotations = annotations_of(options, categories);
+  print_entry(file, *entry, categories);
+  const auto questions = store.questions(options.id);
+  if (questions.empty()) fmt::print("\n{} knows no question about it\n", options.store);
+  for (const auto& question : questions) {
+    fmt::print("\n{}, prompt {}{}{}, sample {}\n  request {}\n", question.annotator,
+               question.prompt, question.order.empty() ? "" : ", ", question.order, question.sample,
+               question.key);
+    print_annotation(question, annotations, categories);
+    print_question(store, question, options.brief);
+  }
+}
+
+}  // namespace
+
+Run declare_explain(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("--schedule", options->schedule, "The schedule")->required();
+  app.add_option("--store", options->store, "Store of the panel's answers")->required();
+  app.add_option("--annotations", options->annotations,
+                 "Annotations that the schedule was made of, to be shown beside the answers");
+  app.add_option("ID", options->id, "The pair")->required();
+  app.add_flag("--brief", options->brief, "Without the texts of requests and answers");
+  options->categories.declare(app);
+  app.footer(
+      "Example:\n"
+      "  sp2dpo explain --schedule schedule.jsonl --store run.db --annotations annotations.jsonl "
+      "7");
+  return [options] { run(*options); };
+}
+
+}  // namespace sp2dpo::tool

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "panel.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <random>
+#include <string_view>
+#include <utility>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include <fmt/format.h>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+struct Shard {
+  std::uint32_t index;
+  std::uint32_t count;
+};
+
+Shard parse_shard(const std::string& text) {
+  Shard shard{};
+  const char* const end = text.data() + text.size();
+  const auto index = std::from_chars(text.data(), end, shard.index);
+  if (index.ec == std::errc() && index.ptr != end && *index.ptr == '/') {
+    const auto count = std::from_chars(index.ptr + 1, end, shard.count);
+    if (count.ec == std::errc() && count.ptr == end && shard.index < shard.count) return shard;
+  }
+  throw UsageError(fmt::format(
+      "--shard: expected I/N, part I of N, counted from 0, as in 0/4; not \"{}\"", text));
+}
+
+std::vector<PreferencePair> chosen(std::vector<PreferencePair> pairs, const PanelOptions& options) {
+  if (options.limit > 0 && options.limit < std::ssize(pairs))
+    pairs.resize(static_cast<std::size_t>(options.limit));
+  if (options.sample > 0 && options.sample < std::ssize(pairs)) {
+    // By hand, since std::sample draws otherwise in every standard library.
+    std::mt19937_64 random(options.seed);
+    auto left = static_cast<std::uint64_t>(std::ssize(pairs));
+    auto wanted = static_cast<std::uint64_t>(options.sample);
+    std::erase_if(pairs, [&](const PreferencePair&) {
+      const bool taken = random() % left-- < wanted;
+      if (taken) --wanted;
+      return !taken;
+    });
+  }
+  if (!options.shard.empty()) {
+    const auto [index, count] = parse_shard(options.shard);
+    std::erase_if(pairs, [&](const PreferencePair& pair) {
+      return !annotate::in_shard(pair.id, index, count);
+    });
+  }
+  return pairs;
+}
+
+volatile std::sig_atomic_t interrupted = 0;
+
+}  // namespace
+
+void PanelOptions::declare(CLI::App& app) {
+  pairs.declare(app);
+  app.add_option("--panel", panel, "The panel's configuration, .toml")->required();
+  app.add_option("--prompts", prompts, "Folder with templates, instead of the panel's own");
+  app.add_option("--store", store, "File that keeps every answer, made where there is none")
+      ->required();
+  app.add_option("--shard", shard, "I/N: only part I of N, counted from 0, by hash of the id");
+  app.add_option("--limit", limit, "Only the first so many pairs")->check(CLI::PositiveNumber);
+  app.add_option("--sample", sample, "Only so many pairs, drawn at random")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--seed", seed, "Of --sample")->capture_default_str();
+  app.add_flag("--changed-pairs", changed_pairs,
+               "Go on although the store was begun with another pairs file");
+  app.add_flag("--allow-unpriced", allow_unpriced, "Ask models whose price is not known");
+}
+
+Panel::Panel(const PanelOptions& options)
+    : config(annotate::read_panel_config(options.panel, options.prompts)) {
+  io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+  {
+    Progress progress(reader);
+    for (PreferencePair pair; reader.next(pair); progress.row()) {
+      pair.columns.clear();
+      pairs.push_back(std::move(pair));
+    }
+  }
+  list_skipped(reader);
+  pairs_sha256 = reader.sha256();
+  pairs = chosen(std::move(pairs), options);
+  members = annotate::panel_members(config, {});
+}
+
+void Panel::connect() {
+  std::vector<annotate::Endpoint*> borrowed;
+  for (const auto& teacher : config.teachers) {
+    endpoints.push_back(std::make_unique<annotate::Endpoint>(teacher.endpoint));
+    borrowed.push_back(endpoints.back().get());
+  }
+  members = annotate::panel_members(config, borrowed);
+}
+
+void Panel::require_prices() const {
+  for (const auto& teacher : config.teachers)
+    if (!teacher.price)
+      throw Error(fmt::format(
+          "teacher {} has no price, so nobody can say what it will cost; give it one "
+          "(price = {{prompt = …, completion = …}}, for a million tokens; 0 is a price), or say "
+          "--allow-unpriced",
+          teacher.name));
+}
+
+const annotate::Teacher& Panel::teacher_of(std::size_t member) const {
+  return *std::ranges::find(config.teachers, members[member].id.annotator,
+                            &annotate::Teacher::name);
+}
+
+std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const Panel& panel) {
+  auto store = std::make_unique<annotate::Store>(options.store);
+  const auto begun_with = store->pairs_sha256();
+  if (begun_with.empty() || options.changed_pairs) {
+    store->set_pairs_sha256(panel.pairs_sha256);
+  } else if (begun_with != panel.pairs_sha256) {
+    throw Error(fmt::format(
+        "{} was begun with another pairs file than {}: its SHA-256 was {}, and is {} now. Begin a "
+        "new store, or say --changed-pairs: answers to the pairs that are still the same are kept",
+        options.store, options.pairs.file, begun_with, panel.pairs_sha256));
+  }
+  return store;
+}
+
+void print_plan(const Panel& panel, const std::vector<annotate::MemberPlan>& plans, bool batch) {
+  fmt::print("{} pairs, {} questions about each\n\n", panel.pairs.size(), plans.size());
+  std::size_t width = std::string_view("teacher").size();
+  for (const auto& teacher : panel.config.teachers) width = std::max(width, teacher.name.size());
+  fmt::print("  {:{}}  {:>9}  {:>9}  {:>9}  {:>9}  {:>12}  {:>12}  {:>10}\n", "teacher", width,
+             "questions", "answered", "shared", "calls", "tokens in", "tokens out", "cost");
+  double sum = 0;
+  double most = 0;
+  std::int64_t calls = 0;
+  std::vector<std::string> unpriced;
+  for (const auto& teacher : panel.config.teachers) {
+    annotate::MemberPlan all;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (panel.members[i].id.annotator != teacher.name) continue;
+      all.questions += plans[i].questions;
+      all.stored += plans[i].stored;
+      all.shared += plans[i].shared;
+      all.calls += plans[i].calls;
+      all.prompt_tokens += plans[i].prompt_tokens;
+      all.completion_tokens += plans[i].completion_tokens;
+      all.cost += plans[i].cost;
+      all.most += plans[i].most;
+    }
+    const double factor = batch && teacher.price ? teacher.price->batch_factor : 1;
+    std::string cost = "unknown";
+    if (teacher.price) {
+      cost = fmt::format("{:.2f}", factor * all.cost);
+    } else {
+      unpriced.push_back(teacher.name);
+    }
+    fmt::print("  {:{}}  {:>9}  {:>9}  {:>9}  {:>9}  {:>12.0f}  {:>12.0f}  {:>10}\n", teacher.name,
+               width, all.questions, all.stored, all.shared, all.calls, all.prompt_tokens,
+               all.completion_tokens, cost);
+    calls += all.calls;
+    sum += factor * all.cost;
+    most += factor * all.most;
+  }
+  fmt::print(
+      "\n{} calls, about {:.2f}, and never more than {:.2f} while each is asked once\n"
+      "(a token for every four bytes of prompt, answers as long as they may be; the bound takes "
+      "every byte for a token)\n",
+      calls, sum, most);
+  for (const auto& name : unpriced) fmt::print("The price of {} is not known\n", name);
+}
+
+Interrupt::Interrupt() {
+  interrupted = 0;
+  for (const int signal : {SIGINT, SIGTERM}) {
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(signal, &action, nullptr);
+  }
+}
+
+bool Interrupt::asked() {
+  return interrupted != 0;
+}
+
+}  // namespace sp2dpo::tool

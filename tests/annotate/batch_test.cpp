@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <vector>
+
+#include "../io/files.hpp"
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sp2dpo/annotate/batch.hpp>
+#include <sp2dpo/error.hpp>
+
+namespace sp2dpo::annotate {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr const char* completion =
+    R"({"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":)"
+    R"({"role":"assistant","content":"%s"},"finish_reason":"stop"}],)"
+    R"("usage":{"prompt_tokens":3,"completion_tokens":4}})";
+
+class BatchTest : public testing::Test {
+ protected:
+  BatchTest() : store(folder / "s.db") {
+    for (const char c : {'a', 'b', 'c'}) store.add(StoredRequest{key(c), "f", "m", "{}"});
+    store.commit();
+  }
+
+  static std::string key(char c) { return std::string(64, c); }
+  static std::string body(const std::string& text) {
+    std::string made = completion;
+    return made.replace(made.find("%s"), 2, text);
+  }
+  /// A line as OpenAI's and vLLM's files have them.
+  static std::string line(const std::string& id, const std::string& json, int status = 200,
+                          const std::string& error = "null") {
+    return fmt::format(
+        R"({{"id":"b","custom_id":"{}","response":{{"status_code":{},"request_id":"r",)"
+        R"("body":{}}},"error":{}}})"
+        "\n",
+        id, status, json, error);
+  }
+  BatchResults read(const std::string& text) {
+    return read_batch(folder.write("r.jsonl", text), store);
+  }
+  [[nodiscard]] std::vector<std::string> bodies(char c) const {
+    std::vector<std::string> found;
+    for (const auto& answer : store.answers(key(c))) found.push_back(answer.body);
+    return found;
+  }
+
+  sp2dpo::test::Folder folder;
+  Store store;
+};
+
+TEST_F(BatchTest, TakesResultsInAnyOrderAndTheFirstOfTwo) {
+  const auto results = read(line(key('b'), body("2")) + "\n" + line(key('a'), body("1")) +
+                            line(key('b'), body("2")) + line(key('b'), body("other")));
+  EXPECT_EQ(results.answers, 2);
+  EXPECT_EQ(results.known, 1);
+  EXPECT_EQ(results.different, 1);
+  EXPECT_THAT(bodies('a'), ElementsAre(body("1")));
+  EXPECT_THAT(bodies('b'), ElementsAre(body("2")));
+  EXPECT_EQ(store.answers(key('a'))[0].usage, (Usage{3, 4}));
+  EXPECT_EQ(store.answers(key('a'))[0].request_id, "r");
+  EXPECT_EQ(read(line(key('a'), body("1"))).known, 1);
+}
+
+TEST_F(BatchTest, ABadLineCostsNoOther) {
+  const auto results =
+      read("{\n" + line("who", body("x")) + "[1]\n\xff\xfe\n" + line(key('a'), body("1")) +
+           "null\n" + line(key('c'), body("3")).substr(0, 200));
+  EXPECT_EQ(results.answers, 1);
+  EXPECT_EQ(results.unknown, 1);
+  EXPECT_EQ(results.unreadable, 5);
+  EXPECT_THAT(results.notes[0], HasSubstr("r.jsonl:1:"));
+  EXPECT_THAT(bodies('c'), ElementsAre());
+}
+
+TEST_F(BatchTest, AnErrorOfAnyShapeIsNoAnswer) {
+  const auto results =
+      read(line(key('a'), "null", 400, "\"plain text\"") +
+           line(key('a'), R"({"error":{"message":"no such model","code":"x"}})", 404) +
+           fmt::format(R"({{"custom_id":"{}","response":null,)"
+                       R"("error":{{"code":"batch_expired","message":"late"}}}})"
+                       "\n",
+                       key('b')) +
+           line(key('c'), "null", 500));
+  EXPECT_EQ(results.answers, 0);
+  EXPECT_EQ(results.failed, 4);
+  EXPECT_THAT(store.failures(key('a'))[0].detail, HasSubstr("plain text"));
+  EXPECT_THAT(store.failures(key('a'))[1].detail, HasSubstr("no such model"));
+  EXPECT_THAT(store.failures(key('b'))[0].detail, HasSubstr("batch_expired"));
+  EXPECT_EQ(store.failures(key('c'))[0].http_status, 500);
+  // A success that comes later counts.
+  EXPECT_EQ(read(line(key('a'), body("1"))).answers, 1);
+}
+
+TEST_F(BatchTest, KeepsAnAnswerToASecondAskingApart) {
+  const auto results = read(line(key('a') + ".1", body("second")) + line(key('a'), body("first")) +
+                            line(key('a') + ".x", body("?")) + line(key('a') + "1", body("?")));
+  EXPECT_EQ(results.answers, 2);
+  EXPECT_EQ(results.unknown, 2);
+  EXPECT_THAT(bodies('a'), ElementsAre(body("first"), body("second")));
+}
+
+TEST_F(BatchTest, LeavesTheBodyAsItCame) {
+  const auto odd = body(R"(half a pair: \ud83d)");
+  EXPECT_EQ(read(line(key('a'), odd)).answers, 1);
+  EXPECT_THAT(bodies('a'), ElementsAre(odd));
+}
+
+TEST_F(BatchTest, SplitsFilesAtLinesAndBytes) {
+  std::vector<PreferencePair> pairs;
+  for (int i = 0; i < 7; ++i) pairs.push_back({.id = std::to_string(i)});
+  PanelMember member{.id = {"gpt/4 o", "direct"}, .family = "f", .model = "m"};
+  member.question = [](const PreferencePair& pair) {
+    return PanelQuestion{
+        {.body = R"({"n":)" + pair.id + "}", .key = std::string(63, 'd') + pair.id}};
+  };
+  member.read = [](const PreferencePair&, std::string_view) {
+    return ReadAnswer{.outcome = Annotation{}};
+  };
+  const auto count = [&](const BatchLimits& limits) {
+    std::vector<std::int64_t> lines;
+    for (const auto& file :
+         write_batch(pairs, std::vector{member}, store, folder / "ask", limits)) {
+      EXPECT_LE(std::ssize(sp2dpo::test::slurp(file.path)), limits.bytes);
+      lines.push_back(file.lines);
+    }
+    return lines;
+  };
+  EXPECT_THAT(count({.lines = 3}), ElementsAre(3, 3, 1));
+  const auto one = std::ssize(sp2dpo::test::slurp(folder / "ask.gpt_4_o.0003.jsonl"));
+  EXPECT_THAT(count({.bytes = 4 * one}), ElementsAre(4, 3));
+  EXPECT_THROW((void)count({.bytes = one - 1}), InvalidArgument);
+  EXPECT_EQ(read(line(std::string(63, 'd') + "5", body("5"))).answers, 1);
+  EXPECT_THAT(count({.lines = 100}), ElementsAre(6));
+}
+
+}  // namespace
+}  // namespace sp2dpo::annotate
