@@ -95,19 +95,23 @@ __global__ void pair_kernel(unsigned* words) {
   words[2 * threadIdx.x] = result;
 }
 
-/// Each thread counts once, by warps through shared memory.
+/// Each thread counts once, by warps through shared memory: all lanes read all that their warp
+/// wrote, and write over it.
 template <Bug bug>
 __global__ void count_kernel(unsigned* count) {
   __shared__ unsigned ones[threads];
   ones[threadIdx.x] = 1;
   if constexpr (bug != Bug::no_warp_barrier) __syncwarp();
-  if (threadIdx.x % 32 != 0) return;
+  const unsigned first = threadIdx.x / 32 * 32;
   unsigned total = 0;
-  for (unsigned i = 0; i < 32; ++i) total += ones[threadIdx.x + i];
+  for (unsigned i = 0; i < 32; ++i) total += ones[first + i];
+  if constexpr (bug != Bug::no_warp_barrier_after_reads) __syncwarp();
+  ones[threadIdx.x] = total;
+  if (threadIdx.x % 32 != 0) return;
   if constexpr (bug == Bug::plain_addition_for_atomic)
-    *count += total;
+    *count += ones[threadIdx.x];
   else
-    atomicAdd(count, total);
+    atomicAdd(count, ones[threadIdx.x]);
 }
 
 /// The blocks of a cluster tell one another their ranks.

@@ -29,6 +29,7 @@ enum class Bug {
   all_blocks_write_one_place,
   wrong_opcode,
   no_warp_barrier,
+  no_warp_barrier_after_reads,
   plain_addition_for_atomic,
   block_barrier_for_cluster,
   rank_too_large,

@@ -130,6 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{Bug::all_blocks_write_one_place, "race with a write by block"},
                     Case{Bug::wrong_opcode, "a wrong word"},
                     Case{Bug::no_warp_barrier, "race|nothing was written to"},
+                    Case{Bug::no_warp_barrier_after_reads, "race"},
                     Case{Bug::plain_addition_for_atomic, "race"},
                     Case{Bug::block_barrier_for_cluster, "race"},
                     Case{Bug::rank_too_large, "no address of device memory"},

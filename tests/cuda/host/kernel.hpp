@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,19 @@ enum class Kind : std::uint8_t {
   nothing
 };
 
+/// What the lanes of a warp do together.
+enum class Exchange : std::uint8_t {
+  barrier,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,
+  shuffle_index,
+  ballot,
+  all,
+  any,
+  reduce
+};
+
 struct Instruction;
 /// Reads and writes the slots of one thread.
 using Operation = void (*)(const Instruction&, std::uint64_t* slots);
@@ -45,6 +59,7 @@ struct Instruction {
   std::array<Slot, 5> source{};
   Operation operation = nullptr;
   std::size_t jump = 0;
+  Exchange exchange = Exchange::barrier;
   // Of a load, a store, an atomic operation: the address is source[0] + offset.
   Space space = Space::generic;
   std::uint8_t bytes = 0;  ///< of an element; of a packed or unpacked word's part
@@ -69,11 +84,10 @@ struct Kernel {
   unsigned target = 0;                ///< 90 for sm_90
 };
 
-/// The kernel `name` of a module's PTX, or of the newest among several modules that a device of
-/// `capability` can run. Throws std::runtime_error with the text of what it does not understand;
-/// std::out_of_range where there is no such kernel for the device.
-Kernel parse_kernel(const std::vector<std::string>& modules, const std::string& name,
-                    unsigned capability);
+/// The kernel `name` from the newest of several modules' PTX that a device of `capability` can run;
+/// nothing where there is none. Throws std::runtime_error with the text of what is not understood.
+std::optional<Kernel> parse_kernel(const std::vector<std::string>& modules, const std::string& name,
+                                   unsigned capability);
 
 /// The operation of a computing opcode such as "add.f32"; null for an unknown one.
 Operation find_operation(std::string_view opcode);

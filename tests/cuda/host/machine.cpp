@@ -2,13 +2,14 @@
 #include "machine.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <optional>
 #include <random>
 #include <stdexcept>
 #include <utility>
 
+#include "races.hpp"
+#include "warp.hpp"
 #include <cxxabi.h>
 #include <fmt/format.h>
 
@@ -18,7 +19,6 @@ namespace {
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-constexpr u32 warp_size = 32;
 constexpr u64 most_instructions = u64{1} << 36;  ///< of a launch
 
 enum class Waits : std::uint8_t { no, warp, barrier, cluster, exited };
@@ -29,8 +29,7 @@ struct Thread {
   u32 index = 0;  ///< in the cluster
   u32 rank = 0;   ///< of its block in the cluster
   Waits waits = Waits::no;
-  Stamp now;                 ///< `cluster` counts arrivals
-  u32 cluster_barriers = 0;  ///< those it has left
+  Progress progress;
 };
 
 u32 product(const Extent& extent) {
@@ -74,53 +73,6 @@ u64 Whereabouts::operator[](std::string_view special) const {
   return ~u64{0};
 }
 
-/// Which threads can run. Positions are those of the schedule's direction.
-class Runnable {
- public:
-  Runnable(u32 threads, const Schedule& schedule, u64 seed)
-      : threads_(threads),
-        order_(schedule.order),
-        words_((threads + 63) / 64),
-        random_(schedule.seed ^ seed) {}
-
-  void insert(u32 thread) { words_[position(thread) / 64] |= u64{1} << (position(thread) % 64); }
-  void erase(u32 thread) { words_[position(thread) / 64] &= ~(u64{1} << (position(thread) % 64)); }
-
-  /// The next one's turn; nothing where none can run.
-  std::optional<u32> next() {
-    u32 from = last_ + 1;
-    if (order_ == Order::depth_first) from = 0;
-    if (order_ == Order::random) from = static_cast<u32>(random_() % threads_);
-    const auto found = at_or_after(from);
-    if (!found) return {};
-    last_ = *found;
-    return position(last_);
-  }
-
- private:
-  [[nodiscard]] u32 position(u32 thread) const {
-    return order_ == Order::descending ? threads_ - 1 - thread : thread;
-  }
-
-  [[nodiscard]] std::optional<u32> at_or_after(u32 from) const {
-    const auto size = static_cast<u32>(words_.size());
-    from = from < threads_ ? from : 0;
-    u64 word = words_[from / 64] & ~u64{0} << (from % 64);
-    for (u32 i = 0; i <= size; ++i) {
-      const u32 w = (from / 64 + i) % size;
-      if (i > 0) word = words_[w];
-      if (word != 0) return w * 64 + static_cast<u32>(std::countr_zero(word));
-    }
-    return {};
-  }
-
-  u32 threads_;
-  Order order_;
-  std::vector<u64> words_;
-  std::mt19937_64 random_;
-  u32 last_ = ~u32{0};
-};
-
 /// The blocks of one cluster (of one block where there are none), from their first instruction to
 /// their last. Used again for the next.
 class Cluster {
@@ -130,8 +82,6 @@ class Cluster {
   void run(u32 number);
 
  private:
-  enum class Access { read, write, atomic };
-
   void begin(u32 number);
   void run(Thread& thread);
   void wait(Thread& thread, Waits why);
@@ -143,19 +93,14 @@ class Cluster {
   void atomic(Thread& thread, const Instruction& in);
   std::byte* memory_at(Thread& thread, const Instruction& in, u64 address, Access access);
   Region* region_of(Thread& thread, const Instruction& in, u64& address);
-  void touch(Thread& thread, const Instruction& in, Cell& cell, Access access);
-  [[nodiscard]] bool ordered(const Stamp& before, Scope scope, const Thread& now) const;
-  [[nodiscard]] Scope scope_of(const Stamp& before, const Thread& now) const;
 
   void arrive_at_warp(Thread& thread);
   void run_warp(const Instruction& in, u32 first, u32 mask);
-  void shuffle(const Instruction& in, u32 first, u32 mask);
   void leave_barrier(u32 rank);
   void leave_cluster_barrier();
   void leave_block(Thread& last);
 
   void say(const Thread& thread, const Instruction& in, std::string_view what);
-  [[nodiscard]] std::string name(u32 thread_number) const;
   [[nodiscard]] std::span<Thread> block(u32 rank) {
     return std::span(threads_).subspan(rank * threads_per_block_, threads_per_block_);
   }
@@ -171,6 +116,7 @@ class Cluster {
   Findings& findings_;
   const u32 threads_per_block_, blocks_;
   const u32 first_thread_;  ///< of the launch
+  const Races races_;
   u32 first_block_ = 0;
   std::vector<u64> slots_;
   std::vector<Thread> threads_;
@@ -193,9 +139,13 @@ Cluster::Cluster(const Launch& launch, const Schedule& schedule, GlobalMemory& m
       threads_per_block_(product(launch.block)),
       blocks_(product(launch.cluster)),
       first_thread_(next_thread_number),
+      races_(first_thread_, threads_per_block_, blocks_),
       slots_(std::size_t{threads_per_block_} * blocks_ * kernel_.slots.size()),
       threads_(std::size_t{threads_per_block_} * blocks_) {
-  next_thread_number += product(launch.grid) * threads_per_block_;
+  const u32 threads = product(launch.grid) * threads_per_block_;
+  if (next_thread_number > ~u32{0} - threads)
+    throw std::runtime_error("too many threads to number");
+  next_thread_number += threads;
 }
 
 void Cluster::begin(u32 number) {
@@ -224,7 +174,7 @@ void Cluster::begin(u32 number) {
       if (thread.slots[slot] == ~u64{0})
         throw std::runtime_error("PTX: an unknown special register: " + special);
     }
-    thread.now.thread = first_thread_ + first_block_ * threads_per_block_ + i;
+    thread.progress.now.thread = first_thread_ + first_block_ * threads_per_block_ + i;
     if (kernel_.local_bytes > 0)
       local_.push_back(std::make_unique<Region>("local memory", kernel_.local_bytes));
     runnable_->insert(i);
@@ -275,10 +225,10 @@ void Cluster::run(Thread& thread) {
         leave_barrier(thread.rank);
         continue;
       case Kind::cluster_arrive:
-        ++thread.now.cluster;
+        ++thread.progress.now.cluster;
         break;
       case Kind::cluster_wait:
-        if (thread.now.cluster != thread.cluster_barriers + 1)
+        if (thread.progress.now.cluster != thread.progress.cluster_barriers + 1)
           say(thread, in, "waits for the cluster without having arrived once");
         wait(thread, Waits::cluster);
         ++at_cluster_barrier_;
@@ -397,66 +347,9 @@ std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address
   }
   Cell* const cells = region->cells();
   for (std::size_t i = offset / 2; i < (offset + bytes + 1) / 2; ++i)
-    touch(thread, in, cells[i], access);
+    if (const auto wrong = races_.touch(cells[i], thread.progress, access); !wrong.empty())
+      say(thread, in, wrong);
   return region->data() + offset;
-}
-
-Scope Cluster::scope_of(const Stamp& before, const Thread& now) const {
-  if (before.thread == now.now.thread) return Scope::thread;
-  const u32 a = (before.thread - first_thread_) / threads_per_block_;
-  const u32 b = (now.now.thread - first_thread_) / threads_per_block_;
-  if (a == b) return Scope::block;
-  return a / blocks_ == b / blocks_ ? Scope::cluster : Scope::grid;
-}
-
-/// Whether all that `scope` around `before` did up to then comes before what the thread does now.
-bool Cluster::ordered(const Stamp& before, Scope scope, const Thread& thread) const {
-  if (before.thread < first_thread_) return true;  // the host, or an earlier launch
-  const Stamp& now = thread.now;
-  scope = std::max(scope, scope_of(before, thread));
-  const bool by_cluster = thread.cluster_barriers > before.cluster;
-  switch (scope) {
-    case Scope::thread:
-      return true;
-    case Scope::block: {
-      const u32 first = (before.thread - first_thread_) % threads_per_block_;
-      const u32 second = (now.thread - first_thread_) % threads_per_block_;
-      const bool one_warp = first / warp_size == second / warp_size;
-      return now.block > before.block || by_cluster || (one_warp && now.warp > before.warp);
-    }
-    case Scope::cluster:
-      return by_cluster;
-    case Scope::grid:
-      break;
-  }
-  return false;
-}
-
-void Cluster::touch(Thread& thread, const Instruction& in, Cell& cell, Access access) {
-  if (access != Access::write && !cell.is_initialised) {
-    say(thread, in, "reads memory that nothing was written to");
-    cell.is_initialised = true;
-  }
-  const bool both_atomic = cell.was_atomic && access == Access::atomic;
-  if (!both_atomic && !ordered(cell.writer, Scope::thread, thread))
-    say(thread, in, "race with a write by " + name(cell.writer.thread));
-  if (access == Access::read) {
-    // Of readers that nothing orders, the last one and the scope of all are kept.
-    if (ordered(cell.reader, cell.readers, thread))
-      cell.readers = Scope::thread;
-    else
-      cell.readers = std::max(cell.readers, scope_of(cell.reader, thread));
-    cell.reader = thread.now;
-    return;
-  }
-  if (!ordered(cell.reader, cell.readers, thread))
-    say(thread, in,
-        "race with a read by " + name(cell.reader.thread) +
-            (cell.readers == Scope::thread ? "" : " and others"));
-  cell = {};
-  cell.writer = thread.now;
-  cell.is_initialised = true;
-  cell.was_atomic = access == Access::atomic;
 }
 
 /// Runs the instruction for the warp's lanes once all of its mask are there.
@@ -483,82 +376,19 @@ void Cluster::arrive_at_warp(Thread& thread) {
 }
 
 void Cluster::run_warp(const Instruction& in, u32 first, u32 mask) {
+  Lanes lanes{.mask = mask};
   const auto for_each_lane = [&](const auto& f) {
     for (u32 i = 0; i < warp_size; ++i)
       if (mask >> i & 1) f(threads_[first + i], i);
   };
-  const auto set_all = [&](u64 value) {
-    for_each_lane([&](Thread& thread, u32) { thread.slots[in.target[0]] = value; });
-  };
-  if (in.text.find("shfl") != std::string::npos) {
-    shuffle(in, first, mask);
-  } else if (in.text.find("vote") != std::string::npos) {
-    u32 ballot = 0;
-    for_each_lane([&](Thread& thread, u32 lane) {
-      ballot |= static_cast<u32>(thread.slots[in.source[0]] & 1) << lane;
-    });
-    if (in.text.find(".ballot") != std::string::npos)
-      set_all(ballot);
-    else if (in.text.find(".all") != std::string::npos)
-      set_all(ballot == mask);
-    else
-      set_all(ballot != 0);
-  } else if (in.text.find("redux") != std::string::npos) {
-    // By the operation of two, in a thread's slots: its target is read as one of its sources.
-    std::optional<u64> total;
-    for_each_lane([&](Thread& thread, u32) {
-      const u64 value = thread.slots[in.source[0]];
-      if (total) {
-        std::array<u64, 2> slots{*total, value};
-        Instruction two;
-        two.source = {0, 1};
-        two.target[0] = 0;
-        in.operation(two, slots.data());
-        total = slots[0];
-      } else {
-        total = value;
-      }
-    });
-    set_all(*total);
-  } else {  // bar.warp.sync, which alone orders memory
-    for_each_lane([&](Thread& thread, u32) { ++thread.now.warp; });
-  }
-  for_each_lane([&](Thread& thread, u32) { release(thread); });
-}
-
-void Cluster::shuffle(const Instruction& in, u32 first, u32 mask) {
-  std::array<u64, warp_size> given{};
-  for (u32 i = 0; i < warp_size; ++i)
-    if (mask >> i & 1) given[i] = threads_[first + i].slots[in.source[0]];
-  for (u32 lane = 0; lane < warp_size; ++lane) {
-    if ((mask >> lane & 1) == 0) continue;
-    Thread& thread = threads_[first + lane];
-    const auto b = static_cast<u32>(thread.slots[in.source[1]]) & 31;
-    const auto c = static_cast<u32>(thread.slots[in.source[2]]);
-    const u32 segment = c >> 8 & 31;  // lane bits that stay
-    const u32 highest = (lane & segment) | (c & 31 & ~segment);
-    u32 from = 0;
-    bool within = false;
-    if (in.text.find(".up") != std::string::npos) {
-      from = lane - b;
-      within = static_cast<std::int32_t>(from) >= static_cast<std::int32_t>(highest);
-    } else if (in.text.find(".down") != std::string::npos) {
-      from = lane + b;
-      within = from <= highest;
-    } else if (in.text.find(".bfly") != std::string::npos) {
-      from = lane ^ b;
-      within = from <= highest;
-    } else {
-      from = (lane & segment) | (b & ~segment);
-      within = from <= highest;
-    }
-    if (!within) from = lane;
-    if ((mask >> from & 1) == 0)
-      say(thread, in,
-          fmt::format("takes from lane {}, which is not in the mask {:#x}", from, mask));
-    thread.slots[in.target[0]] = given[from];
-    if (in.target[1] != no_slot) thread.slots[in.target[1]] = within;
-  }
+  for_each_lane([&](Thread& thread, u32 lane) { lanes.slots[lane] = thread.slots; });
+  const u32 wrong = exchange(in, lanes);
+  for_each_lane([&](Thread& thread, u32 lane) {
+    if (wrong >> lane & 1)
+      say(thread, in, fmt::format("takes from a lane that is not in the mask {:#x}", mask));
+    if (in.exchange == Exchange::barrier) ++thread.progress.now.warp;
+    release(thread);
+  });
 }
 
 /// Lets the block go on if all its threads have come or ended.
@@ -571,7 +401,7 @@ void Cluster::leave_barrier(u32 rank) {
     if (one == nullptr) one = &thread;
     if (thread.at != one->at)
       say(thread, kernel_.code[thread.at],
-          "waits at another barrier than " + name(one->now.thread));
+          "waits at another barrier than " + races_.name(one->progress.now.thread));
   }
   if (state.left > 0)
     say(*one, kernel_.code[one->at],
@@ -579,7 +409,7 @@ void Cluster::leave_barrier(u32 rank) {
   state.at_barrier = 0;
   for (Thread& thread : block(rank)) {
     if (thread.waits != Waits::barrier) continue;
-    ++thread.now.block;
+    ++thread.progress.now.block;
     release(thread);
   }
 }
@@ -589,7 +419,7 @@ void Cluster::leave_cluster_barrier() {
   at_cluster_barrier_ = 0;
   for (Thread& thread : threads_) {
     if (thread.waits != Waits::cluster) continue;
-    ++thread.cluster_barriers;
+    ++thread.progress.cluster_barriers;
     release(thread);
   }
 }
@@ -598,15 +428,9 @@ void Cluster::leave_cluster_barrier() {
 void Cluster::leave_block(Thread& last) {
   if (blocks_ == 1) return;
   Region& shared = *shared_[last.rank];
-  for (std::size_t i = 0; i < (shared.bytes() + 1) / 2; ++i) {
-    const Cell& cell = shared.cells()[i];
-    const bool by_others =
-        cell.readers >= Scope::cluster || scope_of(cell.reader, last) >= Scope::cluster;
-    if (cell.reader.thread >= first_thread_ && by_others &&
-        !ordered(cell.reader, cell.readers, last))
-      return say(last, kernel_.code[last.at],
-                 "ends while its block's shared memory is read by " + name(cell.reader.thread));
-  }
+  for (std::size_t i = 0; i < (shared.bytes() + 1) / 2; ++i)
+    if (const auto wrong = races_.at_end_of_block(shared.cells()[i], last.progress); !wrong.empty())
+      return say(last, kernel_.code[last.at], wrong);
 }
 
 void Cluster::say_deadlock() {
@@ -616,13 +440,8 @@ void Cluster::say_deadlock() {
 }
 
 void Cluster::say(const Thread& thread, const Instruction& in, std::string_view what) {
-  findings_.add(fmt::format("{}: {}: {}: `{}`", demangled(kernel_.name), name(thread.now.thread),
-                            what, in.text));
-}
-
-std::string Cluster::name(u32 number) const {
-  const u32 index = number - first_thread_;
-  return fmt::format("block {} thread {}", index / threads_per_block_, index % threads_per_block_);
+  findings_.add(fmt::format("{}: {}: {}: `{}`", demangled(kernel_.name),
+                            races_.name(thread.progress.now.thread), what, in.text));
 }
 
 }  // namespace

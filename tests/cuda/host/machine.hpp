@@ -9,18 +9,9 @@
 
 #include "kernel.hpp"
 #include "memory.hpp"
+#include "schedule.hpp"
 
 namespace sp2dpo::ptx {
-
-/// Which of the threads that can run does, and in which order blocks come. Thread by thread upwards
-/// or downwards, each up to where it has to wait; any; or the lowest that can, so that a warp comes
-/// as far as possible before the next begins.
-enum class Order { ascending, descending, random, depth_first };
-
-struct Schedule {
-  Order order = Order::ascending;
-  std::uint64_t seed = 0;
-};
 
 using Extent = std::array<std::uint32_t, 3>;
 
@@ -29,7 +20,6 @@ struct Launch {
   Extent grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
   std::uint32_t dynamic_shared_bytes = 0;
   std::span<const std::byte> parameters{};
-  std::uint32_t multiprocessors = 1;
 };
 
 /// What the checks found, a sentence each. Beyond the first few of a launch they are counted only.

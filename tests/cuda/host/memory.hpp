@@ -19,7 +19,7 @@ struct Stamp {
 };
 
 /// The smallest group that holds all threads meant.
-enum class Scope : std::uint8_t { thread, block, cluster, grid };
+enum class Scope : std::uint8_t { thread, warp, block, cluster, grid };
 
 /// What is known of two bytes. All zero for memory that is fresh.
 struct Cell {

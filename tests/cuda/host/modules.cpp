@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
 #include <string_view>
 
 namespace sp2dpo::ptx {
@@ -46,14 +45,8 @@ Kernel* Modules::find(const void* function, unsigned capability) {
   if (const auto known = kernels_.find(key); known != kernels_.end()) return &known->second;
   const auto found = functions_.find(function);
   if (found == functions_.end()) return nullptr;
-  try {
-    return &kernels_
-                .emplace(key,
-                         parse_kernel(*found->second.modules, found->second.kernel, capability))
-                .first->second;
-  } catch (const std::out_of_range&) {
-    return nullptr;
-  }
+  auto kernel = parse_kernel(*found->second.modules, found->second.kernel, capability);
+  return kernel ? &kernels_.emplace(key, *std::move(kernel)).first->second : nullptr;
 }
 
 Modules& modules() {

@@ -368,18 +368,33 @@ void Parser::read_pack(Instruction& in, const Words& opcode, const Words& operan
   in.operation = find_operation(packs ? "pack" : "unpack");
 }
 
+Exchange exchange_of(const Words& opcode) {
+  if (opcode[0] == "bar" || opcode[0] == "barrier") return Exchange::barrier;
+  if (opcode[0] == "redux") return Exchange::reduce;
+  const std::string mode = opcode.size() > 2 ? opcode[2] : "";
+  static const std::map<std::string, Exchange, std::less<>> by_mode{
+      {"up", Exchange::shuffle_up},    {"down", Exchange::shuffle_down},
+      {"bfly", Exchange::shuffle_xor}, {"idx", Exchange::shuffle_index},
+      {"ballot", Exchange::ballot},    {"all", Exchange::all},
+      {"any", Exchange::any}};
+  const auto found = by_mode.find(mode);
+  if (found == by_mode.end()) refuse("an unknown exchange within a warp", mode);
+  return found->second;
+}
+
 /// The mask is source[3].
 void Parser::read_warp(Instruction& in, const Words& opcode, const Words& operands) {
   in.kind = Kind::warp;
-  if (opcode[0] == "shfl") {
+  in.exchange = exchange_of(opcode);
+  if (in.exchange == Exchange::barrier) {
+    in.source[3] = operand(operands[0]);
+  } else if (opcode[0] == "shfl") {
     const Words targets = split(operands[0], '|');
     in.target[0] = target(targets[0]);
     if (targets.size() > 1) in.target[1] = target(targets[1]);
     for (int i = 0; i < 4; ++i) in.source[i] = operand(operands[i + 1]);
-  } else if (opcode[0] == "bar" || opcode[0] == "barrier") {
-    in.source[3] = operand(operands[0]);
   } else {
-    if (opcode[0] == "redux") {
+    if (in.exchange == Exchange::reduce) {
       in.operation = find_operation(opcode[2] + '.' + opcode.back());
       if (in.operation == nullptr) refuse("an unknown instruction", in.text);
     }
@@ -436,15 +451,15 @@ unsigned target_of(std::string_view module) {
 
 }  // namespace
 
-Kernel parse_kernel(const std::vector<std::string>& modules, const std::string& name,
-                    unsigned capability) {
+std::optional<Kernel> parse_kernel(const std::vector<std::string>& modules, const std::string& name,
+                                   unsigned capability) {
   const std::string* best = nullptr;
   for (const auto& module : modules) {
     if (module.find(".entry " + name + "(") == std::string::npos) continue;
     const unsigned target = target_of(module);
     if (target <= capability && (best == nullptr || target > target_of(*best))) best = &module;
   }
-  if (best == nullptr) throw std::out_of_range(name);
+  if (best == nullptr) return {};
   Kernel kernel = Parser(without_comments(*best), name).take();
   kernel.target = target_of(*best);
   return kernel;

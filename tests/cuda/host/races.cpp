@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "races.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sp2dpo::ptx {
+
+/// The smallest group that holds both.
+Scope Races::scope_of(const Stamp& before, const Progress& thread) const {
+  const std::uint32_t a = before.thread - first_;
+  const std::uint32_t b = thread.now.thread - first_;
+  if (a == b) return Scope::thread;
+  if (a / threads_ == b / threads_)
+    return a % threads_ / warp_size == b % threads_ / warp_size ? Scope::warp : Scope::block;
+  return a / threads_ / blocks_ == b / threads_ / blocks_ ? Scope::cluster : Scope::grid;
+}
+
+/// Whether all that the threads of `scope` around `before` did up to then comes before what the
+/// thread does now.
+bool Races::in_order(const Stamp& before, Scope scope, const Progress& thread) const {
+  if (before.thread < first_) return true;
+  switch (std::max(scope, scope_of(before, thread))) {
+    case Scope::thread:
+      return true;
+    case Scope::warp:
+      if (thread.now.warp > before.warp) return true;
+      [[fallthrough]];
+    case Scope::block:
+      if (thread.now.block > before.block) return true;
+      [[fallthrough]];
+    case Scope::cluster:
+      return thread.cluster_barriers > before.cluster;
+    case Scope::grid:
+      break;
+  }
+  return false;
+}
+
+std::string Races::touch(Cell& cell, const Progress& thread, Access access) const {
+  std::string wrong;
+  if (access != Access::write && !cell.is_initialised) {
+    wrong = "reads memory that nothing was written to";
+    cell.is_initialised = true;
+  }
+  const bool both_atomic = cell.was_atomic && access == Access::atomic;
+  if (!both_atomic && !in_order(cell.writer, Scope::thread, thread))
+    wrong = "race with a write by " + name(cell.writer.thread);
+  if (access == Access::read) {
+    // Of readers that nothing orders, the last one and the scope of all are kept.
+    cell.readers = in_order(cell.reader, cell.readers, thread)
+                       ? Scope::thread
+                       : std::max(cell.readers, scope_of(cell.reader, thread));
+    cell.reader = thread.now;
+    return wrong;
+  }
+  if (!in_order(cell.reader, cell.readers, thread))
+    wrong = "race with a read by " + name(cell.reader.thread) +
+            (cell.readers == Scope::thread ? "" : " and others");
+  cell = {};
+  cell.writer = thread.now;
+  cell.is_initialised = true;
+  cell.was_atomic = access == Access::atomic;
+  return wrong;
+}
+
+std::string Races::at_end_of_block(const Cell& cell, const Progress& last) const {
+  if (cell.reader.thread < first_) return {};
+  const Scope users = std::max(cell.readers, scope_of(cell.reader, last));
+  if (users < Scope::cluster || in_order(cell.reader, cell.readers, last)) return {};
+  return "ends while its block's shared memory is read by " + name(cell.reader.thread);
+}
+
+std::string Races::name(std::uint32_t thread) const {
+  return fmt::format("block {} thread {}", (thread - first_) / threads_,
+                     (thread - first_) % threads_);
+}
+
+}  // namespace sp2dpo::ptx
