@@ -102,7 +102,7 @@ void run(const Options& options) {
     if (!options.panel.allow_unpriced) panel.require_prices();
     panel.connect();
     const Interrupt interrupt;
-    PanelProgress progress(panel, options.max_cost);
+    PanelProgress progress(options.max_cost);
     result = annotate::run_panel(panel.pairs, panel.members, store,
                                  {.max_cost = options.max_cost,
                                   .max_requests = options.max_requests,
@@ -123,7 +123,11 @@ void run(const Options& options) {
   }
   fmt::print("{} is written: {} annotations, {} failures\n", options.out, table.annotations(),
              table.failures());
-  if (table.unanswered() > 0) unfinished(result, table.unanswered());
+  if (table.unanswered() == 0) return;
+  if (options.reparse)
+    throw Unfinished(4, fmt::format("{} questions have no answer in {}", table.unanswered(),
+                                    options.panel.store));
+  unfinished(result, table.unanswered());
 }
 
 }  // namespace

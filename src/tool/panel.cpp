@@ -112,11 +112,6 @@ void Panel::require_prices() const {
           teacher.name));
 }
 
-const annotate::Teacher& Panel::teacher_of(std::size_t member) const {
-  return *std::ranges::find(config.teachers, members[member].id.annotator,
-                            &annotate::Teacher::name);
-}
-
 std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const Panel& panel) {
   auto store = std::make_unique<annotate::Store>(options.store);
   const auto begun_with = store->pairs_sha256();

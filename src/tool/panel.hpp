@@ -43,8 +43,6 @@ struct Panel {
   void connect();
   /// Throws where a teacher has no price.
   void require_prices() const;
-  /// The name of the teacher of a member, which has a place in the configuration.
-  [[nodiscard]] const annotate::Teacher& teacher_of(std::size_t member) const;
 
   annotate::PanelConfig config;
   std::vector<PreferencePair> pairs;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "panel.hpp"
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -23,12 +24,10 @@ std::string time_in_words(double seconds) {
 
 }  // namespace
 
-PanelProgress::PanelProgress(const Panel& panel, std::optional<double> max_cost)
+PanelProgress::PanelProgress(std::optional<double> max_cost)
     : max_cost_(max_cost),
       terminal_(::isatty(STDERR_FILENO) == 1),
-      next_(Clock::now() + (terminal_ ? 300ms : 10'000ms)) {
-  if (panel.members.empty()) next_ = Clock::time_point::max();
-}
+      next_(Clock::now() + (terminal_ ? 300ms : 10'000ms)) {}
 
 PanelProgress::~PanelProgress() {
   if (terminal_ && shown_) std::fputs("\r\x1b[K", stderr);

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <optional>
 
-#include "panel.hpp"
+#include <sp2dpo/annotate/run.hpp>
 
 namespace sp2dpo::tool {
 
@@ -12,7 +12,7 @@ namespace sp2dpo::tool {
 /// ten seconds elsewhere.
 class PanelProgress {
  public:
-  PanelProgress(const Panel& panel, std::optional<double> max_cost);
+  explicit PanelProgress(std::optional<double> max_cost);
   PanelProgress(const PanelProgress&) = delete;
   PanelProgress& operator=(const PanelProgress&) = delete;
   ~PanelProgress();
