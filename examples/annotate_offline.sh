@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# From pairs to a schedule and one explained beta, with teachers that are invented on this machine.
+set -euo pipefail
+
+case "${1:-}" in
+  -h | --help)
+    echo "Usage: bash examples/annotate_offline.sh [DIR]"
+    echo "Asks a panel of two invented teachers about the pairs in examples/data, without a key or a"
+    echo "network, and leaves what comes of it in DIR (default: build/annotate_offline)."
+    exit 0
+    ;;
+esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=${1:-$root/build/annotate_offline}
+mkdir -p "$out" "$root/build"
+out=$(cd "$out" && pwd)
+cd "$root"
+
+build=$root/build/offline log=$root/build/annotate-offline-build.log
+bash cmake/bootstrap.sh
+echo "annotate_offline: building, for a minute or so the first time (log: build/annotate-offline-build.log)"
+if ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_TORCH=OFF \
+         -DSP2DPO_WITH_CUDA=OFF -DSP2DPO_BUILD_EXAMPLES=OFF -G Ninja &&
+       cmake --build "$build" --parallel "$(nproc)" --target sp2dpo fake_provider; } >"$log" 2>&1; then
+  tail -n 40 "$log" >&2
+  exit 1
+fi
+
+# The provider lives as long as its input does, and says in its first line where it is.
+coproc provider { exec "$build/tests/annotate/fake_provider" --faults 0.1 --seed 1; }
+provider_pid=$!
+trap 'kill "$provider_pid" 2>/dev/null || true' EXIT
+read -r url <&"${provider[0]}"
+
+cat >"$out/panel.toml" <<TOML
+[[teacher]]
+name = "ada"
+model = "invented-large"
+family = "invented"
+base_url = "$url"
+price = { prompt = 1.0, completion = 4.0 }
+
+[[teacher]]
+name = "bob"
+model = "invented-small"
+family = "invented"
+base_url = "$url"
+price = { prompt = 0.1, completion = 0.4 }
+TOML
+
+sp2dpo() {
+  printf '\n$ sp2dpo %s\n' "$*"
+  "$build/bin/sp2dpo" "$@"
+}
+ask=(--pairs "$root/examples/data/pairs.jsonl" --panel "$out/panel.toml" --store "$out/run.db")
+sp2dpo annotate "${ask[@]}" --plan
+sp2dpo annotate "${ask[@]}" --max-cost 5 --out "$out/annotations.jsonl"
+sp2dpo schedule --pairs "$root/examples/data/pairs.jsonl" --annotations "$out/annotations.jsonl" \
+  --missing drop --out "$out/schedule.jsonl"
+sp2dpo explain --schedule "$out/schedule.jsonl" --store "$out/run.db" \
+  --annotations "$out/annotations.jsonl" --brief factuality-01
