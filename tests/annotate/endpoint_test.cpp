@@ -481,11 +481,11 @@ TEST(Endpoint, CallsFilesAndBatches) {
 }
 
 TEST(Endpoint, AnswersTenThousandUnderAllFaultsOnceEach) {
-  const int n = full_tests() ? 10'000 : 3'000;
+  const int n = full_tests() ? 10'000 : 2'000;
   const FakeProvider provider({.plan = test::mixed_faults(0.4, 11, true)});
   EndpointOptions options = options_for(provider);
   options.max_concurrent = 64;
-  options.timeout = milliseconds(1000);
+  options.timeout = milliseconds(3000);
   Endpoint endpoint(options);
   std::map<std::string, int> answers;
   int submitted = 0;

@@ -183,8 +183,10 @@ FaultPlan mixed_faults(double rate, std::uint64_t seed, bool hangs) {
     const auto last = static_cast<int>(hangs ? Fault::hang : Fault::hidden_error);
     const auto fault = static_cast<Fault>(std::uniform_int_distribution<>(1, last)(random));
     // A second is long where there are thousands.
-    if (fault == Fault::too_many_seconds || fault == Fault::too_many_date)
-      return std::uniform_real_distribution<>()(random) < 0.02 ? fault : Fault::too_many_ms;
+    const bool rare = std::uniform_real_distribution<>()(random) < 0.03;
+    if (fault == Fault::hang && !rare) return Fault::reset;
+    if ((fault == Fault::too_many_seconds || fault == Fault::too_many_date) && !rare)
+      return Fault::too_many_ms;
     return fault;
   };
 }
@@ -353,7 +355,10 @@ class FakeProvider::State {
   bool go_on(Connection& connection) {
     while (true) {
       if (connection.sent == connection.out.bytes.size()) {
-        if (connection.busy) finished(connection);
+        if (connection.busy) {
+          const std::scoped_lock lock(mutex_);
+          finished(connection);
+        }
         if (connection.out.after != After::keep) return false;
         if (connection.out.hang || connection.waiting) return true;
         if (!take_request(connection)) return true;
@@ -364,6 +369,8 @@ class FakeProvider::State {
       std::size_t size = out.bytes.size() - connection.sent;
       if (out.piece > 0) size = std::min(size, out.piece);
       ssize_t sent = 0;
+      // Whoever has the answer and asks for the counts finds it counted.
+      const std::scoped_lock lock(mutex_);
       if (connection.tls != nullptr) {
         ERR_clear_error();
         sent =
@@ -377,6 +384,7 @@ class FakeProvider::State {
         if (sent < 0) return errno == EAGAIN || errno == EINTR;
       }
       connection.sent += static_cast<std::size_t>(sent);
+      if (connection.sent == out.bytes.size() && connection.busy) finished(connection);
       if (out.piece > 0 && connection.sent < out.bytes.size()) delay(connection, milliseconds(1));
     }
   }
@@ -386,12 +394,12 @@ class FakeProvider::State {
     due_.push({Clock::now() + time, connection.socket, connection.number});
   }
 
+  /// Under mutex_.
   void finished(Connection& connection) {
     connection.busy = false;
     --busy_;
     if (!connection.out.completes) return;
     seen_[connection.out.hash].answered = true;
-    const std::scoped_lock lock(mutex_);
     ++counts_.answered;
   }
 

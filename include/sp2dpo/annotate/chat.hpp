@@ -9,8 +9,8 @@ namespace sp2dpo::annotate {
 
 /// One question to a teacher, ready to be sent.
 struct ChatRequest {
-  std::string body;              ///< the JSON that is sent
-  std::string key;               ///< its place in the store, 64 hex digits
+  std::string body{};            ///< the JSON that is sent
+  std::string key{};             ///< its place in the store, 64 hex digits
   std::uint64_t prompt_bytes{};  ///< of all messages; no tokenizer gives more tokens than bytes
   std::uint32_t max_tokens{};    ///< that the answer may have
 };
