@@ -595,7 +595,8 @@ class FakeProvider::State {
   std::string counts_json() {
     const std::scoped_lock lock(mutex_);
     return fmt::format(
-        R"({{"answered":{},"asked_again":{},"connections":{},"distinct":{},"most_at_once":{},"requests":{}}})",
+        R"({{"answered":{},"asked_again":{},"connections":{},"distinct":{},"most_at_once":{},)"
+        R"("requests":{}}})",
         counts_.answered, counts_.asked_again, counts_.connections, counts_.distinct,
         counts_.most_at_once, counts_.requests);
   }

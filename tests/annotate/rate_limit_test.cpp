@@ -90,7 +90,7 @@ TEST(RateLimit, SendsNoMoreThanAFiftiethOfTheLimitAtOnce) {
 
 TEST(RateLimit, CountsWhatTokensCostInTruthOnceThatIsKnown) {
   // Reserves are five times what is used in the end, which is told 2 s after sending on the mean: 2
-  // of 61 s are reserved four times too much, which is what the strictness costs, beside the spread.
+  // of 61 s are reserved four times too much, which is what the strictness costs.
   constexpr double limit = 100'000;
   std::mt19937 random(5);
   RateLimit rate(limit);

@@ -25,8 +25,8 @@ Verdict verdict_of(int status, std::string body) {
   return verdict_of({.status = status, .body = std::move(body)});
 }
 
-constexpr const char* completion =
-    R"({"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":11,"completion_tokens":4}})";
+constexpr const char* completion = R"({"choices":[{"message":{"content":"x"}}],)"
+                                   R"("usage":{"prompt_tokens":11,"completion_tokens":4}})";
 
 TEST(Verdict, ACompletionIsAnAnswerAndItsUsageIsRead) {
   const Verdict verdict = verdict_of(200, completion);
