@@ -10,6 +10,7 @@
 #include "../io/json_text.hpp"
 #include "command.hpp"
 #include "options.hpp"
+#include "winrate_input.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -23,106 +24,17 @@ namespace sp2dpo::tool {
 namespace {
 
 constexpr auto alpaca_judge = "weighted_alpaca_eval_gpt4_turbo";
+constexpr auto alpaca_baseline = "gpt4_1106_preview";
 
 struct Options {
   std::string preferences;
+  std::vector<std::string> official;
   std::string difficulty;
   std::string gamed;
   std::string c = "21.5443469";
-  std::string judge = alpaca_judge;
+  std::string judge;  // empty: as the files say, or AlpacaEval's
   std::string json;
 };
-
-/// A model's rows by instruction; empty where there is no preference.
-struct Model {
-  std::string name;
-  std::map<std::string, std::optional<stats::Comparison>> rows{};
-};
-
-double needed(const io::CsvReader& rows, std::size_t column) {
-  const auto number = rows.number(column);
-  if (!number) rows.fail(column, "is blank");
-  return *number;
-}
-
-double length(const io::CsvReader& rows, std::size_t column) {
-  const double number = needed(rows, column);
-  if (number < 0) rows.fail(column, fmt::format("a length is not negative, as {} is", number));
-  return number;
-}
-
-using Difficulties = std::map<std::string, double>;
-
-Difficulties read_difficulties(const std::string& file) {
-  Difficulties difficulties;
-  io::CsvReader rows(file);
-  const auto index = rows.column("index"), difficulty = rows.column("difficulty");
-  while (rows.next())
-    if (!difficulties.emplace(rows.cell(index), needed(rows, difficulty)).second)
-      rows.fail(index, fmt::format("the instruction {} comes twice", rows.cell(index)));
-  return difficulties;
-}
-
-std::vector<stats::GamedRow> read_gamed(const std::string& file) {
-  std::vector<stats::GamedRow> gamed;
-  io::CsvReader rows(file);
-  const auto length = rows.column("tanh_std_delta_len"), difficulty = rows.column("difficulty"),
-             win = rows.column("pseudo_preference");
-  while (rows.next()) {
-    gamed.push_back({needed(rows, length), needed(rows, difficulty), needed(rows, win)});
-    if (!(gamed.back().win >= 0 && gamed.back().win <= 1))
-      rows.fail(win, fmt::format("must lie in [0, 1], not {}", gamed.back().win));
-  }
-  if (gamed.empty()) throw DataError(file, 0, "", "has no rows");
-  return gamed;
-}
-
-std::vector<Model> read_models(const std::string& file, const Difficulties* difficulties) {
-  std::vector<Model> models;
-  std::map<std::string, std::size_t> places;
-  io::CsvReader rows(file);
-  const auto model_column = rows.column("model"), index_column = rows.column("index"),
-             baseline_column = rows.column("len_baseline"),
-             length_column = rows.column("len_model"),
-             preference_column = rows.column("preference");
-  while (rows.next()) {
-    const std::string& name = rows.cell(model_column);
-    const std::string& index = rows.cell(index_column);
-    const auto [place, fresh] = places.try_emplace(name, models.size());
-    if (fresh) models.push_back({name});
-    const auto [row, first] = models[place->second].rows.try_emplace(index);
-    if (!first)
-      rows.fail(index_column,
-                fmt::format("a second row of {} for the instruction {}", name, index));
-
-    stats::Comparison comparison{.len_baseline = length(rows, baseline_column),
-                                 .len_model = length(rows, length_column)};
-    if (difficulties != nullptr) {
-      const auto difficulty = difficulties->find(index);
-      if (difficulty == difficulties->end())
-        rows.fail(index_column, fmt::format("the instruction {} has no difficulty", index));
-      comparison.difficulty = difficulty->second;
-    }
-    const auto preference = rows.number(preference_column);
-    if (!preference) continue;
-    if (*preference != 0 && !(*preference >= 1 && *preference <= 2))
-      rows.fail(preference_column,
-                fmt::format("must lie in [1, 2], or be 0 for a draw, not {}", *preference));
-    comparison.win = *preference == 0 ? 0.5 : *preference - 1;
-    row->second = comparison;
-  }
-  if (models.empty()) throw DataError(file, 0, "", "has no rows");
-
-  for (const auto& model : models)
-    for (const auto& other : models)
-      for (const auto& [index, row] : model.rows)
-        if (!other.rows.contains(index))
-          throw DataError(file, 0, "index",
-                          fmt::format("{} has the instruction {}, and {} has not; a row with a "
-                                      "blank preference says that there is none",
-                                      model.name, index, other.name));
-  return models;
-}
 
 /// `--c VALUE` for all models, or `--c FILE.csv:COLUMN` for each.
 class Strengths {
@@ -171,36 +83,53 @@ void run(const Options& options) {
     throw UsageError("--gamed goes with --difficulty");
   const Strengths strengths(options.c);
   Difficulties difficulties;
-  if (!options.difficulty.empty()) difficulties = read_difficulties(options.difficulty);
+  const bool official = !options.official.empty();
+  if (official == !options.preferences.empty())
+    throw UsageError("winrate needs either --preferences or --alpaca-eval");
+  if (!options.difficulty.empty())
+    difficulties =
+        read_difficulties(options.difficulty, official ? "instruction_sha256_16" : "index");
   std::vector<stats::GamedRow> gamed;
   if (!options.gamed.empty()) gamed = read_gamed(options.gamed);
-  const auto models =
-      read_models(options.preferences, options.difficulty.empty() ? nullptr : &difficulties);
+  const auto* const known = options.difficulty.empty() ? nullptr : &difficulties;
+  const auto input = official ? read_official(options.official, known)
+                              : read_preferences(options.preferences, known);
+  const auto& models = input.models;
+  const std::string& file = official ? options.official.front() : options.preferences;
+  if (!options.judge.empty() && !input.judge.empty() && options.judge != input.judge)
+    throw DataError(file, 0, "annotator",
+                    fmt::format("the judge is {}, not {}", input.judge, options.judge));
+  const std::string judge = !input.judge.empty()     ? input.judge
+                            : !options.judge.empty() ? options.judge
+                            : official               ? "unknown"
+                                                     : alpaca_judge;
 
   std::vector<std::string> unused;
   for (const auto& [index, difficulty] : difficulties)
     if (!models.front().rows.contains(index)) unused.push_back(index);
   if (!unused.empty())
     fmt::print(stderr, "{} instructions of {} are not in {}: {}\n", unused.size(),
-               options.difficulty, options.preferences, fmt::join(unused, ", "));
+               options.difficulty, file, fmt::join(unused, ", "));
 
   const bool whole = !gamed.empty();
   const std::string variant = whole                   ? "length_controlled_v1"
                               : !difficulties.empty() ? "length_controlled_noreg"
                                                       : "length_controlled_minimal";
-  const std::string label = whole && options.judge == alpaca_judge ? "AlpacaEval 2 LC" : "LC-style";
+  const std::string label =
+      whole && judge == alpaca_judge && (!official || input.baseline == alpaca_baseline)
+          ? "AlpacaEval 2 LC"
+          : "LC-style";
   std::string text;
   io::JsonWriter json(text);
   json.open('[');
-  fmt::print("{}, {}, judge {}\n\n{:<44}{:>6}{:>10}{:>8}{:>10}{:>8}{:>12}\n", label, variant,
-             options.judge, "model", "n", "win rate", "+-", "LC", "+-", "c");
+  fmt::print("{}, {}, judge {}\n\n{:<44}{:>6}{:>10}{:>8}{:>10}{:>8}{:>12}\n", label, variant, judge,
+             "model", "n", "win rate", "+-", "LC", "+-", "c");
   for (const auto& model : models) {
     std::vector<stats::Comparison> comparisons;
     for (const auto& [index, row] : model.rows)
       if (row) comparisons.push_back(*row);
     if (comparisons.empty())
-      throw DataError(options.preferences, 0, "preference",
-                      fmt::format("{} has not a single one", model.name));
+      throw DataError(file, 0, "preference", fmt::format("{} has not a single one", model.name));
     const double c = strengths.of(model.name);
     const auto raw = stats::win_rate(comparisons);
     const auto controlled = stats::length_controlled_win_rate(
@@ -252,14 +181,19 @@ Run declare_winrate(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("--preferences", options->preferences,
                  "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
-                 "baseline wins, 2: the model, 0: a draw)")
-      ->required();
-  app.add_option("--difficulty", options->difficulty, "CSV with the columns index, difficulty");
+                 "baseline wins, 2: the model, 0: a draw)");
+  app.add_option("--alpaca-eval", options->official,
+                 "Instead: AlpacaEval's annotations.json; may be repeated")
+      ->excludes("--preferences");
+  app.add_option("--difficulty", options->difficulty,
+                 "CSV with the columns index, difficulty; with --alpaca-eval "
+                 "instruction_sha256_16, difficulty");
   app.add_option("--gamed", options->gamed,
                  "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference");
   app.add_option("--c", options->c, "Inverse strength of the penalty, or FILE.csv:COLUMN by model")
       ->capture_default_str();
-  app.add_option("--judge", options->judge, "Who said the preferences")->capture_default_str();
+  app.add_option("--judge", options->judge,
+                 fmt::format("Who said the preferences [as the files say, or {}]", alpaca_judge));
   app.add_option("--json", options->json, "File for the figures");
   app.footer(
       "Without --difficulty and --gamed, or with another judge, the figure is LC-style, and not to "

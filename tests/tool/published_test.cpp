@@ -41,7 +41,7 @@ Votes read_votes(const std::filesystem::path& file) {
     const Cell cell{rows.cell(subset), rows.cell(llm), rows.cell(prompt)};
     votes.all[cell][rows.cell(pair)].push_back(rows.cell(winner));
     if (rows.cell(winner).empty()) continue;
-    // The gold answer is the chosen one; it came first where it is number 1 and nothing was swapped.
+    // The gold answer is the chosen one; it came first as number 1 of two that are not swapped.
     const bool first = (rows.cell(gold) == "1") == (rows.cell(swapped) == "0");
     votes.readable[cell].push_back({.pair_id = rows.cell(pair),
                                     .annotator = rows.cell(llm),
@@ -64,7 +64,7 @@ class LlmBar : public testing::Test {
     votes_ = read_votes(file);
   }
 
-  /// Of these LLMs and prompts over all subsets: an annotation of both orders is one value, and each
+  /// Of these LLMs and prompts over all subsets: both orders together are one value, and each
   /// (LLM, prompt) one rater.
   [[nodiscard]] stats::Ratings ratings(const std::vector<std::string>& llms,
                                        const std::vector<std::string>& prompts) const {

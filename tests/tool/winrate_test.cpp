@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -106,6 +107,78 @@ TEST_F(WinrateCommand, NamesWhatDoesNotFit) {
   EXPECT_THAT(winrate("m,3,1,2,1\n", "--difficulty d.csv").err,
               HasSubstr("the instruction 3 has no difficulty"));
   EXPECT_EQ(winrate("m,0,1,2,1\n", "--c -1").status, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "o.json"));
+}
+
+class OfficialLayout : public testing::Test {
+ protected:
+  /// A row of AlpacaEval's annotations.json.
+  static std::string row(const std::string& instruction, const std::string& model,
+                         const std::string& baseline_answer, const std::string& answer,
+                         const std::string& preference, const std::string& judge = "me") {
+    return R"({"instruction":")" + instruction + R"(","output_1":")" + baseline_answer +
+           R"(","generator_1":"base","dataset":"d","output_2":")" + answer +
+           R"(","generator_2":")" + model + R"(","annotator":")" + judge +
+           R"(","price_per_example":0.1,"preference":)" + preference + "}";
+  }
+  Outcome winrate(const std::string& rows, const std::string& more = "") {
+    folder_.write("a.json", "[" + rows + "]\n");
+    return run(folder_, "winrate --alpaca-eval a.json --json o.json " + more);
+  }
+
+  Folder folder_;
+};
+
+TEST_F(OfficialLayout, GivesWhatItsNumbersGiveAsATable) {
+  const auto official = winrate(
+      row("How?", "m", "ab", "äöü", "1.25") + ",\n" + row("Why?", "m", "abcd", "a", "2.0") + "," +
+      row("Who?", "m", "a", "abcdefg", "0") + "," + row("Where?", "m", "a", "a", "null"));
+  ASSERT_EQ(official.status, 0) << official.err;
+  const auto json = slurp(folder_ / "o.json");
+  folder_.write("p.csv",
+                "model,index,len_baseline,len_model,preference\n"
+                "m,0,2,3,1.25\nm,1,4,1,2\nm,2,1,7,0\nm,3,1,1,\n");
+  ASSERT_EQ(run(folder_, "winrate --preferences p.csv --judge me --json p.json").status, 0);
+  const auto table = slurp(folder_ / "p.json");
+  for (const char* figure : {"n", "win_rate", "standard_error", "lc_win_rate"})
+    EXPECT_NEAR(figures(json, figure).at("m"), figures(table, figure).at("m"), 1e-9) << figure;
+  EXPECT_EQ(figures(json, "n").at("m"), 3);
+  EXPECT_THAT(json, HasSubstr(R"("label":"LC-style")"));
+  EXPECT_THAT(official.out, HasSubstr("judge me"));
+}
+
+TEST_F(OfficialLayout, JoinsDifficultiesByTheInstructionsHash) {
+  // printf 'How?' | sha256sum
+  folder_.write("d.csv",
+                "instruction_sha256_16,difficulty\n0ea5977074d19b32,0.5\n0000000000000000,1\n");
+  const auto outcome = winrate(row("How?", "m", "ab", "c", "1.25"), "--difficulty d.csv --c 1000");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("1 instructions of d.csv are not in a.json: 0000000000000000"));
+  EXPECT_THAT(winrate(row("Why?", "m", "ab", "c", "1.25"), "--difficulty d.csv").err,
+              HasSubstr("\"Why?\" has no difficulty (its hash is "));
+}
+
+TEST_F(OfficialLayout, NamesWhatDoesNotFit) {
+  EXPECT_THAT(winrate(row("How?", "m", "a", "b", "1") + "," + row("Why?", "m", "a", "b", "1") +
+                      "," + row("How?", "k", "a", "b", "1"))
+                  .err,
+              HasSubstr("m has the instruction \"Why?\", and k has not"));
+  EXPECT_THAT(winrate(row("How?", "m", "a", "b", "1") + "," + row("How?", "m", "a", "b", "1")).err,
+              HasSubstr("a second verdict on m for \"How?\""));
+  EXPECT_THAT(winrate(row("How?", "m", "a", "b", "2.5")).err,
+              HasSubstr("a.json: field \"[0].preference\""));
+  EXPECT_THAT(winrate(row("How?", "m", "a", "b", "0.5")).err, HasSubstr("or be 0 for a draw"));
+  EXPECT_THAT(
+      winrate(row("How?", "m", "a", "b", "1") + "," + row("Why?", "m", "a", "b", "1", "another"))
+          .err,
+      HasSubstr("field \"annotator\": \"another\" for \"Why?\", and \"me\" before"));
+  EXPECT_THAT(winrate(row("How?", "m", "a", "b", "1"), "--judge another").err,
+              HasSubstr("the judge is me, not another"));
+  EXPECT_THAT(winrate("").err, HasSubstr("has no verdicts"));
+  EXPECT_THAT(winrate("{\"instruction\":\"x\"}").err, HasSubstr("\"[0].output_1\": is missing"));
+  EXPECT_THAT(winrate("{").err, HasSubstr("is no JSON"));
+  EXPECT_EQ(run(folder_, "winrate").status, 2);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "o.json"));
 }
 
