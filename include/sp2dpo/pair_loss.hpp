@@ -22,6 +22,15 @@ class PairValues {
     return data_ == nullptr ? number_ : detail::load(data_, dtype_, i * stride_);
   }
 
+  /// The numbers of the pairs from `first` on.
+  [[nodiscard]] PairValues from(std::int64_t first) const {
+    PairValues rest = *this;
+    if (data_ != nullptr)
+      rest.data_ = static_cast<const char*>(data_) +
+                   first * stride_ * static_cast<std::int64_t>(size_of(dtype_));
+    return rest;
+  }
+
  private:
   const void* data_ = nullptr;
   double number_ = 0;
@@ -40,6 +49,15 @@ class PairSink {
     if (data_ != nullptr) detail::store(data_, dtype_, i * stride_, value);
   }
 
+  /// For the pairs from `first` on.
+  [[nodiscard]] PairSink from(std::int64_t first) const {
+    PairSink rest = *this;
+    if (data_ != nullptr)
+      rest.data_ =
+          static_cast<char*>(data_) + first * stride_ * static_cast<std::int64_t>(size_of(dtype_));
+    return rest;
+  }
+
  private:
   void* data_ = nullptr;
   std::int64_t stride_ = 1;
@@ -55,6 +73,16 @@ struct PairInputs {
   PairValues beta = 0.0;
   PairValues margin = 0.0;
   PairValues weight = 1.0;
+
+  [[nodiscard]] PairInputs from(std::int64_t first) const {
+    return {policy_chosen.from(first),
+            policy_rejected.from(first),
+            reference_chosen.from(first),
+            reference_rejected.from(first),
+            beta.from(first),
+            margin.from(first),
+            weight.from(first)};
+  }
 };
 
 /// What comes of it, by pair. The derivatives are those of `gradient_scale` · Σ weight_i · value_i,
@@ -69,6 +97,18 @@ struct PairOutputs {
   PairSink rejected_reward{};  ///< the same of the rejected one
   PairSink delta{};            ///< the log-ratio margin: delta_chosen − delta_rejected
   double gradient_scale = 1;
+
+  [[nodiscard]] PairOutputs from(std::int64_t first) const {
+    return {loss.from(first),
+            d_policy_chosen.from(first),
+            d_policy_rejected.from(first),
+            d_beta.from(first),
+            d_margin.from(first),
+            chosen_reward.from(first),
+            rejected_reward.from(first),
+            delta.from(first),
+            gradient_scale};
+  }
 
   /// Writes `value` to every output of pair i.
   SP2DPO_HD void set_all(std::int64_t i, double value) const {

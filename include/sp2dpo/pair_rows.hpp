@@ -58,6 +58,8 @@ class PairRows {
 
   [[nodiscard]] std::int64_t pairs() const noexcept { return std::ssize(begin_) / 2; }
   [[nodiscard]] const std::vector<std::int64_t>& rows() const noexcept { return rows_; }
+  /// [2P + 1]: where the answers of rows() begin, and the last one ends.
+  [[nodiscard]] const std::vector<std::int64_t>& bounds() const noexcept { return begin_; }
 
   /// How many rows an answer has.
   [[nodiscard]] std::int64_t count(std::int64_t pair, Side side) const {

@@ -166,10 +166,6 @@ class Chunk {
   Matrix head_sum(PairRows::Side side) { return zeroed(head_sum_[side], vocab_, width_); }
   Matrix bias_sum(PairRows::Side side) { return zeroed(bias_sum_[side], 1, vocab_); }
 
-  static ConstMatrix as_const(const Matrix& m) {
-    return {m.data, m.dtype, m.rows, m.columns, m.stride};
-  }
-
  private:
   [[nodiscard]] Matrix matrix(void* data, std::int64_t columns) const {
     return {data, dtype_, count_, columns, columns};
@@ -310,9 +306,9 @@ void long_pair(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t pa
       });
     if (opposite && side == PairRows::rejected) continue;  // with the chosen answer's, above
     if (head_sum[side].data != nullptr)
-      accumulate(rows.d_head, Chunk::as_const(head_sum[side]), slope, executor);
+      accumulate(rows.d_head, as_const(head_sum[side]), slope, executor);
     if (bias_sum[side].data != nullptr)
-      accumulate(rows.d_bias, Chunk::as_const(bias_sum[side]), slope, executor);
+      accumulate(rows.d_bias, as_const(bias_sum[side]), slope, executor);
   }
 }
 

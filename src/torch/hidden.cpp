@@ -45,8 +45,7 @@ bool is_good_at(DType dtype) {
 
 /// libtorch's matrix product.
 constexpr auto product = [](const cpu::MatrixProduct::Operand& a,
-                            const cpu::MatrixProduct::Operand& b, const cpu::Matrix& out,
-                            bool add) {
+                            const cpu::MatrixProduct::Operand& b, const Matrix& out, bool add) {
   const auto type = [](DType dtype) {
     constexpr std::array types{at::kHalf, at::kBFloat16, at::kFloat, at::kDouble};
     return types[static_cast<std::size_t>(dtype)];
@@ -74,7 +73,7 @@ constexpr auto product = [](const cpu::MatrixProduct::Operand& a,
     at::mm_out(result, operand(a), operand(b));
 };
 
-template <class M = cpu::ConstMatrix>
+template <class M = ConstMatrix>
 M matrix_of(const Tensor& tensor) {
   return {tensor.data_ptr(), dtype_of(tensor), tensor.size(0), tensor.size(1), tensor.stride(0)};
 }
@@ -111,7 +110,7 @@ struct HiddenHead {
     bias = head_bias.detach().narrow(0, 0, vocab).to(compute).contiguous();
   }
 
-  [[nodiscard]] cpu::HiddenRows rows(const LabelledPairs& pairs) const {
+  [[nodiscard]] HiddenRows rows(const LabelledPairs& pairs) const {
     return {.hidden = matrix_of(hidden),
             .head = matrix_of(head),
             .bias = bias.defined() ? bias.data_ptr() : nullptr,
@@ -123,7 +122,7 @@ struct HiddenHead {
 
 /// Memory for chunks of as many rows as fit into `bytes`.
 struct Workspace {
-  Workspace(const cpu::HiddenRows& rows, const PairRows& pairs, std::int64_t bytes)
+  Workspace(const HiddenRows& rows, const PairRows& pairs, std::int64_t bytes)
       : chunk_rows(cpu::hidden_chunk_rows(rows, bytes)),
         memory(uninitialized(
             {static_cast<std::int64_t>(cpu::hidden_workspace(rows, pairs, chunk_rows))},
@@ -187,11 +186,11 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
 
   const auto sum_type = loss_type({model.head});
   HiddenParts result;
-  cpu::HiddenRows rows = model.rows(pairs);
+  HiddenRows rows = model.rows(pairs);
   Tensor d_hidden, d_head, d_bias;
   if (needs[0]) {
     d_hidden = uninitialized(model.hidden.sizes(), model.hidden.scalar_type());
-    rows.d_hidden = matrix_of<cpu::Matrix>(d_hidden);
+    rows.d_hidden = matrix_of<Matrix>(d_hidden);
   }
   if (how.main_grad.defined()) {
     const Tensor& sum = how.main_grad;
@@ -212,11 +211,11 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
         .zero_();
   }
   rows.add = how.main_grad.defined();
-  if (d_head.defined()) rows.d_head = matrix_of<cpu::Matrix>(d_head);
+  if (d_head.defined()) rows.d_head = matrix_of<Matrix>(d_head);
   if (needs[2]) {
     d_bias = at::zeros({head_weight.size(0)}, model.head.options().dtype(sum_type));
     result.head_bias = d_bias;
-    rows.d_bias = matrix_of<cpu::Matrix>(d_bias.narrow(0, 0, model.head.size(0)).unsqueeze(0));
+    rows.d_bias = matrix_of<Matrix>(d_bias.narrow(0, 0, model.head.size(0)).unsqueeze(0));
   }
 
   PairTable kept(count, at::kCPU);
@@ -279,7 +278,7 @@ Tensor hidden_answers(const ReferenceHidden& reference, const Tensor& policy,
                          reference.head_bias, vocab_size, false);
   TORCH_CHECK(row_shape(reference.hidden) == row_shape(policy), "sp2dpo::Loss: reference.hidden ",
               reference.hidden.sizes(), " must have the rows of the policy's ", policy.sizes());
-  const cpu::HiddenRows rows = model.rows(pairs);
+  const HiddenRows rows = model.rows(pairs);
   const Workspace workspace(rows, pairs.rows, workspace_bytes);
   const Tensor log_prob = at::zeros({model.hidden.size(0)}, at::kDouble);
   as_torch_errors([&] {

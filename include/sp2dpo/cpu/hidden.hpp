@@ -37,21 +37,6 @@ class MatrixProduct {
   void (*call_)(const void*, const Operand&, const Operand&, const Matrix&, bool);
 };
 
-/// Hidden states [R, H] of rows with labels, and the head that makes logits of them. Matrices
-/// without data are gradients that nobody wants.
-struct HiddenRows {
-  ConstMatrix hidden;
-  ConstMatrix head;            ///< [V, H], of hidden's element type
-  const void* bias = nullptr;  ///< [V], of the same element type, or null
-  RowLabels labels;
-  Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no answer become zero
-  Matrix d_head{};    ///< [V, H], float32 or, for float64, float64
-  Matrix d_bias{};    ///< [1, V], float32 or, for float64, float64
-  /// Whether the gradient is added to what d_head and d_bias hold, or overwrites it. Where it does,
-  /// d_head may be of hidden's element type if one chunk holds all rows.
-  bool add = true;
-};
-
 /// How many rows are taken at a time so that the chunk's buffers stay within `bytes`: at least 1.
 [[nodiscard]] std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes);
 

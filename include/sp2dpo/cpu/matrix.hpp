@@ -4,23 +4,10 @@
 #include <cstdint>
 
 #include <sp2dpo/cpu/executor.hpp>
-#include <sp2dpo/rows.hpp>
+#include <sp2dpo/hidden_rows.hpp>
 
 /// What a loss from hidden states needs beside the caller's matrix products.
 namespace sp2dpo::cpu {
-
-/// A matrix [rows, columns], borrowed; the elements of a row lie side by side, `stride` elements
-/// from one row to the next.
-template <class Void>
-struct BasicMatrix {
-  Void* data = nullptr;
-  DType dtype = DType::float32;
-  std::int64_t rows = 0;
-  std::int64_t columns = 0;
-  std::int64_t stride = 0;
-};
-using Matrix = BasicMatrix<void>;
-using ConstMatrix = BasicMatrix<const void>;
 
 /// out[r] = hidden[r] · head[label[r]] + bias[label[r]] for each selected row whose label is not
 /// ignored: the label's logit without the rounding of stored logits, for RowLabels::logit. Products

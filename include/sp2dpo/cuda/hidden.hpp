@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <sp2dpo/cuda/rows.hpp>
+#include <sp2dpo/cuda/stream.hpp>
+#include <sp2dpo/hidden_rows.hpp>
+#include <sp2dpo/sequence_loss.hpp>
+
+/// The loss from hidden states and the head on the device, as sp2dpo::cpu has it: rows that count
+/// are gathered, logits are made chunk by chunk of whole pairs and become their own gradient, and
+/// are never held for the whole batch. Products are cuBLASLt's, of float16, bfloat16 or float32
+/// matrices, summed in float32, without reductions that depend on an order.
+namespace sp2dpo::cuda {
+
+/// cuBLASLt, and the algorithms that it has chosen so far. Expensive to make, so to be kept; for
+/// the device that is current then, and for one thread at a time.
+class MatrixProducts {
+ public:
+  struct Operand {
+    ConstMatrix matrix;
+    bool transposed = false;
+  };
+
+  /// Throws CudaError where cuBLASLt does not start.
+  MatrixProducts();
+  MatrixProducts(const MatrixProducts&) = delete;
+  MatrixProducts& operator=(const MatrixProducts&) = delete;
+  ~MatrixProducts();
+
+  /// out = op(a) · op(b), or out += op(a) · op(b) with `add`, where op transposes as its flag says.
+  /// `out` has the operands' element type or float32. Throws InvalidArgument for shapes and types
+  /// that do not fit, CudaError where cuBLASLt fails.
+  void operator()(const Operand& a, const Operand& b, const Matrix& out, bool add, void* workspace,
+                  std::size_t workspace_bytes, Stream stream);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// What PairRows holds, in device memory.
+struct PairRowLists {
+  const std::int64_t* rows = nullptr;    ///< PairRows::rows()
+  const std::int64_t* bounds = nullptr;  ///< PairRows::bounds()
+};
+
+/// Where hidden_loss writes by pair, in device memory.
+struct HiddenOutputs {
+  AnswerSums answers;            ///< [P] each
+  double* d_chosen = nullptr;    ///< [P], where loss.outputs.d_policy_chosen writes
+  double* d_rejected = nullptr;  ///< [P]
+};
+
+/// How many rows are taken at a time so that the chunk's buffers stay within `bytes`: at least 1.
+[[nodiscard]] std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes);
+
+/// Bytes of workspace for chunks of `chunk_rows` rows of these pairs.
+[[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
+                                           std::int64_t chunk_rows);
+
+/// As cpu::hidden_loss: gradients at once, beside the loss and slopes of each pair as
+/// loss.outputs says. The loss as a whole is the caller's to sum. `loss.rows` is looked at on the
+/// host, and `lists` has its copies; all else is in device memory. d_hidden, d_head and d_bias are
+/// dense. Nothing waits for the device. Throws InvalidArgument for matrices that do not fit
+/// together, a workspace that is too small, a pair of more than `chunk_rows` rows and
+/// loss.skip_incomplete, CudaError where a launch or a product fails.
+void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
+                 std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
+                 MatrixProducts& products, Stream stream);
+
+}  // namespace sp2dpo::cuda

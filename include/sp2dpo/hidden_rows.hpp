@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <sp2dpo/rows.hpp>
+
+namespace sp2dpo {
+
+/// A matrix [rows, columns], borrowed; the elements of a row lie side by side, `stride` elements
+/// from one row to the next.
+template <class Void>
+struct BasicMatrix {
+  Void* data = nullptr;
+  DType dtype = DType::float32;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t stride = 0;
+};
+using Matrix = BasicMatrix<void>;
+using ConstMatrix = BasicMatrix<const void>;
+
+[[nodiscard]] inline ConstMatrix as_const(const Matrix& m) {
+  return {m.data, m.dtype, m.rows, m.columns, m.stride};
+}
+
+/// Hidden states [R, H] of rows with labels, and the head that makes logits of them. Matrices
+/// without data are gradients that nobody wants.
+struct HiddenRows {
+  ConstMatrix hidden;
+  ConstMatrix head;            ///< [V, H], of hidden's element type
+  const void* bias = nullptr;  ///< [V], of the same element type, or null
+  RowLabels labels;
+  Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no answer become zero
+  Matrix d_head{};    ///< [V, H], float32 or, for float64, float64
+  Matrix d_bias{};    ///< [1, V], float32 or, for float64, float64
+  /// Whether the gradient is added to what d_head and d_bias hold, or overwrites it. Where it does,
+  /// d_head may be of hidden's element type if one chunk holds all rows.
+  bool add = true;
+};
+
+}  // namespace sp2dpo

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "elements.cuh"
+#include "hidden_kernels.hpp"
+
+#include <sp2dpo/cuda/check.cuh>
+#include <sp2dpo/cuda/pair_loss.cuh>
+
+namespace sp2dpo::cuda {
+namespace {
+
+using detail::threads_per_block;
+
+/// Rows of `count` units, a block each; strides in units.
+template <class Unit>
+__global__ void __launch_bounds__(threads_per_block)
+    copy_kernel(const Unit* in, std::int64_t in_stride, const std::int64_t* from, Unit* out,
+                std::int64_t out_stride, const std::int64_t* to, std::int64_t count) {
+  const std::int64_t i = blockIdx.x;
+  in += (from == nullptr ? i : from[i]) * in_stride;
+  out += (to == nullptr ? i : to[i]) * out_stride;
+  for (std::int64_t j = threadIdx.x; j < count; j += threads_per_block) out[j] = in[j];
+}
+
+__global__ void __launch_bounds__(threads_per_block)
+    labels_kernel(const std::int64_t* label, const std::int64_t* rows, std::int64_t count,
+                  std::int64_t* out) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * threads_per_block + threadIdx.x;
+  if (i < count) out[i] = label[rows[i]];
+}
+
+template <class Element>
+__global__ void __launch_bounds__(threads_per_block)
+    label_logits_kernel(ConstMatrix hidden, ConstMatrix head, const void* bias,
+                        const std::int64_t* label, double* out) {
+  using Memory = typename Element::Memory;
+  const std::int64_t y = label[blockIdx.x];
+  if (y < 0 || y >= head.rows) {
+    if (threadIdx.x == 0) out[blockIdx.x] = NAN;
+    return;
+  }
+  const auto* const x = static_cast<const Memory*>(hidden.data) + blockIdx.x * hidden.stride;
+  const auto* const w = static_cast<const Memory*>(head.data) + y * head.stride;
+  float part = 0;
+  for (std::int64_t j = threadIdx.x; j < hidden.columns; j += threads_per_block)
+    part = fmaf(Element::load(x + j), Element::load(w + j), part);
+  const double sum = detail::block_sum(static_cast<double>(part));
+  if (threadIdx.x != 0) return;
+  const double shift =
+      bias == nullptr ? 0
+                      : static_cast<double>(Element::load(static_cast<const Memory*>(bias) + y));
+  out[blockIdx.x] = sum + shift;
+}
+
+template <class Element>
+__global__ void __launch_bounds__(threads_per_block)
+    column_sums_kernel(ConstMatrix matrix, float* sum, bool add) {
+  const std::int64_t j = std::int64_t{blockIdx.x} * threads_per_block + threadIdx.x;
+  if (j >= matrix.columns) return;
+  const auto* at = static_cast<const typename Element::Memory*>(matrix.data) + j;
+  float total = add ? sum[j] : 0;
+  for (std::int64_t i = 0; i < matrix.rows; ++i, at += matrix.stride) total += Element::load(at);
+  sum[j] = total;
+}
+
+unsigned blocks_for(std::int64_t threads) {
+  return static_cast<unsigned>((threads + threads_per_block - 1) / threads_per_block);
+}
+
+}  // namespace
+
+void launch::copy_rows(const ConstMatrix& in, const std::int64_t* from, const Matrix& out,
+                       const std::int64_t* to, std::int64_t rows, Stream stream) {
+  if (rows == 0) return;
+  const auto element = static_cast<std::int64_t>(size_of(in.dtype));
+  const auto copy = [&]<class Unit>(Unit) {
+    constexpr auto unit = static_cast<std::int64_t>(sizeof(Unit));
+    copy_kernel<<<static_cast<unsigned>(rows), threads_per_block, 0, stream>>>(
+        static_cast<const Unit*>(in.data), in.stride * element / unit, from,
+        static_cast<Unit*>(out.data), out.stride * element / unit, to, in.columns * element / unit);
+  };
+  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  const std::uint64_t together = address(in.data) | address(out.data) |
+                                 static_cast<std::uint64_t>(element * in.stride) |
+                                 static_cast<std::uint64_t>(element * out.stride) |
+                                 static_cast<std::uint64_t>(element * in.columns);
+  if (together % 16 == 0)
+    copy(uint4{});
+  else
+    copy(std::uint16_t{});
+  detail::check_launch("cuda::hidden_loss, copying rows");
+}
+
+void launch::gather_labels(const std::int64_t* label, const std::int64_t* rows, std::int64_t count,
+                           std::int64_t* out, Stream stream) {
+  if (count == 0) return;
+  labels_kernel<<<blocks_for(count), threads_per_block, 0, stream>>>(label, rows, count, out);
+  detail::check_launch("cuda::hidden_loss, gathering labels");
+}
+
+void launch::label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
+                          const std::int64_t* label, double* out, Stream stream) {
+  visit(hidden.dtype, [&](auto element) {
+    label_logits_kernel<decltype(element)>
+        <<<static_cast<unsigned>(hidden.rows), threads_per_block, 0, stream>>>(hidden, head, bias,
+                                                                               label, out);
+  });
+  detail::check_launch("cuda::hidden_loss, labels' logits");
+}
+
+void launch::column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream) {
+  visit(matrix.dtype, [&](auto element) {
+    column_sums_kernel<decltype(element)>
+        <<<blocks_for(matrix.columns), threads_per_block, 0, stream>>>(matrix, sum, add);
+  });
+  detail::check_launch("cuda::hidden_loss, the bias's gradient");
+}
+
+void launch::zero(void* memory, std::size_t bytes, Stream stream) {
+  detail::check(cudaMemsetAsync(memory, 0, bytes, stream), "cuda::hidden_loss, cudaMemsetAsync");
+}
+
+}  // namespace sp2dpo::cuda
