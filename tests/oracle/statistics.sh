@@ -2,12 +2,16 @@
 # Compares `sp2dpo agree` and `sp2dpo schedule --gold` with independent Python packages on random tables.
 #
 #   bash tests/oracle/statistics.sh [program]     the program is build/ci/bin/sp2dpo unless named
+#   bash tests/oracle/statistics.sh --install     installs the packages, and compares nothing
 #
 # The packages come from PyPI into environments of their own under build/ (a few minutes the first time).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program=${1:-build/ci/bin/sp2dpo}
-[ -x "$program" ] || { echo "statistics: there is no program $program" >&2; exit 2; }
+if [ "$program" != --install ] && [ ! -x "$program" ]; then
+  echo "statistics: there is no program $program" >&2
+  exit 2
+fi
 
 # environment <folder> <requirements>: irrCAC pins old versions, so that it cannot live with the others.
 environment() {
@@ -20,5 +24,6 @@ environment() {
 }
 environment build/oracle-statistics tests/oracle/statistics-requirements.txt
 environment build/oracle-irrcac tests/oracle/irrcac-requirements.txt
+[ "$program" != --install ] || exit 0
 
 build/oracle-statistics/bin/python tests/oracle/compare_statistics.py "$program" build/oracle-irrcac/bin/python

@@ -21,8 +21,8 @@ struct AlpacaVerdict {
   std::optional<double> preference{};  ///< 1 baseline to 2 model, 0 a draw; empty: no verdict
 };
 
-/// Reads an `annotations.json`: a list of objects with instruction, output_1, generator_1, output_2,
-/// generator_2, preference. Throws DataError naming the place of what is wrong.
+/// Reads an `annotations.json`: a list of objects with instruction, output_1, generator_1,
+/// output_2, generator_2, preference. Throws DataError naming the place of what is wrong.
 [[nodiscard]] std::vector<AlpacaVerdict> read_alpaca(const std::filesystem::path& path);
 
 }  // namespace sp2dpo::io

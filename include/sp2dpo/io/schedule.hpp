@@ -18,7 +18,7 @@ namespace sp2dpo::io {
 
 /// A file that a schedule was made from.
 struct InputFile {
-  std::string role;    ///< `pairs` or `annotations`
+  std::string role;    ///< `pairs`, `annotations`, `gold` or `weights`
   std::string path;    ///< as given
   std::string sha256;  ///< of its bytes, hex
   std::int64_t rows{};

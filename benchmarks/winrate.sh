@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# `sp2dpo winrate` beside scikit-learn's LogisticRegressionCV route, and a single fit beside a single fit.
+#
+#   bash benchmarks/winrate.sh [program]     the program is build/ci/bin/sp2dpo unless named
+#
+# scikit-learn comes from PyPI into build/oracle-statistics, the environment of tests/oracle/statistics.sh.
+# The data are made up, of AlpacaEval's size: 805 instructions, 1610 gamed rows.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+program=${1:-build/ci/bin/sp2dpo}
+[ -x "$program" ] || { echo "winrate: there is no program $program" >&2; exit 2; }
+bash tests/oracle/statistics.sh --install
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+  build/oracle-statistics/bin/python benchmarks/winrate.py "$program"
