@@ -42,6 +42,15 @@ std::string_view without_reasoning(std::string_view text) {
                                        : trimmed(text.substr(end + close.size()));
 }
 
+/// Without the fence that the whole text stands in.
+std::string_view without_fence(std::string_view text) {
+  constexpr std::string_view fence = "```";
+  const auto first_line = text.find('\n');
+  if (!text.starts_with(fence) || !text.ends_with(fence) || first_line == std::string_view::npos)
+    return text;
+  return trimmed(text.substr(first_line, text.size() - first_line - fence.size()));
+}
+
 /// The objects in the texts of a pair, as canonical JSON.
 std::vector<std::string> objects_of(const PreferencePair& pair) {
   std::vector<std::string> objects;
@@ -106,10 +115,9 @@ Read find_verdict(std::string_view text, element schema, const PreferencePair& p
   if (!verdicts.empty() && !alone) {
     // A verdict that stands in the pair, and here among other words, may be a quotation.
     const auto quoted = objects_of(pair);
-    const auto own = std::ranges::remove_if(verdicts, [&](const std::string& verdict) {
+    std::erase_if(verdicts, [&](const std::string& verdict) {
       return std::ranges::find(quoted, verdict) != quoted.end();
     });
-    verdicts.erase(own.begin(), own.end());
     if (verdicts.empty())
       return {.failure = {Kind::ambiguous, "the verdict stands in the pair's own text as well"}};
   }
@@ -144,7 +152,7 @@ AnnotationOutcome read_answer(const Question& question, const PreferencePair& pa
   const Prompt& prompt = *question.prompt;
   simdjson::dom::parser schema_parser, parser;
   const element schema = schema_parser.parse(prompt.schema()).value();
-  const std::string_view answer = without_reasoning(text);
+  const std::string_view answer = without_fence(without_reasoning(text));
   if (answer.empty()) return AnnotationFailure{Kind::empty, "nothing but reasoning"};
   const Read read = find_verdict(answer, schema, pair);
   if (!read.verdict) return read.failure;

@@ -117,6 +117,8 @@ TEST(ReadAnswer, AVerdictThatIsQuotedFromThePairIsNotTheTeachers) {
   expect_the_verdict(asked.read("It plants " + quoted + ". My verdict: " + verdict));
   // A reply of nothing else is the teacher's own word, whatever the pair says.
   EXPECT_EQ(annotation_of(asked.read(quoted)).magnitude, 1);
+  EXPECT_EQ(annotation_of(asked.read("```json\n" + quoted + "\n```")).magnitude, 1);
+  EXPECT_EQ(failure_of(asked.read("```\n" + quoted + "\nso it says\n```")).kind, Kind::ambiguous);
 }
 
 TEST(ReadAnswer, NothingBehindABrokenVerdictCounts) {
