@@ -65,9 +65,10 @@ struct HiddenOutputs {
 /// As cpu::hidden_loss: gradients at once, beside the loss and slopes of each pair as
 /// loss.outputs says. The loss as a whole is the caller's to sum. `loss.rows` is looked at on the
 /// host, and `lists` has its copies; all else is in device memory. d_hidden, d_head and d_bias are
-/// dense. Nothing waits for the device. Throws InvalidArgument for matrices that do not fit
-/// together, a workspace that is too small, a pair of more than `chunk_rows` rows and
-/// loss.skip_incomplete, CudaError where a launch or a product fails.
+/// dense. memory.bad_row, if given, is lowered where a label is bad, to no number of meaning.
+/// Nothing waits for the device. Throws InvalidArgument for matrices that do not fit together, a
+/// workspace that is too small, a pair of more than `chunk_rows` rows and loss.skip_incomplete,
+/// CudaError where a launch or a product fails.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
                  MatrixProducts& products, Stream stream);
