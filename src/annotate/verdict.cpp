@@ -105,8 +105,10 @@ Verdict judge(const HttpReply& reply, bool chat, simdjson::dom::parser& parser) 
   if (reply.status >= 400) return judge_error(reply, json ? read_error(document) : std::nullopt);
   if (!chat) return {.kind = Kind::answered};
 
-  // The answer is there and was paid for, even where its text is spoilt.
-  if (parsed == simdjson::UTF8_ERROR) return {.kind = Kind::answered};
+  // The answer is there and was paid for, even where its text is spoilt: bytes that are no UTF-8,
+  // or half of a surrogate pair.
+  if (parsed == simdjson::UTF8_ERROR || parsed == simdjson::STRING_ERROR)
+    return {.kind = Kind::answered};
   simdjson::dom::array choices;
   if (json && document["choices"].get(choices) == simdjson::SUCCESS)
     return {.kind = Kind::answered, .usage = read_usage(document)};

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -112,13 +114,44 @@ TEST_F(BatchTest, LeavesTheBodyAsItCame) {
   EXPECT_THAT(bodies('a'), ElementsAre(odd));
 }
 
+TEST_F(BatchTest, SpoiltLinesCostNoOther) {
+  const int rounds = std::getenv("SP2DPO_FULL_TESTS") != nullptr ? 5'000 : 200;
+  const std::string good = line(key('a'), body("1"));
+  const std::string also_good = line(key('b'), body("2"));
+  ASSERT_EQ(read(good + also_good).answers, 2);
+  std::mt19937_64 random(3);
+  for (int round = 0; round < rounds; ++round) {
+    std::string text;
+    for (int spoilt = 0; spoilt < 50; ++spoilt) {
+      std::string bad = line(key('c'), body("3"));
+      for (auto changes = 1 + random() % 4; changes > 0; --changes) {
+        const auto at = random() % bad.size();
+        switch (random() % 3) {
+          case 0:
+            bad[at] = static_cast<char>(random());
+            break;
+          case 1:
+            bad.erase(at, 1 + random() % 20);
+            break;
+          default:
+            bad.insert(at, 1, "{}[]\",:\\0"[random() % 9]);
+        }
+      }
+      text += bad + '\n' + (spoilt == 20 ? good : spoilt == 40 ? also_good : "");
+    }
+    const auto results = read(text);
+    EXPECT_GE(results.known, 2) << "round " << round;
+  }
+}
+
 TEST_F(BatchTest, SplitsFilesAtLinesAndBytes) {
   std::vector<PreferencePair> pairs;
   for (int i = 0; i < 7; ++i) pairs.push_back({.id = std::to_string(i)});
-  PanelMember member{.id = {"gpt/4 o", "direct"}, .family = "f", .model = "m"};
+  PanelMember member;
+  member.id = {"gpt/4 o", "direct"};
   member.question = [](const PreferencePair& pair) {
     return PanelQuestion{
-        {.body = R"({"n":)" + pair.id + "}", .key = std::string(63, 'd') + pair.id}};
+        {.body = R"({"n":)" + pair.id + "}", .key = pair.id + std::string(63, 'd')}};
   };
   member.read = [](const PreferencePair&, std::string_view) {
     return ReadAnswer{.outcome = Annotation{}};
@@ -136,7 +169,7 @@ TEST_F(BatchTest, SplitsFilesAtLinesAndBytes) {
   const auto one = std::ssize(sp2dpo::test::slurp(folder / "ask.gpt_4_o.0003.jsonl"));
   EXPECT_THAT(count({.bytes = 4 * one}), ElementsAre(4, 3));
   EXPECT_THROW((void)count({.bytes = one - 1}), InvalidArgument);
-  EXPECT_EQ(read(line(std::string(63, 'd') + "5", body("5"))).answers, 1);
+  EXPECT_EQ(read(line("5" + std::string(63, 'd'), body("5"))).answers, 1);
   EXPECT_THAT(count({.lines = 100}), ElementsAre(6));
 }
 

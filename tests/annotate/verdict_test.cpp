@@ -46,6 +46,8 @@ TEST(Verdict, AnAnswerWithoutAUsageThatMakesSenseHasNone) {
 TEST(Verdict, AnAnswerOfSpoiltTextIsStillAnAnswer) {
   EXPECT_EQ(verdict_of(200, "{\"choices\":[{\"message\":{\"content\":\"\xff\"}}]}").kind,
             Kind::answered);
+  EXPECT_EQ(verdict_of(200, R"({"choices":[{"message":{"content":"\ud83d"}}]})").kind,
+            Kind::answered);
 }
 
 TEST(Verdict, A200WithoutACompletionIsAskedAgain) {
