@@ -28,7 +28,7 @@ if ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_TORCH=OFF
 fi
 
 # The provider lives as long as its input does, and says in its first line where it is.
-coproc provider { exec "$build/tests/annotate/fake_provider" --faults 0.1 --seed 1; }
+coproc provider { exec "$build/tests/annotate/fake_provider"; }
 provider_pid=$!
 trap 'kill "$provider_pid" 2>/dev/null || true' EXIT
 read -r url <&"${provider[0]}"
