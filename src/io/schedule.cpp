@@ -199,7 +199,7 @@ class ScheduleReader : public RowReader {
     std::vector<ScheduleEntry> entries;
     ScheduleEntry entry;
     while (next_row([&] { return parse(entry); })) entries.push_back(std::move(entry));
-    return {Schedule(std::move(entries), std::move(categories_)), std::move(manifest_)};
+    return {Schedule(std::move(entries), std::move(categories_)), std::move(manifest_), sha256()};
   }
 
  private:

@@ -10,8 +10,7 @@
 namespace sp2dpo::report {
 namespace {
 
-constexpr double width = 760, height = 400;
-constexpr double left = 56, right = 24, top = 118, bottom = 52;
+constexpr double left = 56, right = 24, bottom = 52, bars_height = 230;
 
 /// What shares a colour in the bars.
 struct Part {
@@ -47,15 +46,30 @@ std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t
   return parts;
 }
 
-void draw_legend(SvgCanvas& canvas, const std::vector<Part>& parts) {
+/// The labels of the parts, and where they stand.
+struct Legend {
+  std::vector<std::string> labels;
+  std::vector<Point> places;
+};
+
+Legend legend_of(const std::vector<Part>& parts, double width) {
+  Legend legend;
   Point at{16, 71};
   for (const auto& part : parts) {
-    const std::string label = fmt::format("{} {}", part.name, part.total);
-    const double needed = 18 + text_width(label, SvgCanvas::font) + 14;
+    legend.labels.push_back(fmt::format("{} {}", part.name, part.total));
+    const double needed = 18 + text_width(legend.labels.back(), SvgCanvas::font) + 14;
     if (at.x + needed > width && at.x > 16) at = {16, at.y + 19};
-    canvas.rect({at.x, at.y - 10}, 12, 12, fmt::format(R"(rx="2" fill="{}")", part.colour));
-    canvas.text({at.x + 18, at.y}, label, "label", Anchor::start);
+    legend.places.push_back(at);
     at.x += needed;
+  }
+  return legend;
+}
+
+void draw(SvgCanvas& canvas, const Legend& legend, const std::vector<Part>& parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Point at = legend.places[i];
+    canvas.rect({at.x, at.y - 10}, 12, 12, fmt::format(R"(rx="2" fill="{}")", parts[i].colour));
+    canvas.text({at.x + 18, at.y}, legend.labels[i], "label", Anchor::start);
   }
 }
 
@@ -80,10 +94,14 @@ std::string beta_histogram_svg(const Schedule& schedule, const HistogramOptions&
 
   const std::string summary = fmt::format("{} pairs, mean {:.3f}, standard deviation {:.3f}",
                                           betas.size(), mean(betas), standard_deviation(betas));
+  const double width = options.width;
+  const Legend legend = legend_of(parts, width);
+  const double top = std::max(118.0, legend.places.back().y + 47);
+  const double height = top + bars_height + bottom;
   SvgCanvas canvas(width, height, options.title,
                    fmt::format("Histogram of beta, stacked by category: {}.", summary));
   canvas.text({16, 47}, summary, "muted", Anchor::start);
-  draw_legend(canvas, parts);
+  draw(canvas, legend, parts);
 
   const Scale x{range, left, width - right};
   const Scale y{{0, static_cast<double>(highest)}, height - bottom, top};
@@ -92,7 +110,7 @@ std::string beta_histogram_svg(const Schedule& schedule, const HistogramOptions&
     canvas.line({left, y(count)}, {width - right, y(count)}, count == 0 ? "axis" : "grid");
     canvas.text({left - 8, y(count) + 4}, fmt::format("{}", count), "muted", Anchor::end);
   }
-  for (const double beta : ticks(range.low, range.high, 8)) {
+  for (const double beta : ticks(range.low, range.high, static_cast<int>(width / 90))) {
     canvas.line({x(beta), height - bottom}, {x(beta), height - bottom + 5}, "axis");
     canvas.text({x(beta), height - bottom + 20}, fmt::format("{:.4g}", beta), "muted",
                 Anchor::middle);

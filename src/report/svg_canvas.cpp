@@ -13,11 +13,13 @@ constexpr std::string_view style = R"(<style>
 text { font: 12px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: #1f2328; }
 .title { font-size: 15px; font-weight: 600; }
 .muted { fill: #59636e; }
+.strong { font-weight: 600; }
 .surface { fill: #ffffff; }
 .grid { stroke: #d8dee4; }
 .axis { stroke: #818b98; }
 .mark { stroke: #1f2328; stroke-dasharray: 4 3; }
 .bar { stroke: #ffffff; }
+.all { stroke: #1f2328; stroke-width: 2.5; }
 @media (prefers-color-scheme: dark) {
 text { fill: #f0f6fc; }
 .muted { fill: #9198a1; }
@@ -26,6 +28,7 @@ text { fill: #f0f6fc; }
 .axis { stroke: #656c76; }
 .mark { stroke: #f0f6fc; }
 .bar { stroke: #0d1117; }
+.all { stroke: #f0f6fc; }
 }
 </style>
 )";

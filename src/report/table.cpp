@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <string_view>
 
+#include "beta_rows.hpp"
 #include "statistics.hpp"
+#include <fmt/format.h>
 
 #include <sp2dpo/report/table.hpp>
 
@@ -14,48 +16,61 @@ struct Group {
   std::vector<double> gaps{};
 };
 
-std::string line(std::string_view name, Group& group) {
+BetaRow row(std::string name, Group& group) {
   std::ranges::sort(group.betas);
   const auto at = [&](double share) { return quantile(group.betas, share); };
-  return fmt::format("{:<16}{:>7}{:>9.3f}{:>8.3f}{:>8.3f}{:>8.3f}{:>8.3f}{:>10}\n", name,
-                     group.betas.size(), at(0), at(0.25), at(0.5), at(0.75), at(1),
-                     group.gaps.empty() ? "-" : fmt::format("{:.3f}", mean(group.gaps)));
+  return {std::move(name),
+          group.betas.size(),
+          {at(0), at(0.25), at(0.5), at(0.75), at(1)},
+          group.gaps.empty() ? std::nullopt : std::optional(mean(group.gaps))};
 }
 
 }  // namespace
 
-std::string beta_table(const Schedule& schedule, Interval envelope) {
+std::vector<BetaRow> beta_rows(const Schedule& schedule) {
   Group all{.betas = betas_of(schedule)};
   Group without_gap;
   std::vector<Group> by_category(schedule.categories().size());
-  std::size_t clipped_low = 0, clipped_high = 0;
   for (const auto& entry : schedule.entries()) {
     auto& group =
         entry.gap ? by_category[static_cast<std::size_t>(entry.gap->category)] : without_gap;
     group.betas.push_back(entry.beta);
-    clipped_low += entry.clipped == Clip::low;
-    clipped_high += entry.clipped == Clip::high;
     if (!entry.gap) continue;
     group.gaps.push_back(entry.gap->value);
     all.gaps.push_back(entry.gap->value);
   }
-
-  std::string table = fmt::format("{:<16}{:>7}{:>9}{:>8}{:>8}{:>8}{:>8}{:>10}\n", "category",
-                                  "pairs", "beta min", "25 %", "median", "75 %", "max", "mean gap");
+  std::vector<BetaRow> rows;
   for (std::size_t i = 0; i < by_category.size(); ++i)
     if (!by_category[i].betas.empty())
-      table += line(schedule.categories().names()[i], by_category[i]);
-  if (!without_gap.betas.empty()) table += line("(no gap)", without_gap);
-  table += line("all", all);
+      rows.push_back(row(schedule.categories().names()[i], by_category[i]));
+  if (!without_gap.betas.empty()) rows.push_back(row("(no gap)", without_gap));
+  rows.push_back(row("all", all));
+  return rows;
+}
 
-  const auto [low, high] = at_ends(all.betas, envelope);
+std::string beta_table(const Schedule& schedule, Interval envelope) {
+  std::string table = fmt::format("{:<16}{:>7}{:>9}{:>8}{:>8}{:>8}{:>8}{:>10}\n", "category",
+                                  "pairs", "beta min", "25 %", "median", "75 %", "max", "mean gap");
+  for (const auto& row : beta_rows(schedule)) {
+    const auto& at = row.quartiles;
+    table += fmt::format("{:<16}{:>7}{:>9.3f}{:>8.3f}{:>8.3f}{:>8.3f}{:>8.3f}{:>10}\n", row.name,
+                         row.pairs, at[0], at[1], at[2], at[3], at[4],
+                         row.mean_gap ? fmt::format("{:.3f}", *row.mean_gap) : "-");
+  }
+
+  std::size_t clipped_low = 0, clipped_high = 0, missing = 0;
+  for (const auto& entry : schedule.entries()) {
+    clipped_low += entry.clipped == Clip::low;
+    clipped_high += entry.clipped == Clip::high;
+    missing += !entry.gap;
+  }
+  const auto [low, high] = at_ends(betas_of(schedule), envelope);
   const double n = static_cast<double>(schedule.size());
   table += fmt::format(
       "at the ends of the envelope: {} pairs at {} ({:.1f} %), {} at {} ({:.1f} %); clipped: {} "
-      "low, "
-      "{} high; without a gap: {}\n",
+      "low, {} high; without a gap: {}\n",
       low, envelope.low, 100 * static_cast<double>(low) / n, high, envelope.high,
-      100 * static_cast<double>(high) / n, clipped_low, clipped_high, without_gap.betas.size());
+      100 * static_cast<double>(high) / n, clipped_low, clipped_high, missing);
   return table;
 }
 

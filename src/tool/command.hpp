@@ -14,7 +14,8 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What ends the program with a status of its own, although nothing went wrong: work that is left.
+/// What ends the program with a status of its own, although nothing went wrong: work that is left,
+/// a check that found something.
 struct Unfinished : std::runtime_error {
   Unfinished(int status_, const std::string& message)
       : std::runtime_error(message), status(status_) {}
@@ -32,6 +33,7 @@ Declare declare_batch;
 Declare declare_compare;
 Declare declare_explain;
 Declare declare_import_votes;
+Declare declare_report;
 Declare declare_schedule;
 Declare declare_store;
 Declare declare_winrate;

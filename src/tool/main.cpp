@@ -31,6 +31,7 @@ constexpr Command commands[] = {
      sp2dpo::tool::declare_winrate},
     {"import-votes", "Make annotations of pairwise verdicts that you have already",
      sp2dpo::tool::declare_import_votes},
+    {"report", "Check a schedule, and show it to people", sp2dpo::tool::declare_report},
     {"schedule", "Make a beta for every pair from its annotations", sp2dpo::tool::declare_schedule},
 };
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "schedules.hpp"
@@ -61,7 +64,7 @@ TEST(CheckSchedule, FindsThatBetaHardlyVaries) {
   const auto two_values = [](double d) {
     std::vector<ScheduleEntry> entries;
     for (int i = 0; i < 50; ++i) entries.push_back(entry(0.1));
-    for (int i = 0; i < 50; ++i) entries.push_back(entry(0.1 + d));
+    for (int i = 0; i < 50; ++i) entries.push_back(entry(0.1 + d, 1));
     return Schedule(std::move(entries));
   };
   EXPECT_THAT(check_schedule(two_values(0.028)), IsEmpty());
@@ -97,7 +100,7 @@ TEST(CheckSchedule, ComputesSpearmansCorrelationWithTies) {
   const std::vector<double> five{7, 7, 8, 9, 20};
   for (int copy = 0; copy < 4; ++copy) {
     for (int i = 0; i < 5; ++i) {
-      entries.push_back(entry(0.05 + 0.05 * i));
+      entries.push_back(entry(0.05 + 0.05 * i, static_cast<std::size_t>(copy)));
       lengths.push_back(five[static_cast<std::size_t>(i)]);
     }
   }
@@ -119,6 +122,51 @@ TEST(CheckSchedule, FindsMissingAndClippedPairsAboveTheirLimits) {
   const auto clipped = check_schedule(with(6, entry(0.03, 0, Clip::low)));
   ASSERT_THAT(checks_of(clipped), ElementsAre("clipped"));
   EXPECT_DOUBLE_EQ(clipped[0].value, 0.06);
+}
+
+const Finding& named(const std::vector<Finding>& findings, std::string_view check) {
+  const auto found = std::ranges::find(findings, check, &Finding::check);
+  if (found == findings.end()) throw Error("no such check");
+  return *found;
+}
+
+TEST(AllChecks, SaysOfEachWhetherItFoundAnythingOrWasNotMade) {
+  const auto findings = all_checks(Schedule(even_entries(100)), {});
+  EXPECT_THAT(checks_of(findings),
+              ElementsAre("clumping-low", "clumping-high", "no-spread", "length-bias", "guessing",
+                          "missing", "clipped", "coverage", "category-collapse"));
+  for (const auto& finding : findings)
+    EXPECT_EQ(finding.verdict, finding.check == "length-bias" || finding.check == "guessing"
+                                   ? Verdict::not_checked
+                                   : Verdict::fine)
+        << finding.check;
+  EXPECT_THAT(named(findings, "guessing").sentence, HasSubstr("not at hand"));
+  EXPECT_THAT(named(findings, "no-spread").sentence, HasSubstr("28.9 %"));  // 1 / √12
+}
+
+TEST(AllChecks, TakesAnnotatorsThatDifferAsMuchAsPairsDoForGuessing) {
+  const auto verdict = [](stats::Estimate reliability) {
+    return named(all_checks(Schedule(even_entries(10)), {.reliability = std::move(reliability)}),
+                 "guessing");
+  };
+  EXPECT_EQ(verdict(stats::Estimate::of(0.31, 10)).verdict, Verdict::fine);
+  EXPECT_EQ(verdict(stats::Estimate::of(0.29, 10)).verdict, Verdict::found);
+  EXPECT_EQ(verdict(stats::Estimate::of(-0.5, 10)).verdict, Verdict::found);
+  const auto undefined = verdict(stats::Estimate::undefined("one annotator only", 10));
+  EXPECT_EQ(undefined.verdict, Verdict::not_checked);
+  EXPECT_THAT(undefined.sentence, HasSubstr("one annotator only"));
+}
+
+TEST(AllChecks, FindsPanelsThatAreNotCompleteAndCategoriesThatCollapse) {
+  auto entries = even_entries(100);
+  for (auto& entry : entries) entry.gap->n_annotators = 3;
+  for (std::size_t i = 0; i < 11; ++i) entries[i].gap->n_annotators = 2;
+  for (std::size_t i = 0; i < 100; ++i) entries[i].gap->category = i < 4 ? Category{1} : Category{2};
+  const auto findings = check_schedule(Schedule(std::move(entries)));
+  ASSERT_THAT(checks_of(findings), ElementsAre("coverage", "category-collapse"));
+  EXPECT_DOUBLE_EQ(findings[0].value, 0.11);
+  EXPECT_DOUBLE_EQ(findings[1].value, 0.96);
+  EXPECT_THAT(findings[1].sentence, HasSubstr("instruction"));
 }
 
 TEST(CheckSchedule, RefusesWhatItCannotCheck) {

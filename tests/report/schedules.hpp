@@ -25,10 +25,11 @@ inline ScheduleEntry entry_without_gap(double beta) {
   return result;
 }
 
-/// Betas spread evenly over [0.03, 0.3], in the middles of `n` equal parts.
+/// Betas spread evenly over [0.03, 0.3], in the middles of `n` equal parts, of two categories.
 inline std::vector<ScheduleEntry> even_entries(int n) {
   std::vector<ScheduleEntry> entries;
-  for (int i = 0; i < n; ++i) entries.push_back(entry(0.03 + 0.27 * (i + 0.5) / n));
+  for (int i = 0; i < n; ++i)
+    entries.push_back(entry(0.03 + 0.27 * (i + 0.5) / n, i % 2 == 0 ? 0 : 5));
   return entries;
 }
 

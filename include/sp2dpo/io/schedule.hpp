@@ -89,6 +89,7 @@ void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
 struct ScheduleFile {
   Schedule schedule;
   std::optional<ScheduleManifest> manifest;  ///< empty where it lies in a file of its own
+  std::string sha256{};                      ///< of the file's bytes, hex
 };
 
 /// Throws DataError with file, line and field. `categories` serve where the file has no manifest.

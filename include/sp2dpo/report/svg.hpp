@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +20,7 @@ struct HistogramOptions {
   std::string title = "Distribution of beta";
   Interval envelope = Linear::default_envelope;  ///< its ends are marked
   int bins = 27;                                 ///< over the envelope and all betas
+  double width = 760;                            ///< of the picture; 360 for a telephone
 };
 
 /// How many pairs have which beta: one bar a bin, stacked by category, the category of highest
@@ -24,6 +28,29 @@ struct HistogramOptions {
 /// a schedule without pairs and for fewer than one bin.
 [[nodiscard]] std::string beta_histogram_svg(const Schedule& schedule,
                                              const HistogramOptions& options = {});
+
+/// Which share of the pairs has a beta up to which value: one curve a category, one for all. Curves
+/// are told apart by colour and dashes. `bins` says nothing here. Throws InvalidArgument for a
+/// schedule without pairs.
+[[nodiscard]] std::string beta_ecdf_svg(const Schedule& schedule,
+                                        const HistogramOptions& options = {});
+
+/// The signed gaps of one annotator's annotations.
+struct AnnotatorGaps {
+  static constexpr std::size_t bins = 20;  ///< over [-1, 1]
+
+  std::string name;
+  std::array<std::int64_t, bins> counts{};
+  std::int64_t n = 0;
+  double sum = 0;
+
+  void add(double gap);
+};
+
+/// One small histogram an annotator, as many in a row as the width holds, each with a scale of its
+/// own. Throws InvalidArgument without an annotator.
+[[nodiscard]] std::string annotator_gaps_svg(std::span<const AnnotatorGaps> annotators,
+                                             double width = 760);
 
 /// One figure of several runs of one kind, by step. A run that ended early has fewer values than
 /// there are steps.

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../io/json_text.hpp"
+#include "command.hpp"
+#include "dataset_card.hpp"
+#include "made_with.hpp"
+#include "options.hpp"
+#include "progress.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/output_file.hpp>
+#include <sp2dpo/io/schedule.hpp>
+#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/report/page.hpp>
+#include <sp2dpo/stats/agreement.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+constexpr int found_something = 5;  // the status of --check
+
+struct Options {
+  std::string schedule;
+  PairOptions pairs;
+  std::vector<std::string> annotations;
+  bool check = false;
+  std::string contested;
+  std::size_t n_contested = 50;
+  std::string page;
+  std::string pictures;
+  std::string card;
+  std::string croissant;
+  std::string name;
+  std::string license;
+  stats::Bootstrap bootstrap;
+};
+
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  io::OutputFile out(path);
+  out.write(text);
+  out.commit();
+}
+
+/// A file that is at hand, but that the schedule was not made of.
+void warn_if_another(const io::ScheduleFile& file, const io::RowReader& reader) {
+  if (!file.manifest) return;
+  const auto& inputs = file.manifest->inputs;
+  if (std::ranges::find(inputs, reader.sha256(), &io::InputFile::sha256) == inputs.end())
+    fmt::print(stderr, "{}: its SHA-256 is none of those in the schedule's manifest\n",
+               reader.path().string());
+}
+
+/// By pair in the schedule's order, chosen minus rejected.
+std::vector<double> read_lengths(const Options& options, const io::ScheduleFile& file) {
+  const auto entries = file.schedule.entries();
+  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> lengths(entries.size(), unknown);
+  io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+  Progress progress(reader);
+  for (PreferencePair pair; reader.next(pair); progress.row())
+    if (const auto* const entry = file.schedule.find(pair.id))
+      lengths[static_cast<std::size_t>(entry - entries.data())] = length_difference(pair);
+  list_skipped(reader);
+  warn_if_another(file, reader);
+  for (std::size_t i = 0; i < lengths.size(); ++i)
+    if (std::isnan(lengths[i]))
+      throw DataError(options.pairs.file, 0, "",
+                      fmt::format("lacks the pair {} of the schedule", entries[i].id));
+  return lengths;
+}
+
+/// The annotations of the schedule's pairs. Those of other pairs, which a policy for missing gaps
+/// has left out, are passed over.
+void read_annotations(const Options& options, const io::ScheduleFile& file,
+                      ScheduleBuilder& builder) {
+  for (const auto& path : options.annotations) {
+    io::AnnotationReader reader(path, {file.schedule.categories(), options.pairs.reader.lenient});
+    Progress progress(reader);
+    for (Annotation annotation; reader.next(annotation); progress.row())
+      if (builder.has(annotation.pair_id)) (void)io::add_to(builder, annotation, reader);
+    list_skipped(reader);
+    warn_if_another(file, reader);
+  }
+  if (builder.n_annotations() == 0)
+    throw DataError(options.annotations.front(), 0, "", "has nothing on the schedule's pairs");
+}
+
+/// What the annotators said, one beside the other.
+struct PanelView {
+  std::vector<report::AnnotatorGaps> annotators;
+  stats::Ratings gaps;
+  stats::Ratings categories;
+};
+
+PanelView view_of(const ScheduleBuilder& builder) {
+  struct Cell {
+    std::uint32_t pair;
+    std::uint32_t annotator;
+    double gap;
+    double category;
+  };
+  std::map<std::string, std::uint32_t, std::less<>> numbers;
+  std::vector<report::AnnotatorGaps> found;
+  std::vector<Cell> cells;
+  std::uint32_t pair = 0;
+  builder.for_each_pair([&](std::span<const Annotation> votes) {
+    std::map<std::uint32_t, std::vector<Annotation>> by_annotator;
+    for (const auto& vote : votes) {
+      const auto [place, fresh] =
+          numbers.try_emplace(vote.annotator, static_cast<std::uint32_t>(found.size()));
+      if (fresh) found.push_back({.name = vote.annotator});
+      found[place->second].add(signed_gap(vote));
+      by_annotator[place->second].push_back(vote);
+    }
+    for (const auto& [annotator, own] : by_annotator)
+      if (const auto gap = Jmamp{}(own))
+        cells.push_back({pair, annotator, gap->value, static_cast<double>(gap->category)});
+    ++pair;
+  });
+
+  std::vector<std::size_t> place(found.size());
+  PanelView view{{}, {pair, found.size()}, {pair, found.size()}};
+  for (const auto& [name, number] : numbers) {  // by name
+    place[number] = view.annotators.size();
+    view.annotators.push_back(std::move(found[number]));
+  }
+  for (const auto& cell : cells) {
+    view.gaps.set(cell.pair, place[cell.annotator], cell.gap);
+    view.categories.set(cell.pair, place[cell.annotator], cell.category);
+  }
+  return view;
+}
+
+std::vector<report::AgreementFigure> agreement_of(const PanelView& view, const stats::Icc& icc,
+                                                  const Categories& names,
+                                                  const stats::Bootstrap& bootstrap) {
+  std::vector<double> categories;
+  for (std::size_t i = 0; i < names.size(); ++i) categories.push_back(static_cast<double>(i));
+  const char* const gaps = "Signed gaps, over each annotator's prompts";
+  const char* const named = "Categories";
+  return {{gaps, "Krippendorff's alpha, interval",
+           krippendorff_alpha(view.gaps, stats::Scale::interval, bootstrap)},
+          {gaps, "ICC(2,1), one annotator", icc.single[1]},
+          {gaps, "ICC(2,k), mean of the annotators", icc.mean[1]},
+          {gaps, "ICC(3,k), their levels aside", icc.mean[2]},
+          {named, "Krippendorff's alpha, nominal",
+           krippendorff_alpha(view.categories, stats::Scale::nominal, bootstrap)},
+          {named, "Gwet's AC1",
+           gwet_ac(view.categories, stats::Agreement::identity, categories, bootstrap)},
+          {named, "Fleiss' kappa", fleiss_kappa(view.categories, bootstrap)}};
+}
+
+void append(io::JsonWriter& json, const Text& text) {
+  if (const auto* const plain = std::get_if<std::string>(&text)) {
+    json.text(*plain);
+    return;
+  }
+  json.open('[');
+  for (const auto& message : std::get<std::vector<Message>>(text)) {
+    json.item().open('{');
+    json.key("content").text(message.content);
+    json.key("role").text(message.role);
+    json.close('}');
+  }
+  json.close(']');
+}
+
+/// The pairs whose annotators are furthest apart, for people to look at: one line a pair, the most
+/// contested first; among equals, the one with the smaller gap.
+void write_contested(const Options& options, const Schedule& schedule,
+                     const ScheduleBuilder& builder) {
+  std::vector<const ScheduleEntry*> order;
+  for (const auto& entry : schedule.entries())
+    if (entry.gap && entry.gap->n_annotators > 1) order.push_back(&entry);
+  std::ranges::stable_sort(order, [](const ScheduleEntry* a, const ScheduleEntry* b) {
+    return std::pair(-a->gap->spread, std::abs(a->gap->value)) <
+           std::pair(-b->gap->spread, std::abs(b->gap->value));
+  });
+  order.resize(std::min(order.size(), options.n_contested));
+  std::map<std::string, std::vector<Annotation>, std::less<>> votes;
+  std::map<std::string, PreferencePair, std::less<>> texts;
+  for (const auto* const entry : order) votes[entry->id];
+  builder.for_each_pair([&](std::span<const Annotation> group) {
+    if (const auto found = votes.find(group.front().pair_id); found != votes.end())
+      found->second.assign(group.begin(), group.end());
+  });
+  if (!options.pairs.file.empty()) {
+    io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+    for (PreferencePair pair; reader.next(pair);)
+      if (votes.contains(pair.id)) texts.insert_or_assign(pair.id, pair);
+  }
+
+  io::OutputFile out(options.contested);
+  std::string line;
+  for (const auto* const entry : order) {
+    line.clear();
+    io::JsonWriter json(line);
+    const auto text = texts.find(entry->id);
+    json.open('{');
+    json.key("annotations").open('[');
+    for (const auto& vote : votes[entry->id]) {
+      json.item().open('{');
+      json.key("annotator").text(vote.annotator);
+      json.key("category").text(schedule.categories().name(vote.category));
+      json.key("gap").number(signed_gap(vote));
+      json.key("prompt").text(vote.prompt);
+      json.close('}');
+    }
+    json.close(']');
+    json.key("beta").number(entry->beta);
+    json.key("category").text(schedule.categories().name(entry->gap->category));
+    if (text != texts.end()) append(json.key("chosen"), text->second.chosen);
+    json.key("gap").number(entry->gap->value);
+    json.key("id").text(entry->id);
+    if (text != texts.end()) {
+      append(json.key("prompt"), text->second.prompt);
+      append(json.key("rejected"), text->second.rejected);
+    }
+    json.key("spread").number(entry->gap->spread);
+    json.close('}');
+    io::require_utf8(line);
+    line += '\n';
+    out.write(line);
+  }
+  out.commit();
+}
+
+report::Page page_of(const io::ScheduleFile& file) {
+  report::Page page;
+  page.facts.emplace_back("pairs with a beta", std::to_string(file.schedule.size()));
+  if (!file.manifest) return page;
+  const auto& manifest = *file.manifest;
+  page.envelope = envelope_of(manifest);
+  const auto& counts = manifest.counts;
+  for (const auto& [name, value] : {std::pair{"pairs in the file of pairs", counts.pairs},
+                                    {"annotations", counts.annotations},
+                                    {"pairs without a gap", counts.missing},
+                                    {"gaps clipped at the lower end", counts.clipped_low},
+                                    {"gaps clipped at the upper end", counts.clipped_high}})
+    page.facts.emplace_back(name, std::to_string(value));
+  page.reliability = reliability_of(manifest);
+  for (const auto& input : manifest.inputs)
+    page.sources.push_back({input.role, input.path, input.sha256, input.rows});
+  for (const auto& [name, part] : {std::pair{"aggregator", &manifest.aggregator},
+                                   {"mapper", &manifest.mapper},
+                                   {"missing gaps", &manifest.missing}})
+    page.parameters.emplace_back(name, io::json_value(*part));
+  page.parameters.emplace_back("program", manifest.program);
+  return page;
+}
+
+void write_pictures(const std::filesystem::path& folder, const Schedule& schedule,
+                    const report::Page& page) {
+  std::filesystem::create_directories(folder);
+  const report::HistogramOptions options{.envelope = page.envelope};
+  write_file(folder / "beta_histogram.svg", report::beta_histogram_svg(schedule, options));
+  write_file(folder / "beta_ecdf.svg", report::beta_ecdf_svg(schedule, options));
+  if (!page.annotators.empty())
+    write_file(folder / "annotators.svg", report::annotator_gaps_svg(page.annotators));
+  if (!page.reliability.empty())
+    write_file(folder / "reliability.svg", report::reliability_svg(page.reliability));
+}
+
+void run(const Options& options) {
+  const io::ScheduleFile file = io::read_schedule(options.schedule);
+  const Schedule& schedule = file.schedule;
+  if (schedule.size() == 0) throw DataError(options.schedule, 0, "", "has no pairs");
+  report::Page page = page_of(file);
+  page.title = options.name;
+  page.sources.push_back(
+      {"schedule", options.schedule, file.sha256, static_cast<std::int64_t>(schedule.size())});
+
+  report::Evidence evidence;
+  std::vector<double> lengths;
+  if (!options.pairs.file.empty()) {
+    lengths = read_lengths(options, file);
+    evidence.length_differences = lengths;
+  }
+  std::vector<std::string> ids;
+  for (const auto& entry : schedule.entries()) ids.push_back(entry.id);
+  ScheduleBuilder builder(std::move(ids), schedule.categories(), most_in_memory);
+  if (!options.annotations.empty()) {
+    read_annotations(options, file, builder);
+    PanelView view = view_of(builder);
+    const stats::Icc icc = stats::icc(view.gaps);
+    evidence.reliability = icc.mean[0];
+    if (!options.page.empty() || !options.card.empty() || !options.croissant.empty())
+      page.agreement = agreement_of(view, icc, schedule.categories(), options.bootstrap);
+    page.annotators = std::move(view.annotators);
+  }
+  page.checks = report::all_checks(schedule, evidence, {.envelope = page.envelope});
+
+  if (!options.contested.empty()) write_contested(options, schedule, builder);
+  if (!options.pictures.empty()) write_pictures(options.pictures, schedule, page);
+  if (!options.page.empty()) write_file(options.page, report::html_page(schedule, page));
+  const Publication publication{
+      options.name, std::filesystem::path(options.schedule).filename().string(), options.license};
+  if (!options.card.empty()) write_file(options.card, dataset_card(file, page, publication));
+  if (!options.croissant.empty()) write_file(options.croissant, croissant(file, page, publication));
+
+  std::size_t found = 0;
+  for (const auto& check : page.checks) {
+    const bool is_found = check.verdict == report::Verdict::found;
+    found += is_found ? 1 : 0;
+    fmt::print("{:<6}{:<20}{}\n",
+               is_found                                        ? "LOOK"
+               : check.verdict == report::Verdict::not_checked ? "-"
+                                                               : "fine",
+               check.check, check.sentence);
+  }
+  if (options.check && found > 0)
+    throw Unfinished(found_something,
+                     fmt::format("{} of {} checks found something", found, page.checks.size()));
+}
+
+}  // namespace
+
+Run declare_report(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->pairs.declare(app, PairOptions::Need::optional);
+  app.add_option("--schedule", options->schedule, "Schedule, .jsonl or .jsonl.gz")->required();
+  auto* const annotations =
+      app.add_option("--annotations", options->annotations,
+                     "Annotations that it was made of, .jsonl or .jsonl.gz; may be repeated");
+  app.add_flag("--check", options->check, "End with status 5 where a check finds something");
+  auto* const contested =
+      app.add_option("--contested", options->contested,
+                     "File for the pairs whose annotators are furthest apart, .jsonl")
+          ->needs(annotations);
+  app.add_option("--contested-pairs", options->n_contested, "How many of them")
+      ->needs(contested)
+      ->capture_default_str();
+  app.add_option("--out", options->page, "Report for people, .html");
+  app.add_option("--svg", options->pictures, "Folder for the report's pictures, as SVG files");
+  app.add_option("--card", options->card, "Dataset card, README.md for the Hugging Face Hub");
+  app.add_option("--croissant", options->croissant, "Croissant metadata, .json");
+  app.add_option("--name", options->name,
+                 "Name of the data set, and title of the report [the file's]");
+  app.add_option("--license", options->license,
+                 "Licence for --card and --croissant [none is named]");
+  app.add_option("--replicates", options->bootstrap.replicates,
+                 "Resamples of the pairs for the agreement's intervals; 0 for none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--seed", options->bootstrap.seed, "Of the resamples")->capture_default_str();
+  app.footer(
+      "Without --pairs lengths are not looked at, without --annotations the panel is not.\n\n"
+      "Example:\n"
+      "  sp2dpo report --schedule schedule.jsonl --pairs pairs.jsonl --annotations "
+      "annotations.jsonl \\\n    --out report.html --check");
+  return [options] {
+    if (options->name.empty())
+      options->name = std::filesystem::path(options->schedule).stem().string();
+    run(*options);
+  };
+}
+
+}  // namespace sp2dpo::tool
