@@ -233,6 +233,12 @@ Field JsonRows::row() {
   return Field(lines_.name(), lines_.line(), value);
 }
 
+std::string_view JsonRows::text() const {
+  constexpr std::string_view blank = " \t\r";
+  const auto begin = text_.find_first_not_of(blank);
+  return text_.substr(begin, text_.find_last_not_of(blank) - begin + 1);
+}
+
 void JsonRows::fail(simdjson::error_code error) const {
   const auto& file = lines_.name();
   const auto line = lines_.line();

@@ -89,6 +89,8 @@ class JsonRows {
   bool next();
   /// The row of the current line; good until next(). Throws DataError where it is no JSON object.
   [[nodiscard]] Field row();
+  /// The current line itself, without what is blank around it.
+  [[nodiscard]] std::string_view text() const;
 
   [[nodiscard]] const LineSource& source() const noexcept { return lines_; }
 

@@ -46,6 +46,12 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
 .narrow { display: block; }
 .wide { display: none; }
 h1 { font-size: 22px; }
+.stacked thead { display: none; }
+.stacked tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--line); }
+.stacked td { display: inline-block; border: 0; padding: 0 12px 0 0; }
+.stacked td.wordy { display: block; }
+.stacked td[data-name]::before { content: attr(data-name) " "; color: var(--soft); }
+.stacked td:empty { display: none; }
 }
 @media print {
 body { max-width: none; padding: 0; font-size: 11pt; }
@@ -82,19 +88,33 @@ class Html {
     std::string_view name;
     std::string_view css_class = "";
   };
-  void open_table(std::initializer_list<Column> columns) {
-    html_ += "<div class=\"scroll\">\n<table>\n<thead><tr>";
-    for (const auto& column : columns)
-      html_ += fmt::format("<th class=\"{}\">{}</th>", column.css_class, escaped(column.name));
-    html_ += "</tr></thead>\n<tbody>\n";
+  /// A `stacked` table is read row by row on a narrow screen; the others can be moved sideways.
+  void open_table(std::initializer_list<Column> columns, bool stacked = false) {
+    html_ +=
+        fmt::format("<div class=\"scroll\">\n<table class=\"{}\">\n", stacked ? "stacked" : "");
+    if (columns.size() > 0) {
+      html_ += "<thead><tr>";
+      for (const auto& column : columns)
+        html_ += fmt::format("<th class=\"{}\">{}</th>", column.css_class, escaped(column.name));
+      html_ += "</tr></thead>\n";
+    }
+    html_ += "<tbody>\n";
   }
-  /// Each cell with its class.
-  void row(std::initializer_list<std::pair<std::string_view, std::string>> cells) {
+  struct Cell {
+    std::string_view css_class;
+    std::string text;
+    std::string_view name = "";  ///< shown before the text in a stacked row
+  };
+  void row(std::initializer_list<Cell> cells) {
     html_ += "<tr>";
-    for (const auto& [css_class, text] : cells)
-      html_ += css_class == "code"
-                   ? fmt::format("<td><code>{}</code></td>", escaped(text))
-                   : fmt::format("<td class=\"{}\">{}</td>", css_class, escaped(text));
+    for (const auto& cell : cells) {
+      const std::string name =
+          cell.name.empty() ? "" : fmt::format(" data-name=\"{}\"", escaped(cell.name));
+      html_ +=
+          cell.css_class == "code"
+              ? fmt::format("<td class=\"wordy\"{}><code>{}</code></td>", name, escaped(cell.text))
+              : fmt::format("<td class=\"{}\"{}>{}</td>", cell.css_class, name, escaped(cell.text));
+    }
     html_ += "</tr>\n";
   }
   void close_table() { html_ += "</tbody>\n</table>\n</div>\n"; }
@@ -111,7 +131,7 @@ class Html {
 void add_checks(Html& html, const std::vector<Finding>& checks) {
   if (checks.empty()) return;
   html.heading("Checks");
-  html.open_table({{"check"}, {"verdict"}, {"value", "number"}, {"limit", "number"}, {""}});
+  html.open_table({{"check"}, {"verdict"}, {"value", "number"}, {"limit", "number"}, {""}}, true);
   for (const auto& check : checks) {
     const bool unknown = check.verdict == Verdict::not_checked;
     const bool found = check.verdict == Verdict::found;
@@ -122,9 +142,9 @@ void add_checks(Html& html, const std::vector<Finding>& checks) {
                unknown ? "– not checked"
                : found ? "▲ look at it"
                        : "✓ fine"},
-              {"number", unknown ? "" : fmt::format("{:.3f}", check.value)},
-              {"number", fmt::format("{:.2f}", check.limit)},
-              {"", check.sentence}});
+              {"number", unknown ? "" : fmt::format("{:.3f}", check.value), "value"},
+              {"number", fmt::format("{:.2f}", check.limit), "limit"},
+              {"wordy", check.sentence}});
   }
   html.close_table();
 }
@@ -194,16 +214,16 @@ void add_provenance(Html& html, const Page& page) {
   if (page.sources.empty() && page.parameters.empty()) return;
   html.heading("Where it comes from");
   if (!page.sources.empty()) {
-    html.open_table({{"role"}, {"file"}, {"rows", "number"}, {"SHA-256"}});
+    html.open_table({{"role"}, {"file"}, {"rows", "number"}, {"SHA-256"}}, true);
     for (const auto& source : page.sources)
       html.row({{"name", source.role},
                 {"code", source.path},
-                {"number", std::to_string(source.rows)},
+                {"number", std::to_string(source.rows), "rows"},
                 {"code", source.sha256}});
     html.close_table();
   }
   if (!page.parameters.empty()) {
-    html.open_table({{"part"}, {"with"}});
+    html.open_table({{"part"}, {"with"}}, true);
     for (const auto& [name, value] : page.parameters) html.row({{"name", name}, {"code", value}});
     html.close_table();
   }
@@ -214,7 +234,7 @@ void add_provenance(Html& html, const Page& page) {
 std::string html_page(const Schedule& schedule, const Page& page) {
   Html html(page.title);
   if (!page.facts.empty()) {
-    html.open_table({{"what"}, {"", "number"}});
+    html.open_table({});
     for (const auto& [name, value] : page.facts) html.row({{"", name}, {"number", value}});
     html.close_table();
   }

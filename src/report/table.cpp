@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <string_view>
+#include <cstdint>
+#include <utility>
 
 #include "beta_rows.hpp"
 #include "statistics.hpp"
@@ -72,6 +73,35 @@ std::string beta_table(const Schedule& schedule, Interval envelope) {
       low, envelope.low, 100 * static_cast<double>(low) / n, high, envelope.high,
       100 * static_cast<double>(high) / n, clipped_low, clipped_high, missing);
   return table;
+}
+
+std::string beta_bars(const Schedule& schedule, Interval envelope, int bins) {
+  detail::require(bins >= 1, "a histogram needs at least one bin, not {}", bins);
+  constexpr std::int64_t widest = 50;
+  const double width = (envelope.high - envelope.low) / bins;
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(bins));
+  std::int64_t outside = 0;
+  for (const auto& entry : schedule.entries()) {
+    if (entry.beta < envelope.low || entry.beta > envelope.high) {
+      ++outside;
+      continue;
+    }
+    const int bin = width > 0 ? static_cast<int>((entry.beta - envelope.low) / width) : 0;
+    ++counts[static_cast<std::size_t>(std::min(bin, bins - 1))];
+  }
+  const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
+  std::string text;
+  double from = envelope.low;
+  for (int bin = 0; bin < bins; ++bin) {
+    const auto count = counts[static_cast<std::size_t>(bin)];
+    const double to = envelope.low + (bin + 1) * width;
+    const auto bar = (count * widest + most - 1) / most;  // one at least for one pair
+    text += fmt::format("  {:.3f} - {:.3f} {:>8}  {}\n", from, to, count,
+                        std::string(static_cast<std::size_t>(bar), '#'));
+    from = to;
+  }
+  if (outside > 0) text += fmt::format("  outside the envelope {}\n", outside);
+  return text;
 }
 
 }  // namespace sp2dpo::report

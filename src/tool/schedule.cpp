@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/join.hpp>
 #include <sp2dpo/io/pairs.hpp>
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/report/checks.hpp>
@@ -34,6 +37,8 @@ struct Options {
   std::vector<std::string> annotations;
   std::string out;
   std::string manifest;
+  std::string join;
+  bool overwrite = false;
   std::string aggregator = "jmamp";
   std::string mapper = "linear";
   std::string envelope = "0.03,0.3";
@@ -105,7 +110,8 @@ class Coverage {
     cells_.push_back({annotation.annotator, annotation.prompt, 1});
   }
 
-  void print() const {
+  /// As lines of text.
+  [[nodiscard]] std::string table() const {
     std::map<std::string_view, std::map<std::string_view, std::int64_t>> table;
     std::map<std::string_view, std::size_t> widths;  // by prompt
     std::size_t first = 0;
@@ -115,16 +121,16 @@ class Coverage {
       width = std::max({width, cell.prompt.size(), std::to_string(cell.count).size()});
       first = std::max(first, cell.annotator.size());
     }
-    fmt::print("\nAnnotations by annotator and prompt\n  {:{}}", "", first);
-    for (const auto& [prompt, width] : widths) fmt::print("  {:>{}}", prompt, width);
+    std::string text = fmt::format("\nAnnotations by annotator and prompt\n  {:{}}", "", first);
+    for (const auto& [prompt, width] : widths) text += fmt::format("  {:>{}}", prompt, width);
     for (const auto& [annotator, row] : table) {
-      fmt::print("\n  {:{}}", annotator, first);
+      text += fmt::format("\n  {:{}}", annotator, first);
       for (const auto& [prompt, width] : widths) {
         const auto cell = row.find(prompt);
-        fmt::print("  {:>{}}", cell == row.end() ? 0 : cell->second, width);
+        text += fmt::format("  {:>{}}", cell == row.end() ? 0 : cell->second, width);
       }
     }
-    fmt::print("\n");
+    return text + '\n';
   }
 
  private:
@@ -162,44 +168,32 @@ Schedule build(const ScheduleBuilder& builder, const MadeAggregator& aggregator,
                   builder.ids().size() - schedule.size(), builder.ids().size(), *first));
 }
 
-void print_histogram(const Schedule& schedule, Interval envelope) {
-  constexpr int bins = 9;
-  constexpr std::int64_t widest = 50;
-  const double width = (envelope.high - envelope.low) / bins;
-  std::int64_t counts[bins] = {};
-  std::int64_t outside = 0;
-  for (const auto& entry : schedule.entries()) {
-    if (entry.beta < envelope.low || entry.beta > envelope.high) {
-      ++outside;
-      continue;
-    }
-    const int bin = width > 0 ? static_cast<int>((entry.beta - envelope.low) / width) : 0;
-    ++counts[std::min(bin, bins - 1)];
-  }
-  const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
-  fmt::print("\nPairs by beta\n");
-  for (int bin = 0; bin < bins; ++bin) {
-    const auto bar = (counts[bin] * widest + most - 1) / most;  // one at least for one pair
-    fmt::print("  {:.3f} - {:.3f} {:>8}  {}\n", envelope.low + bin * width,
-               envelope.low + (bin + 1) * width, counts[bin],
-               std::string(static_cast<std::size_t>(bar), '#'));
-  }
-  if (outside > 0) fmt::print("  outside the envelope {}\n", outside);
-}
-
-void print_findings(const Schedule& schedule, std::span<const std::string> ids,
-                    std::span<const double> length_differences, Interval envelope) {
+std::string findings_of(const Schedule& schedule, std::span<const std::string> ids,
+                        std::span<const double> length_differences, Interval envelope) {
   std::vector<double> differences;
   for (std::size_t i = 0; i < ids.size(); ++i)
     if (schedule.find(ids[i]) != nullptr) differences.push_back(length_differences[i]);
   const auto findings = report::check_schedule(schedule, differences, {.envelope = envelope});
-  fmt::print("\n");
-  if (findings.empty()) fmt::print("No failure signature found\n");
+  if (findings.empty()) return "No failure signature found\n";
+  std::string text;
   for (const auto& finding : findings)
-    fmt::print("Warning ({}): {}\n", finding.check, finding.sentence);
+    text += fmt::format("Warning ({}): {}\n", finding.check, finding.sentence);
+  return text;
+}
+
+/// Where what is said to people does not get into the schedule: `--out /dev/stdout` and the like.
+std::FILE* for_people(const Options& options) {
+  for (const auto& file : {options.out, options.join, options.manifest}) {
+    std::error_code none;
+    if (!file.empty() && std::filesystem::equivalent(file, "/dev/stdout", none)) return stderr;
+  }
+  return stdout;
 }
 
 void run(const Options& options) {
+  std::FILE* const people = for_people(options);
+  if (!options.join.empty() && !std::filesystem::is_regular_file(options.pairs.file))
+    throw UsageError("--join reads the pairs twice, so they must be in a regular file");
   const Linear to_beta = linear(options);
   const Missing policy = missing(options);
   const Categories categories = options.categories.categories();
@@ -231,21 +225,28 @@ void run(const Options& options) {
                               static_cast<std::int64_t>(builder.n_annotations()));
   io::write_schedule(options.out, schedule, manifest, options.manifest);
 
+  if (!options.join.empty())
+    io::join_schedule(options.pairs.file, schedule, options.join,
+                      {.pairs = options.pairs.reader_options(),
+                       .schedule_name = options.out,
+                       .overwrite = options.overwrite});
+
   const auto& counts = manifest.counts;
-  fmt::print("{} pairs, {} annotations", counts.pairs, counts.annotations);
+  std::string text = fmt::format("{} pairs, {} annotations", counts.pairs, counts.annotations);
   if (pairs.duplicates > 0)
-    fmt::print("; {} rows with an id that was there before", pairs.duplicates);
+    text += fmt::format("; {} rows with an id that was there before", pairs.duplicates);
   if (counts.missing > 0)
-    fmt::print("; {} pairs without a gap, {}", counts.missing,
-               policy.policy == Missing::Policy::drop ? "left out"
-                                                      : fmt::format("given beta {}", policy.beta));
-  fmt::print("\n");
-  fmt::print("{}", aggregator.summary);
-  coverage.print();
-  print_histogram(schedule, mapper.envelope);
-  fmt::print("\n{}", report::beta_table(schedule, mapper.envelope));
-  print_findings(schedule, builder.ids(), pairs.length_differences, mapper.envelope);
-  fmt::print("\n{} is written: {} betas\n", options.out, schedule.size());
+    text += fmt::format("; {} pairs without a gap, {}", counts.missing,
+                        policy.policy == Missing::Policy::drop
+                            ? "left out"
+                            : fmt::format("given beta {}", policy.beta));
+  text += fmt::format(
+      "\n{}{}\nPairs by beta\n{}\n{}\n{}\n{} is written: {} betas\n", aggregator.summary,
+      coverage.table(), report::beta_bars(schedule, mapper.envelope),
+      report::beta_table(schedule, mapper.envelope),
+      findings_of(schedule, builder.ids(), pairs.length_differences, mapper.envelope), options.out,
+      schedule.size());
+  fmt::print(people, "{}", text);
 }
 
 }  // namespace
@@ -260,6 +261,12 @@ Run declare_schedule(CLI::App& app) {
   app.add_option("--out", options->out, "Schedule to write, .jsonl")->required();
   app.add_option("--manifest", options->manifest,
                  "File for the manifest, which is the schedule's first line otherwise");
+  auto* const join =
+      app.add_option("--join", options->join,
+                     "The pairs with all their columns, and beta and sp2dpo added, .jsonl");
+  app.add_flag("--overwrite", options->overwrite,
+               "With --join: replace columns of these names that the pairs have already")
+      ->needs(join);
   app.add_option("--aggregator", options->aggregator,
                  "How a pair's annotations become its gap: NAME[:key=value,...], see below")
       ->capture_default_str();

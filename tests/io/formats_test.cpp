@@ -28,7 +28,7 @@ std::vector<std::string> examples() {
 
 TEST(FormatsPage, ShowsWhatIsReadAndWritten) {
   const auto blocks = examples();
-  ASSERT_EQ(blocks.size(), 3u);
+  ASSERT_EQ(blocks.size(), 4u);
   const test::Folder folder;
 
   const auto pairs = read_pairs(folder.write("p.jsonl", blocks[0]));
@@ -39,6 +39,10 @@ TEST(FormatsPage, ShowsWhatIsReadAndWritten) {
   const auto file = read_schedule(folder.write("s.jsonl", blocks[2]));
   write_schedule(folder / "again.jsonl", file.schedule, file.manifest.value());
   EXPECT_EQ(test::slurp(folder / "again.jsonl"), blocks[2]);
+
+  const auto joined = read_pairs(folder.write("j.jsonl", blocks[3]));
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_TRUE(joined[0].columns.contains("beta") && joined[0].columns.contains("sp2dpo"));
 }
 
 }  // namespace

@@ -161,7 +161,8 @@ TEST(AllChecks, FindsPanelsThatAreNotCompleteAndCategoriesThatCollapse) {
   auto entries = even_entries(100);
   for (auto& entry : entries) entry.gap->n_annotators = 3;
   for (std::size_t i = 0; i < 11; ++i) entries[i].gap->n_annotators = 2;
-  for (std::size_t i = 0; i < 100; ++i) entries[i].gap->category = i < 4 ? Category{1} : Category{2};
+  for (std::size_t i = 0; i < 100; ++i)
+    entries[i].gap->category = i < 4 ? Category{1} : Category{2};
   const auto findings = check_schedule(Schedule(std::move(entries)));
   ASSERT_THAT(checks_of(findings), ElementsAre("coverage", "category-collapse"));
   EXPECT_DOUBLE_EQ(findings[0].value, 0.11);

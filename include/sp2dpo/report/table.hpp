@@ -14,4 +14,9 @@ namespace sp2dpo::report {
 [[nodiscard]] std::string beta_table(const Schedule& schedule,
                                      Interval envelope = Linear::default_envelope);
 
+/// How many pairs have which beta, as lines of text: a bar of # for each of `bins` equal parts of
+/// the envelope, and how many lie outside it.
+[[nodiscard]] std::string beta_bars(const Schedule& schedule,
+                                    Interval envelope = Linear::default_envelope, int bins = 9);
+
 }  // namespace sp2dpo::report

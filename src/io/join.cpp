@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string_view>
+
+#include "json_rows.hpp"
+#include "json_text.hpp"
+#include "plain_name.hpp"
+
+#include <sp2dpo/io/join.hpp>
+#include <sp2dpo/io/output_file.hpp>
+
+namespace sp2dpo::io {
+
+namespace {
+
+/// Pairs, with the rows that they were read from.
+class PairRows : public PairReader {
+ public:
+  using PairReader::PairReader;
+
+  [[nodiscard]] Field row() { return json().row(); }
+  [[nodiscard]] std::string_view text() { return json().text(); }
+};
+
+void append(JsonWriter& json, const ScheduleEntry& entry, const Categories& categories,
+            std::string_view schedule_name) {
+  json.key("beta").number(entry.beta);
+  if (entry.weight) json.key("weight").number(*entry.weight);
+  json.key("sp2dpo").open('{');
+  json.key("category");
+  if (entry.gap)
+    json.text(categories.name(entry.gap->category));
+  else
+    json.raw("null");
+  json.key("gap");
+  if (entry.gap)
+    json.number(entry.gap->value);
+  else
+    json.raw("null");
+  json.key("schedule").text(schedule_name);
+  json.close('}');
+}
+
+}  // namespace
+
+std::int64_t join_schedule(const std::filesystem::path& pairs, const Schedule& schedule,
+                           const std::filesystem::path& out, const JoinOptions& options) {
+  PairRows rows(pairs, options.pairs);
+  OutputFile file(plain_name(out));
+  const auto is_ours = [&](std::string_view key) {
+    return key == "beta" || key == "sp2dpo" || (key == "weight" && schedule.has_weights());
+  };
+  std::int64_t written = 0;
+  std::string line;
+  for (PreferencePair pair; rows.next(pair);) {
+    const ScheduleEntry* const entry = schedule.find(pair.id);
+    if (entry == nullptr) continue;
+    bool there = false;
+    const Field row = rows.row();
+    row.each([&](const Field& field) {
+      if (!is_ours(field.key())) return;
+      if (!options.overwrite) field.fail("the column is there already");
+      there = true;
+    });
+
+    line.clear();
+    JsonWriter json(line);
+    if (there) {
+      json.open('{');
+      row.each([&](const Field& field) {
+        if (is_ours(field.key())) return;
+        json.key(field.key());
+        field.append_to(line);
+      });
+    } else {
+      line = rows.text();  // as it is written, but for its end
+      line.pop_back();
+      json.item();  // what follows is not the first
+    }
+    append(json, *entry, schedule.categories(), options.schedule_name);
+    json.close('}');
+    line += '\n';
+    file.write(line);
+    ++written;
+  }
+  file.commit();
+  return written;
+}
+
+}  // namespace sp2dpo::io

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "schedules.hpp"
+#include "well_formed.hpp"
+#include <gmock/gmock.h>
+
+#include <sp2dpo/report/page.hpp>
+
+namespace sp2dpo::report {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string nasty = R"(<script>alert("&")</script>)";
+
+AnnotatorGaps annotator(std::string name, std::vector<double> gaps) {
+  AnnotatorGaps result{.name = std::move(name)};
+  for (const double gap : gaps) result.add(gap);
+  return result;
+}
+
+Page full_page() {
+  Page page{.title = nasty};
+  page.facts = {{nasty, nasty}};
+  page.checks = all_checks(Schedule(even_entries(20)), {});
+  page.checks[0].verdict = Verdict::found;
+  page.annotators = {annotator(nasty, {-1, -0.2, 0.4}), annotator("b", {1, 1, 0.999})};
+  page.agreement = {{"Gaps", nasty, stats::Estimate::of(0.125, 20)},
+                    {"Gaps", "ICC", stats::Estimate::undefined(nasty, 0)}};
+  page.agreement[0].estimate.ci = Interval{0.1, 0.2};
+  page.reliability = {{"gap as it is", {{10, 0.6, 0.5}, {10, 0.9, 0.8}}}};
+  page.sources = {{"pairs", nasty, std::string(64, 'a'), 20}};
+  page.parameters = {{"mapper", R"({"name":"linear"})"}};
+  return page;
+}
+
+/// As XML, for which the doctype is not made.
+std::string fault_in_page(const std::string& html) {
+  const std::string doctype = "<!doctype html>\n";
+  if (!html.starts_with(doctype)) return "no doctype";
+  return fault_in(html.substr(doctype.size()));
+}
+
+TEST(HtmlPage, IsWellFormedWithAllPartsAndWithNone) {
+  const Schedule schedule(even_entries(20));
+  EXPECT_EQ(fault_in_page(html_page(schedule, full_page())), "");
+  EXPECT_EQ(fault_in_page(html_page(schedule, {})), "");
+}
+
+TEST(HtmlPage, LoadsNothingAndRunsNothing) {
+  const auto html = html_page(Schedule(even_entries(20)), full_page());
+  EXPECT_THAT(html, Not(HasSubstr("<script")));
+  for (const char* const reference :
+       {"src=", "href=", "url(", "@import", "<link", "<iframe", "<object", "javascript:", "onload"})
+    EXPECT_THAT(html, Not(HasSubstr(reference)));
+  // A namespace is a name, not a place.
+  EXPECT_THAT(std::regex_replace(html, std::regex("xmlns=\"http://www.w3.org/2000/svg\""), ""),
+              Not(HasSubstr("http")));
+}
+
+TEST(HtmlPage, SaysWhatEveryPartSays) {
+  const auto html = html_page(Schedule(even_entries(20)), full_page());
+  for (const char* const said : {"▲ look at it", "✓ fine", "– not checked", "0.125",
+                                 "0.100 to 0.200", "undefined: ", "Signed gaps by annotator",
+                                 "share that was right", "{&quot;name&quot;:&quot;linear&quot;}",
+                                 "&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;"})
+    EXPECT_THAT(html, HasSubstr(said));
+  EXPECT_THAT(html, HasSubstr(std::string(64, 'a')));
+}
+
+TEST(HtmlPage, HasPicturesForWideAndNarrowScreens) {
+  const auto html = html_page(Schedule(even_entries(20)), full_page());
+  for (const char* const width : {"width=\"760\"", "width=\"360\""}) {
+    std::size_t n = 0;
+    for (auto at = html.find(width); at != std::string::npos; at = html.find(width, at + 1)) ++n;
+    EXPECT_EQ(n, 3u) << width;  // histogram, distribution, annotators
+  }
+}
+
+TEST(BetaEcdf, EndsAtAllPairsForEveryCategoryAndIsWellFormed) {
+  const auto svg = beta_ecdf_svg(Schedule(even_entries(500)));
+  EXPECT_EQ(fault_in(svg), "");
+  // 100 % is drawn at one height: every curve's last point is there.
+  const std::regex last(R"re( ([0-9.]+)" fill="none")re");
+  std::vector<std::string> ends;
+  for (std::sregex_iterator i(svg.begin(), svg.end(), last), none; i != none; ++i)
+    ends.push_back((*i)[1]);
+  ASSERT_EQ(ends.size(), 6u);  // safety, style and all: a sample in the legend, and a curve
+  for (const auto i : {4u, 5u}) EXPECT_EQ(ends[i], ends[3]);
+}
+
+TEST(AnnotatorGapsSvg, CountsEachGapOnceAndClosesTheLastBin) {
+  const auto all = annotator("a", {-1, -0.95, 0, 0.05, 1, 1.0, -0.0});
+  EXPECT_EQ(all.n, 7);
+  EXPECT_EQ(all.counts.front(), 2);
+  EXPECT_EQ(all.counts[10], 3);
+  EXPECT_EQ(all.counts.back(), 2);
+  const std::vector<AnnotatorGaps> many(7, all);
+  for (const double width : {360.0, 760.0})
+    EXPECT_EQ(fault_in(annotator_gaps_svg(many, width)), "");
+  EXPECT_THROW((void)annotator_gaps_svg({}), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace sp2dpo::report
