@@ -64,7 +64,9 @@ class Chunk {
         dtype_(rows.hidden.dtype),
         width_(rows.hidden.columns),
         vocab_(rows.head.rows),
-        most_(std::min(chunk_rows, std::ssize(pairs.rows()))) {
+        most_(std::min(chunk_rows, std::ssize(pairs.rows()))),
+        part_rows_(std::min(
+            vocab_, std::max<std::int64_t>(1, part_elements / std::max<std::int64_t>(1, width_)))) {
     Arena arena(workspace);
     const std::size_t bytes = size_of(dtype_);
     hidden_ = arena.take(most_ * width_, bytes);
@@ -77,7 +79,7 @@ class Chunk {
     coefficient_ = arena.take<double>(most_);
     if (rows.d_hidden.data != nullptr) d_hidden_ = arena.take(most_ * width_, bytes);
     if (rows.d_head.data != nullptr && rows.d_head.dtype != dtype_)
-      d_head_ = arena.take(vocab_ * width_, bytes);
+      d_head_ = arena.take(part_rows_ * width_, bytes);
     if (has_long_pair(pairs, chunk_rows)) {
       const std::size_t sum_bytes = size_of(sum_type(dtype_));
       for (const auto side : {PairRows::chosen, PairRows::rejected}) {
@@ -139,9 +141,13 @@ class Chunk {
         product_({d_logits, true}, {hidden}, d_head, add);
       } else {
         if (!add) zero(d_head);
-        const Matrix part{d_head_, dtype_, vocab_, width_, width_};
-        product_({d_logits, true}, {hidden}, part);
-        accumulate(d_head, as_const(part), 1, executor_);
+        for (std::int64_t first = 0; first < vocab_; first += part_rows_) {
+          const std::int64_t rows = std::min(part_rows_, vocab_ - first);
+          const ConstMatrix columns{element(logits_, first), dtype_, count_, rows, vocab_};
+          const Matrix part{d_head_, dtype_, rows, width_, width_};
+          product_({columns, true}, {hidden}, part);
+          accumulate(rows_from(d_head, first, rows), as_const(part), 1, executor_);
+        }
       }
     }
     if (d_bias.data != nullptr) {
@@ -177,6 +183,10 @@ class Chunk {
   }
   [[nodiscard]] void* element(void* data, std::int64_t i) const {
     return static_cast<char*>(data) + static_cast<std::size_t>(i) * size_of(dtype_);
+  }
+  static Matrix rows_from(const Matrix& m, std::int64_t first, std::int64_t rows) {
+    const auto offset = static_cast<std::size_t>(first * m.stride) * size_of(m.dtype);
+    return {static_cast<char*>(m.data) + offset, m.dtype, rows, m.columns, m.stride};
   }
   [[nodiscard]] LogitRows logit_rows() const {
     return {.data = logits_,
@@ -221,7 +231,11 @@ class Chunk {
   void* hidden_ = nullptr;
   void* logits_ = nullptr;  // then the gradient by them
   void* d_hidden_ = nullptr;
-  void* d_head_ = nullptr;  // a product in the narrow type, where the sum is in a wider one
+  // A part of the product in the narrow type, where the sum is in a wider one: small enough to be
+  // in the cache still when it is added.
+  static constexpr std::int64_t part_elements = std::int64_t{4} << 20;
+  const std::int64_t part_rows_;
+  void* d_head_ = nullptr;
   void* head_sum_[2]{};
   void* bias_sum_[2]{};
   std::int64_t* label_ = nullptr;

@@ -226,8 +226,8 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
   const Tensor logit_sum = options.mean_logits ? at::zeros({row_count}, at::kDouble) : Tensor();
   const Tensor coefficient = at::zeros({row_count}, at::kDouble);
   const Tensor policy = uninitialized({2, count}, at::kDouble);
-  const Workspace workspace(rows, pairs.rows, how.workspace_bytes);
   const LossSum sum = as_torch_errors([&] {
+    const Workspace workspace(rows, pairs.rows, how.workspace_bytes);
     return cpu::hidden_loss(
         rows, loss, workspace.chunk_rows, workspace.memory.data_ptr(),
         {.rows = {.log_prob = log_prob.data_ptr<double>(),

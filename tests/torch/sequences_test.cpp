@@ -518,6 +518,24 @@ TEST(FromHidden, IsReproducibleAndNearlyTheSameInChunksOfAnySize) {
   }
 }
 
+/// A head of 4.5 million numbers is more than one part of the product in 16 bits.
+TEST(FromHidden, AddsUpTheGradientOfALargeHeadInParts) {
+  at::manual_seed(9);
+  const std::int64_t vocab = 70001, width = 64, rows = 16;
+  const Tensor hidden = at::randn({4, rows / 4, width}).to(at::kBFloat16);
+  const Tensor weight = (at::randn({vocab, width}) / 8).to(at::kBFloat16);
+  const Tensor labels = at::randint(vocab, {4, rows / 4}, at::kLong);
+  const auto gradient = [&](const Tensor& h, const Tensor& w, std::int64_t bytes) {
+    return Loss<>()
+        .value_and_grad_from_hidden(h, w, {}, labels, NoReference{}, {.beta = 0.1},
+                                    {.workspace_bytes = bytes})
+        .head_weight.to(at::kDouble);
+  };
+  const Tensor exact = gradient(hidden.to(at::kDouble), weight.to(at::kDouble), 1 << 30);
+  const Tensor got = gradient(hidden, weight, 8 * 2 * (vocab + 2 * width));
+  EXPECT_LT((got - exact).norm().item<double>(), 1e-2 * exact.norm().item<double>());
+}
+
 TEST(FromHidden, GivesGradientsToBetaAndMargin) {
   const Batch batch;
   const Tensor beta = leaf(batch.beta), margin = leaf(batch.margin);
