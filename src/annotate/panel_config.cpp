@@ -249,6 +249,8 @@ toml::table parse(const std::string& file) {
   } catch (const toml::parse_error& error) {
     throw DataError(file, static_cast<std::int64_t>(error.source().begin.line), "",
                     std::string(error.description()));
+  } catch (const BrokenToml&) {
+    throw DataError(file, 0, "", "is no TOML");
   }
 }
 

@@ -10,9 +10,22 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <sp2dpo/error.hpp>
+
+namespace sp2dpo::annotate {
+
+/// What toml++ 3.3 takes for granted of its input, and malformed input breaks.
+struct BrokenToml {};
+
+}  // namespace sp2dpo::annotate
+
+// By itself it would abort there or, without assertions, go on as if nothing were.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(expr) ((expr) ? void() : throw ::sp2dpo::annotate::BrokenToml())
+#include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 namespace sp2dpo::annotate {
 

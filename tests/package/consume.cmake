@@ -1,4 +1,4 @@
-# cmake -DSOURCE= -DBINARY= -DGENERATOR= -DCOMMON= (-DPROGRAM= | -DSAYS=) -P consume.cmake -- <-Dname=value>...
+# cmake -DSOURCE= -DBINARY= -DGENERATOR= -DCOMMON= (-DPROGRAM= [-DARGUMENTS=] | -DSAYS=) -P consume.cmake -- <-Dname=value>...
 set(defines)
 set(ours TRUE)
 foreach(i RANGE 1 ${CMAKE_ARGC})
@@ -42,4 +42,4 @@ if(NOT result EQUAL 0)
   message("${output}")
   message(FATAL_ERROR "the consumer does not build")
 endif()
-execute_process(COMMAND "${BINARY}/${PROGRAM}" WORKING_DIRECTORY "${BINARY}" COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND "${BINARY}/${PROGRAM}" ${ARGUMENTS} WORKING_DIRECTORY "${BINARY}" COMMAND_ERROR_IS_FATAL ANY)

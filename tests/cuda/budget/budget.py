@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the compiler made of the kernels: a table of registers, memory and instructions.
 
-    budget.py LIBRARY TABLE            compares; 1 where they differ or a rule is broken
-    budget.py LIBRARY TABLE --write    writes the table
-    budget.py --predict TABLE          prints the times that follow from it, in Markdown
+    budget.py TABLE LIBRARY...            compares; 1 where they differ or a rule is broken
+    budget.py TABLE LIBRARY... --write    writes the table
+    budget.py TABLE --predict             prints the times that follow from it, in Markdown
 
 Needs cuobjdump and nvdisasm on the path, of CUDA's toolkit; 77 where they are not there.
 """
@@ -109,7 +109,7 @@ def count(instructions, pattern):
     return sum(bool(re.search(pattern, i)) for i in instructions)
 
 
-def table_of(library):
+def rows_of(library):
     used = resources(library)
     names = demangled(sorted({name for _, name in used}))
     rows = []
@@ -126,6 +126,11 @@ def table_of(library):
                     row["ex2_per_load"] = round(count(loop, r"MUFU\.EX2") / loads, 2)
                     row["fp64_in_loop"] = count(loop, r"\bD(ADD|MUL|FMA|SETP|MNMX)\b")
             rows.append({column: str(row.get(column, "")) for column in COLUMNS})
+    return rows
+
+
+def table_of(libraries):
+    rows = [row for library in libraries for row in rows_of(library)]
     return sorted(rows, key=lambda row: (int(row["arch"][3:]), row["kernel"]))
 
 
@@ -173,8 +178,8 @@ def read(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("library", nargs="?")
     parser.add_argument("table")
+    parser.add_argument("libraries", nargs="*")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--predict", action="store_true")
     arguments = parser.parse_args()
@@ -183,7 +188,7 @@ def main():
     if not (shutil.which("cuobjdump") and shutil.which("nvdisasm")):
         print("skipped: no cuobjdump or nvdisasm on the path")
         return 77
-    rows = table_of(arguments.library)
+    rows = table_of(arguments.libraries)
     troubles = list(broken_rules(rows))
     if arguments.write:
         with open(arguments.table, "w", newline="") as file:
