@@ -15,15 +15,18 @@
 
 namespace sp2dpo::annotate {
 
-/// What toml++ 3.3 takes for granted of its input, and malformed input breaks.
+/// Thrown where malformed input breaks what toml++ 3.3 takes for granted.
 struct BrokenToml {};
+[[noreturn]] inline void break_off_toml() {
+  throw BrokenToml();
+}
 
 }  // namespace sp2dpo::annotate
 
 // By itself it would abort there or, without assertions, go on as if nothing were.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
-#define TOML_ASSERT(expr) ((expr) ? void() : throw ::sp2dpo::annotate::BrokenToml())
+#define TOML_ASSERT(expr) ((expr) ? void() : ::sp2dpo::annotate::break_off_toml())
 #include <toml++/toml.h>
 #pragma pop_macro("NDEBUG")
 
