@@ -6,6 +6,7 @@
 #include <deque>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 
 #include "../io/sha256.hpp"
 #include "panel_questions.hpp"
@@ -309,8 +310,14 @@ void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMemb
   for (const auto& pair : pairs) {
     const Questions questions(pair, members);
     for (std::size_t i = 0; i < members.size(); ++i) {
-      const auto raw = store.answers(questions[i].request.key);
-      f({pair, i, questions[i], read_all(pair, members[i], raw), raw});
+      const auto& key = questions[i].request.key;
+      const auto raw = store.answers(key);
+      ReadAnswer answer = read_all(pair, members[i], raw);
+      if (auto* failure = std::get_if<AnnotationFailure>(&answer.outcome); failure && raw.empty()) {
+        const auto attempts = store.failures(key);
+        if (!attempts.empty()) failure->detail += "; last came " + attempts.back().detail;
+      }
+      f({pair, i, questions[i], std::move(answer), raw});
     }
   }
 }

@@ -41,11 +41,15 @@ void show_plan(const Options& options, const Panel& panel) {
     fmt::print("No limit is set; --max-cost C would end the run before more than C is spent\n");
 }
 
+std::string failures_file(const Options& options) {
+  return options.failures.empty() ? options.out + ".failures" : options.failures;
+}
+
 /// Writes annotations and failures, pair by pair; returns what the table shows of them.
 PanelTable write_answers(const Options& options, const Panel& panel, const annotate::Store& store) {
   PanelTable table(panel);
   io::AnnotationWriter out(options.out, panel.config.prompts.front().categories());
-  FailureWriter failures(options.failures.empty() ? options.out + ".failures" : options.failures);
+  FailureWriter failures(failures_file(options));
   std::vector<Annotation> of_pair;
   const auto flush = [&] {
     std::ranges::sort(of_pair, {}, [](const Annotation& a) {
@@ -69,10 +73,12 @@ PanelTable write_answers(const Options& options, const Panel& panel, const annot
   return table;
 }
 
-[[noreturn]] void unfinished(const annotate::RunResult& result, std::int64_t unanswered) {
+[[noreturn]] void unfinished(const Options& options, const annotate::RunResult& result,
+                             std::int64_t unanswered) {
   using End = annotate::RunResult::End;
   const auto rest =
-      fmt::format("{} questions are unanswered; the same call goes on from here", unanswered);
+      fmt::format("{} questions are unanswered, listed in {}; the same call goes on from here",
+                  unanswered, failures_file(options));
   switch (result.end) {
     case End::max_cost:
       throw Unfinished(3, "stopped by --max-cost: " + rest);
@@ -127,7 +133,7 @@ void run(const Options& options) {
   if (options.reparse)
     throw Unfinished(4, fmt::format("{} questions have no answer in {}", table.unanswered(),
                                     options.panel.store));
-  unfinished(result, table.unanswered());
+  unfinished(options, result, table.unanswered());
 }
 
 }  // namespace

@@ -188,6 +188,15 @@ TEST_F(ProgramTest, StopsSoftlyAtALimitAndGoesOnFromThere) {
   EXPECT_EQ(fake->counts().requests, 180);
 }
 
+TEST_F(ProgramTest, SaysOfAQuestionWithoutAnAnswerWhatTheServerSaid) {
+  serve({.plan = [](const test::Asked&) { return test::Fault::detail_error; }});
+  const auto refused = annotate("--store s.db --out a.jsonl --limit 1");
+  EXPECT_EQ(refused.status, 4);
+  EXPECT_THAT(refused.err, HasSubstr("6 questions are unanswered, listed in a.jsonl.failures"));
+  EXPECT_EQ(lines("a.jsonl.failures"), 6U);
+  EXPECT_THAT(slurp(folder / "a.jsonl.failures"), HasSubstr("last came HTTP 422: "));
+}
+
 TEST_F(ProgramTest, RefusesAModelWithoutAPriceUnlessAllowed) {
   serve();
   panel("", "");
