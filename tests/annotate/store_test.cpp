@@ -60,7 +60,8 @@ class StoreTest : public testing::Test {
 };
 
 TEST_F(StoreTest, GivesBackWhatWasPutInByteForByte) {
-  const std::string body("{\"a\":\"\xff\xfe \0 \xf0\x9f\x98\x80\"}", 20);
+  constexpr char raw[] = "{\"a\":\"\xff\xfe \0 \xf0\x9f\x98\x80\"}";
+  const std::string body(raw, sizeof raw - 1);
   {
     Store store(file("s.db"));
     store.add(StoredRequest{"k", "openai", "gpt", "{\"q\":1}"});
