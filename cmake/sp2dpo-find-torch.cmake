@@ -3,7 +3,8 @@
 macro(sp2dpo_find_torch)
   # A libtorch with CUDA sets these for the directory that looks for it: all architectures off, flags
   # and a standard of its own. Without a list of architectures it runs a GPU program at configure time.
-  set(_sp2dpo_kept CMAKE_CUDA_FLAGS CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_STANDARD TORCH_CUDA_ARCH_LIST)
+  set(_sp2dpo_kept CMAKE_CUDA_FLAGS CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_STANDARD
+    CMAKE_CUDA_STANDARD_REQUIRED TORCH_CUDA_ARCH_LIST)
   foreach(_sp2dpo_name IN LISTS _sp2dpo_kept)
     unset(_sp2dpo_kept_${_sp2dpo_name})
     if(DEFINED ${_sp2dpo_name})
