@@ -19,7 +19,7 @@ cd "$root"
 
 build=$root/build/offline log=$root/build/annotate-offline-build.log
 bash cmake/bootstrap.sh
-echo "annotate_offline: building, for a minute or so the first time (log: build/annotate-offline-build.log)"
+echo "annotate_offline: building, for some minutes the first time (log: build/annotate-offline-build.log)"
 if ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_TORCH=OFF \
          -DSP2DPO_WITH_CUDA=OFF -DSP2DPO_BUILD_EXAMPLES=OFF -G Ninja &&
        cmake --build "$build" --parallel "$(nproc)" --target sp2dpo fake_provider; } >"$log" 2>&1; then
