@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 #include <map>
 #include <mutex>
@@ -221,7 +222,15 @@ class FakeProvider::State {
     stop_ = eventfd(0, EFD_CLOEXEC);
     watch(listener_, EPOLLIN, EPOLL_CTL_ADD);
     watch(stop_, EPOLLIN, EPOLL_CTL_ADD);
-    thread_ = std::thread([this] { serve(); });
+    thread_ = std::thread([this] {
+      // In this thread alone: a client that hangs up must not end the process, nor hide that the
+      // library would.
+      sigset_t pipe;
+      sigemptyset(&pipe);
+      sigaddset(&pipe, SIGPIPE);
+      pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+      serve();
+    });
   }
 
   ~State() {
