@@ -36,7 +36,7 @@ bash "$root/cmake/bootstrap.sh"
 mkdir -p "$root/build"
 : >"$log"
 [ -x "$root/build/release/examples/quickstart/quickstart" ] ||
-  echo "quickstart: building, for two minutes or so the first time (log: $log)"
+  echo "quickstart: building, for some minutes the first time (log: $log)"
 cd "$root"
 quietly cmake --preset release
 quietly cmake --build --preset release --parallel "$(nproc)" --target quickstart sp2dpo

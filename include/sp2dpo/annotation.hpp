@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <sp2dpo/category.hpp>
 
@@ -14,6 +16,15 @@ enum class Preferred : std::uint8_t { chosen, rejected, tie };
 
 /// Which answer the annotator was shown first.
 enum class Order : std::uint8_t { chosen_first, rejected_first };
+
+/// As files have it.
+[[nodiscard]] constexpr std::string_view name(Preferred preferred) {
+  constexpr std::string_view names[] = {"chosen", "rejected", "tie"};
+  return names[static_cast<std::size_t>(preferred)];
+}
+[[nodiscard]] constexpr std::string_view name(Order order) {
+  return order == Order::chosen_first ? "chosen_first" : "rejected_first";
+}
 
 /// What one annotator, under one prompt variant, said of one pair.
 struct Annotation {

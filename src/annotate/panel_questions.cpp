@@ -17,8 +17,7 @@ std::uint64_t number(std::string_view hex) {
 }
 
 std::string_view name_of(const std::optional<Order>& order) {
-  if (!order) return "";
-  return *order == Order::chosen_first ? "chosen_first" : "rejected_first";
+  return order ? name(*order) : "";
 }
 
 }  // namespace

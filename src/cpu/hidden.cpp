@@ -4,36 +4,13 @@
 
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cpu/rows.hpp>
+#include <sp2dpo/detail/arena.hpp>
 #include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo::cpu {
 namespace {
 
 constexpr std::size_t alignment = 64;
-
-/// Hands out parts of the workspace, or counts what they would take.
-class Arena {
- public:
-  explicit Arena(void* memory) : base_(static_cast<char*>(memory)) {}
-
-  void* take(std::int64_t elements, std::size_t element_bytes) {
-    const std::size_t bytes = static_cast<std::size_t>(elements) * element_bytes;
-    void* const part = base_ == nullptr ? nullptr : base_ + used_;
-    used_ += (bytes + alignment - 1) / alignment * alignment;
-    return part;
-  }
-
-  template <class T>
-  T* take(std::int64_t elements) {
-    return static_cast<T*>(take(elements, sizeof(T)));
-  }
-
-  [[nodiscard]] std::size_t used() const { return used_; }
-
- private:
-  char* base_;
-  std::size_t used_ = 0;
-};
 
 DType sum_type(DType dtype) {
   return dtype == DType::float64 ? dtype : DType::float32;
@@ -67,7 +44,7 @@ class Chunk {
         most_(std::min(chunk_rows, std::ssize(pairs.rows()))),
         part_rows_(std::min(
             vocab_, std::max<std::int64_t>(1, part_elements / std::max<std::int64_t>(1, width_)))) {
-    Arena arena(workspace);
+    detail::Arena arena(workspace, alignment);
     const std::size_t bytes = size_of(dtype_);
     hidden_ = arena.take(most_ * width_, bytes);
     logits_ = arena.take(most_ * vocab_, bytes);

@@ -6,6 +6,7 @@
 
 #include <sp2dpo/cuda/hidden.hpp>
 #include <sp2dpo/cuda/pair_loss.hpp>
+#include <sp2dpo/detail/arena.hpp>
 #include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo::cuda {
@@ -17,36 +18,13 @@ constexpr std::size_t alignment = 256;  // cuBLASLt's fastest algorithms want it
 constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
 constexpr const char* call = "cuda::hidden_loss";
 
-/// Hands out parts of the workspace, or counts what they would take.
-class Arena {
- public:
-  explicit Arena(void* memory) : base_(static_cast<char*>(memory)) {}
-
-  void* take(std::int64_t elements, std::size_t element_bytes) {
-    const std::size_t bytes = static_cast<std::size_t>(elements) * element_bytes;
-    void* const part = base_ == nullptr ? nullptr : base_ + used_;
-    used_ += (bytes + alignment - 1) / alignment * alignment;
-    return part;
-  }
-  template <class T>
-  T* take(std::int64_t elements) {
-    return static_cast<T*>(take(elements, sizeof(T)));
-  }
-
-  [[nodiscard]] std::size_t used() const { return used_; }
-
- private:
-  char* base_;
-  std::size_t used_ = 0;
-};
-
 /// Numbers by the place of a row among those that count, and the buffers of one chunk of them.
 struct Buffers {
   Buffers(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows, void* workspace) {
     const auto count = std::ssize(pairs.rows());
     const std::int64_t most = std::min(chunk_rows, count);
     const std::size_t element = size_of(rows.hidden.dtype);
-    Arena arena(workspace);
+    detail::Arena arena(workspace, alignment);
     label = arena.take<std::int64_t>(count);
     log_prob = arena.take<double>(count);
     coefficient = arena.take<double>(count);

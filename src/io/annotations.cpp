@@ -16,22 +16,6 @@ namespace {
 
 constexpr std::int64_t most_samples = std::numeric_limits<std::int32_t>::max();
 
-std::string_view name(Preferred preferred) {
-  switch (preferred) {
-    case Preferred::chosen:
-      return "chosen";
-    case Preferred::rejected:
-      return "rejected";
-    case Preferred::tie:
-      break;
-  }
-  return "tie";
-}
-
-std::string_view name(Order order) {
-  return order == Order::chosen_first ? "chosen_first" : "rejected_first";
-}
-
 /// The one of `values` that has this field's text for a name.
 template <class Enum>
 Enum one_of(const Field& field, std::initializer_list<Enum> values) {

@@ -217,14 +217,7 @@ Run declare_compare(CLI::App& app) {
   app.add_option("--aggregator", options->aggregators,
                  "One to compare, as of `schedule`; may be repeated, the others are compared with "
                  "the first [all that need no key, and each annotator alone]");
-  app.add_option("--min-annotators", options->panel.min_annotators,
-                 "Fewer annotators than this make no gap")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--min-prompts", options->panel.min_prompts,
-                 "An annotator that answered fewer prompts does not count")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  options->panel.declare(app);
   app.add_option("--replicates", options->bootstrap.replicates,
                  "Resamples of the pairs for the intervals; 0 for none")
       ->check(CLI::NonNegativeNumber)

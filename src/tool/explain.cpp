@@ -60,18 +60,6 @@ std::vector<Annotation> annotations_of(const Options& options, const Categories&
   return found;
 }
 
-std::string_view name_of(Preferred preferred) {
-  switch (preferred) {
-    case Preferred::chosen:
-      return "chosen";
-    case Preferred::rejected:
-      return "rejected";
-    case Preferred::tie:
-      break;
-  }
-  return "tie";
-}
-
 void print_annotation(const annotate::StoredQuestion& question,
                       const std::vector<Annotation>& annotations, const Categories& categories) {
   // The key stands in meta.request; it occurs nowhere by chance.
@@ -81,8 +69,7 @@ void print_annotation(const annotate::StoredQuestion& question,
       fmt::print(
           "  annotation: category {}, magnitude {}, confidence {}, preferred {}, signed gap "
           "{:.17g}\n",
-          categories.name(a.category), a.magnitude, a.confidence, name_of(a.preferred),
-          signed_gap(a));
+          categories.name(a.category), a.magnitude, a.confidence, name(a.preferred), signed_gap(a));
 }
 
 void print_question(const annotate::Store& store, const annotate::StoredQuestion& question,

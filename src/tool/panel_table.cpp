@@ -93,9 +93,7 @@ void FailureWriter::write(const Panel& panel, const annotate::PanelAnswer& read)
   std::string line = fmt::format(
       R"({{"annotator":{},"class":{},"detail":{},)", io::json_value(member.id.annotator),
       io::json_value(read.answer.failure_class), io::json_value(failure.detail));
-  if (order)
-    line += fmt::format(R"("order":"{}",)",
-                        *order == Order::chosen_first ? "chosen_first" : "rejected_first");
+  if (order) line += fmt::format(R"("order":"{}",)", name(*order));
   line += fmt::format("\"pair_id\":{},\"prompt\":{},\"request\":\"{}\",\"sample\":{}}}\n",
                       io::json_value(read.pair.id), io::json_value(member.id.prompt),
                       read.question.request.key, member.sample);

@@ -447,6 +447,16 @@ constexpr MapperEntry mappers[] = {
 
 }  // namespace
 
+void AggregatorDefaults::declare(CLI::App& app) {
+  app.add_option("--min-annotators", min_annotators, "Fewer annotators than this make no gap")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--min-prompts", min_prompts,
+                 "An annotator that answered fewer prompts does not count")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
 ChosenAggregator choose_aggregator(std::string_view text, const AggregatorDefaults& defaults) {
   Spec spec(aggregator_option, text);
   auto chosen = find(aggregators, aggregator_option, spec.name()).make(spec, defaults);

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include <sp2dpo/io/schedule.hpp>
 
 namespace sp2dpo::tool {
@@ -31,7 +33,10 @@ struct ChosenAggregator {
 struct AggregatorDefaults {
   int min_annotators = 1;
   int min_prompts = 1;
+  /// Not an option: as many as the run has.
   std::size_t n_categories = Categories().size();
+
+  void declare(CLI::App& app);
 };
 
 /// A mapper by name. It is given the schedule that Linear made, since some look at all gaps, or at

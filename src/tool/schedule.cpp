@@ -284,14 +284,7 @@ Run declare_schedule(CLI::App& app) {
   options->fit.declare(app);
   app.add_option("--missing", options->missing, "Pairs without a gap: error, drop, or base-beta=B")
       ->capture_default_str();
-  app.add_option("--min-annotators", options->panel.min_annotators,
-                 "Fewer annotators than this make no gap")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--min-prompts", options->panel.min_prompts,
-                 "An annotator that answered fewer prompts does not count")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  options->panel.declare(app);
   app.footer(
       list_aggregators() + "\n\n" + list_mappers() +
       "\n\nEach works on +-magnitude * confidence. A key's value is the default where one is "

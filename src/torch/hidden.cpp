@@ -155,11 +155,13 @@ struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
                 "log-probabilities only, not from hidden states");
     tensor_list gradient = ctx->get_saved_variables();
     const bool last = !torch::autograd::get_current_graph_task_keep_graph();
-    for (Tensor& slope : gradient) {
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      Tensor& slope = gradient[i];
       if (!slope.defined()) continue;
       // A copy of the head's gradient would take longer than the products save on half the rows.
+      // Those of beta and margin, the last two, are rows of the record.
       const Tensor scale = upstream[0].to(slope.scalar_type());
-      slope = last ? slope.mul_(scale) : slope * scale;
+      slope = last && i < 3 ? slope.mul_(scale) : slope * scale;
     }
     gradient.resize(8);
     return gradient;

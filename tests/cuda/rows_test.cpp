@@ -205,6 +205,20 @@ void expect_gradient(const Batch& batch, const std::vector<unsigned char>& memor
       ASSERT_TRUE(std::isnan(gradient.get(row, j))) << "after row " << row << ", column " << j;
 }
 
+/// By the two calls, and by the one that does both.
+void expect_both_ways(const Batch& batch) {
+  const OnDevice two_calls(batch), at_once(batch);
+  two_calls.find_log_probs();
+  expect_statistics(batch, two_calls);
+  two_calls.find_gradient();
+  expect_gradient(batch, two_calls.memory.get());
+  at_once.find_both();
+  expect_statistics(batch, at_once);
+  expect_gradient(batch, at_once.memory.get());
+  EXPECT_EQ(two_calls.bad_row.get()[0], no_bad_row);
+  EXPECT_EQ(at_once.bad_row.get()[0], no_bad_row);
+}
+
 /// Sizes around a vector, a block's round of vectors, and what is left of one.
 std::vector<std::int64_t> vocabularies(DType dtype) {
   const std::int64_t round = 512 * 16 / static_cast<std::int64_t>(size_of(dtype));
@@ -219,27 +233,7 @@ TEST(CudaRows, MeetExtendedPrecision) {
       batch.label(0) = 0;
       batch.mask(1);
       batch.label(2) = vocab - 1;
-      const OnDevice device(batch);
-      device.find_log_probs();
-      expect_statistics(batch, device);
-      device.find_gradient();
-      expect_gradient(batch, device.memory.get());
-      EXPECT_EQ(device.bad_row.get()[0], no_bad_row);
-    }
-}
-
-TEST(CudaRows, MeetExtendedPrecisionInOnePass) {
-  for (const DType dtype : all_dtypes)
-    for (const std::int64_t vocab : vocabularies(dtype)) {
-      SCOPED_TRACE(testing::Message() << name_of(dtype) << ", vocabulary " << vocab);
-      Batch batch(dtype, 4, vocab, 5, 2);
-      batch.label(0) = 0;
-      batch.mask(1);
-      batch.label(2) = vocab - 1;
-      const OnDevice device(batch);
-      device.find_both();
-      expect_statistics(batch, device);
-      expect_gradient(batch, device.memory.get());
+      expect_both_ways(batch);
     }
 }
 
@@ -263,16 +257,8 @@ TEST(CudaRows, TakeALabelAtTheBordersOfEachBlocksPart) {
       Batch batch(dtype, 1, vocab);
       batch.label(0) = place;
       SCOPED_TRACE(testing::Message() << "label " << place);
-      const OnDevice two_calls(batch);
-      ASSERT_GT(two_calls.workspace_bytes, 0u);
-      two_calls.find_log_probs();
-      expect_statistics(batch, two_calls);
-      two_calls.find_gradient();
-      expect_gradient(batch, two_calls.memory.get());
-      const OnDevice at_once(batch);
-      at_once.find_both();
-      expect_statistics(batch, at_once);
-      expect_gradient(batch, at_once.memory.get());
+      ASSERT_GT(OnDevice(batch).workspace_bytes, 0u);
+      expect_both_ways(batch);
     }
   }
 }
@@ -283,15 +269,7 @@ TEST(CudaRows, TakeALabelAtEveryPlaceOfAVector) {
     constexpr std::int64_t rows = 24;
     Batch batch(dtype, rows, 2 * rows);
     for (std::int64_t row = 0; row < rows; ++row) batch.label(row) = row;
-    const OnDevice two_calls(batch);
-    two_calls.find_log_probs();
-    expect_statistics(batch, two_calls);
-    two_calls.find_gradient();
-    expect_gradient(batch, two_calls.memory.get());
-    const OnDevice at_once(batch);
-    at_once.find_both();
-    expect_statistics(batch, at_once);
-    expect_gradient(batch, at_once.memory.get());
+    expect_both_ways(batch);
   }
 }
 
