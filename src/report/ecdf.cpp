@@ -64,15 +64,10 @@ std::string beta_ecdf_svg(const Schedule& schedule, const HistogramOptions& opti
                  std::max(all.back(), options.envelope.high)};
   if (range.low == range.high) range = {0.5 * range.low, 1.5 * range.high};
 
-  std::vector<Point> places;
-  Point at{16, 52};
-  for (const auto& curve : curves) {
-    const double needed = 34 + text_width(curve.name, SvgCanvas::font) + 14;
-    if (at.x + needed > options.width && at.x > 16) at = {16, at.y + 19};
-    places.push_back(at);
-    at.x += needed;
-  }
-  const double top = at.y + 36;
+  std::vector<std::string> labels;
+  for (const auto& curve : curves) labels.push_back(curve.name);
+  const auto places = legend_places(labels, 34, {16, 52}, options.width);
+  const double top = places.back().y + 36;
   const double height = top + curves_height + bottom;
   SvgCanvas canvas(options.width, height, "Share of the pairs by beta",
                    "Cumulative distribution of beta, for each category and for all pairs.");
@@ -80,7 +75,7 @@ std::string beta_ecdf_svg(const Schedule& schedule, const HistogramOptions& opti
     const std::array<Point, 2> sample{Point{places[i].x, places[i].y - 4},
                                       Point{places[i].x + 28, places[i].y - 4}};
     canvas.path(sample, false, curves[i].pen);
-    canvas.text({places[i].x + 34, places[i].y}, curves[i].name, "label", Anchor::start);
+    canvas.text({places[i].x + 34, places[i].y}, labels[i], "label", Anchor::start);
   }
 
   const Scale x{range, left, options.width - right};

@@ -46,33 +46,6 @@ std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t
   return parts;
 }
 
-/// The labels of the parts, and where they stand.
-struct Legend {
-  std::vector<std::string> labels;
-  std::vector<Point> places;
-};
-
-Legend legend_of(const std::vector<Part>& parts, double width) {
-  Legend legend;
-  Point at{16, 71};
-  for (const auto& part : parts) {
-    legend.labels.push_back(fmt::format("{} {}", part.name, part.total));
-    const double needed = 18 + text_width(legend.labels.back(), SvgCanvas::font) + 14;
-    if (at.x + needed > width && at.x > 16) at = {16, at.y + 19};
-    legend.places.push_back(at);
-    at.x += needed;
-  }
-  return legend;
-}
-
-void draw(SvgCanvas& canvas, const Legend& legend, const std::vector<Part>& parts) {
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const Point at = legend.places[i];
-    canvas.rect({at.x, at.y - 10}, 12, 12, fmt::format(R"(rx="2" fill="{}")", parts[i].colour));
-    canvas.text({at.x + 18, at.y}, legend.labels[i], "label", Anchor::start);
-  }
-}
-
 }  // namespace
 
 std::string beta_histogram_svg(const Schedule& schedule, const HistogramOptions& options) {
@@ -95,13 +68,19 @@ std::string beta_histogram_svg(const Schedule& schedule, const HistogramOptions&
   const std::string summary = fmt::format("{} pairs, mean {:.3f}, standard deviation {:.3f}",
                                           betas.size(), mean(betas), standard_deviation(betas));
   const double width = options.width;
-  const Legend legend = legend_of(parts, width);
-  const double top = std::max(118.0, legend.places.back().y + 47);
+  std::vector<std::string> labels;
+  for (const auto& part : parts) labels.push_back(fmt::format("{} {}", part.name, part.total));
+  const auto places = legend_places(labels, 18, {16, 71}, width);
+  const double top = std::max(118.0, places.back().y + 47);
   const double height = top + bars_height + bottom;
   SvgCanvas canvas(width, height, options.title,
                    fmt::format("Histogram of beta, stacked by category: {}.", summary));
   canvas.text({16, 47}, summary, "muted", Anchor::start);
-  draw(canvas, legend, parts);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Point at = places[i];
+    canvas.rect({at.x, at.y - 10}, 12, 12, fmt::format(R"(rx="2" fill="{}")", parts[i].colour));
+    canvas.text({at.x + 18, at.y}, labels[i], "label", Anchor::start);
+  }
 
   const Scale x{range, left, width - right};
   const Scale y{{0, static_cast<double>(highest)}, height - bottom, top};

@@ -248,7 +248,8 @@ std::string html_page(const Schedule& schedule, const Page& page) {
   add_agreement(html, page.agreement);
   if (!page.reliability.empty()) {
     html.heading("Calibration");
-    html.raw("<figure>\n" + reliability_svg(page.reliability) + "</figure>\n");
+    html.figure(reliability_svg(page.reliability),
+                reliability_svg(page.reliability, "Reliability", telephone));
   }
   add_provenance(html, page);
   return std::move(html).finish();

@@ -12,8 +12,7 @@
 namespace sp2dpo::report {
 namespace {
 
-constexpr double width = 480, height = 520;
-constexpr double left = 60, right = 24, top = 92, bottom = 56;
+constexpr double left = 60, right = 24, bottom = 56;
 constexpr std::array<const char*, 3> colours{"#d55e00", "#0072b2", "#009e73"};
 constexpr std::array<const char*, 3> dashes{"6 4", "none", "2 3"};
 
@@ -33,10 +32,16 @@ std::vector<Point> shape(std::size_t series, Point at, double radius) {
 
 }  // namespace
 
-std::string reliability_svg(std::span<const ReliabilitySeries> series, const std::string& title) {
+std::string reliability_svg(std::span<const ReliabilitySeries> series, const std::string& title,
+                            double width) {
   detail::require(!series.empty() && series.size() <= colours.size(),
                   "a reliability diagram shows 1 to {} series, not {}", colours.size(),
                   series.size());
+  std::vector<std::string> labels;
+  for (const auto& one : series) labels.push_back(one.name);
+  const auto places = legend_places(labels, 37, {16, 54}, width);
+  const double top = places.back().y + 38;
+  const double height = top + (width - left - right) + bottom;  // the diagram is a square
   SvgCanvas canvas(width, height, title,
                    "How often verdicts were right, by how sure they said they were; the dashed "
                    "diagonal is where both are equal.");
@@ -54,7 +59,6 @@ std::string reliability_svg(std::span<const ReliabilitySeries> series, const std
               Anchor::middle);
   canvas.text({left, top - 12}, "share that was right", "label", Anchor::start);
 
-  Point legend{16, 54};
   for (std::size_t i = 0; i < series.size(); ++i) {
     std::int64_t n = 0;
     for (const auto& bin : series[i].bins) {
@@ -73,14 +77,14 @@ std::string reliability_svg(std::span<const ReliabilitySeries> series, const std
       const double share = static_cast<double>(bin.n) / static_cast<double>(n);
       canvas.path(shape(i, {x(bin.score), y(bin.right)}, 3 + 9 * std::sqrt(share)), true, fill);
     }
+    const Point legend = places[i];
     const std::array<Point, 2> sample{Point{legend.x, legend.y - 4},
                                       Point{legend.x + 30, legend.y - 4}};
     canvas.path(sample, false,
                 fmt::format(R"(fill="none" stroke="{}" stroke-width="2" stroke-dasharray="{}")",
                             colours[i], dashes[i]));
     canvas.path(shape(i, {legend.x + 15, legend.y - 4}, 5), true, fill);
-    canvas.text({legend.x + 37, legend.y}, series[i].name, "label", Anchor::start);
-    legend.x += 37 + text_width(series[i].name, SvgCanvas::font) + 18;
+    canvas.text({legend.x + 37, legend.y}, labels[i], "label", Anchor::start);
   }
   return std::move(canvas).finish();
 }

@@ -61,6 +61,19 @@ double text_width(std::string_view text, double size) {
   return 0.58 * size * static_cast<double>(characters);
 }
 
+std::vector<Point> legend_places(std::span<const std::string> labels, double sample, Point first,
+                                 double width) {
+  std::vector<Point> places;
+  Point at = first;
+  for (const auto& label : labels) {
+    const double needed = sample + text_width(label, SvgCanvas::font) + 14;
+    if (at.x + needed > width && at.x > first.x) at = {first.x, at.y + 19};
+    places.push_back(at);
+    at.x += needed;
+  }
+  return places;
+}
+
 std::vector<double> ticks(double low, double high, int count) {
   const double rough = (high - low) / count;
   const double power = std::pow(10.0, std::floor(std::log10(rough)));

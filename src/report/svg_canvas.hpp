@@ -27,6 +27,16 @@ inline constexpr std::array<const char*, 7> series_colours{
 /// Round numbers from low to high, about `count` of them.
 [[nodiscard]] std::vector<double> ticks(double low, double high, int count);
 
+struct Point {
+  double x;
+  double y;
+};
+
+/// Where a legend's entries begin, in as many rows from `first` on as a picture of that width
+/// needs; each label has `sample` units before it.
+[[nodiscard]] std::vector<Point> legend_places(std::span<const std::string> labels, double sample,
+                                               Point first, double width);
+
 /// A linear scale from data to the picture's units.
 struct Scale {
   Interval data;
@@ -36,11 +46,6 @@ struct Scale {
   [[nodiscard]] double operator()(double value) const {
     return from + (value - data.low) / (data.high - data.low) * (to - from);
   }
-};
-
-struct Point {
-  double x;
-  double y;
 };
 
 enum class Anchor { start, middle, end };

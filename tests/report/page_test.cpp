@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <regex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -75,11 +76,15 @@ TEST(HtmlPage, SaysWhatEveryPartSays) {
 
 TEST(HtmlPage, HasPicturesForWideAndNarrowScreens) {
   const auto html = html_page(Schedule(even_entries(20)), full_page());
-  for (const char* const width : {"width=\"760\"", "width=\"360\""}) {
+  const auto count = [&](std::string_view part) {
     std::size_t n = 0;
-    for (auto at = html.find(width); at != std::string::npos; at = html.find(width, at + 1)) ++n;
-    EXPECT_EQ(n, 3u) << width;  // histogram, distribution, annotators
-  }
+    for (auto at = html.find(part); at != std::string::npos; at = html.find(part, at + 1)) ++n;
+    return n;
+  };
+  // Histogram, distribution, annotators, reliability.
+  EXPECT_EQ(count("<figure class=\"wide\">"), 4u);
+  EXPECT_EQ(count("<figure class=\"narrow\">"), 4u);
+  EXPECT_EQ(count("width=\"360\" height"), 4u);
 }
 
 TEST(BetaEcdf, EndsAtAllPairsForEveryCategoryAndIsWellFormed) {

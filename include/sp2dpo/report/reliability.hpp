@@ -15,11 +15,12 @@ struct ReliabilitySeries {
   std::vector<stats::ReliabilityBin> bins;
 };
 
-/// A reliability diagram, an SVG as those of svg.hpp: how often verdicts were right by how sure
-/// they said they were, from 0 to 1 each. The area of a point grows with its bin; on the diagonal
-/// a verdict is as often right as it says. Throws InvalidArgument without a series, for more than
-/// three of them, and for a bin outside the square.
+/// A reliability diagram, `width` pixels wide, an SVG as those of svg.hpp: how often verdicts were
+/// right by how sure they said they were, from 0 to 1 each. The area of a point grows with its bin;
+/// on the diagonal a verdict is as often right as it says. Throws InvalidArgument without a series,
+/// for more than three of them, and for a bin outside the square.
 [[nodiscard]] std::string reliability_svg(std::span<const ReliabilitySeries> series,
-                                          const std::string& title = "Reliability");
+                                          const std::string& title = "Reliability",
+                                          double width = 480);
 
 }  // namespace sp2dpo::report
