@@ -3,31 +3,19 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <cerrno>
-#include <csignal>
 #include <ctime>
 #include <map>
 #include <mutex>
-#include <queue>
+#include <optional>
 #include <random>
 #include <stdexcept>
-#include <system_error>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include "fake_answer.hpp"
-#include <arpa/inet.h>
+#include "loopback_server.hpp"
 #include <fmt/format.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <simdjson.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <zlib.h>
 
 namespace sp2dpo::annotate::test {
@@ -35,7 +23,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
-using std::chrono::milliseconds;
 
 constexpr std::array<std::string_view, n_faults> names = {"none",
                                                           "chunked",
@@ -73,10 +60,6 @@ bool is_answer(Fault fault) {
   return fault <= Fault::echoed_key;
 }
 
-void require_ok(int result, const char* what) {
-  if (result < 0) throw std::system_error(errno, std::generic_category(), what);
-}
-
 std::string gzipped(const std::string& text) {
   z_stream stream{};
   deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
@@ -99,23 +82,6 @@ std::string http_date(std::time_t when) {
   return text;
 }
 
-/// The last of `name: value` in a request's head; names are compared without their case.
-std::string header(std::string_view head, std::string_view name) {
-  const auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) ==
-           std::tolower(static_cast<unsigned char>(b));
-  };
-  for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;
-       at = head.find("\r\n", at)) {
-    at += 2;
-    const auto line = head.substr(at, head.find("\r\n", at) - at);
-    if (line.size() > name.size() && line[name.size()] == ':' &&
-        std::equal(name.begin(), name.end(), line.begin(), same))
-      return std::string(line.substr(std::min(line.size(), name.size() + 2)));
-  }
-  return {};
-}
-
 /// The key with every third letter as JSON escapes it.
 std::string escaped(std::string_view key) {
   std::string text;
@@ -124,18 +90,6 @@ std::string escaped(std::string_view key) {
         i % 3 == 1 ? fmt::format("\\u{:04x}", static_cast<int>(key[i])) : std::string(1, key[i]);
   return text;
 }
-
-/// How a connection goes on with what it sends.
-enum class After : std::uint8_t { keep, close, reset };
-
-struct Response {
-  std::string bytes{};
-  After after = After::keep;
-  std::size_t piece = 0;  // of so many bytes, one a millisecond; 0 = at once
-  bool hang = false;
-  bool completes = false;  // a whole answer to the request of this hash
-  std::uint64_t hash = 0;
-};
 
 std::string http(int status, std::string_view body, const std::string& headers = {},
                  std::string_view type = "application/json") {
@@ -150,18 +104,6 @@ std::string error(std::string_view message, std::string_view code) {
       R"({{"error":{{"message":{},"type":"invalid_request_error","param":null,"code":{}}}}})",
       json_text(message), code.empty() ? "null" : json_text(code));
 }
-
-struct Connection {
-  int socket = -1;
-  SSL* tls = nullptr;
-  std::uint64_t number = 0;
-  std::string in{};
-  Response out{};
-  std::size_t sent = 0;
-  bool waiting = false;  // for the moment when `out` may go
-  bool busy = false;     // with a chat completion
-  std::uint32_t events = 0;
-};
 
 }  // namespace
 
@@ -194,63 +136,19 @@ FaultPlan mixed_faults(double rate, std::uint64_t seed, bool hangs) {
 
 class FakeProvider::State {
  public:
-  explicit State(FakeOptions options) : options_(std::move(options)) {
-    if (!options_.certificate.empty()) {
-      context_ = SSL_CTX_new(TLS_server_method());
-      if (SSL_CTX_use_certificate_chain_file(context_, options_.certificate.c_str()) != 1 ||
-          SSL_CTX_use_PrivateKey_file(context_, options_.private_key.c_str(), SSL_FILETYPE_PEM) !=
-              1)
-        throw std::runtime_error("the fake provider's certificate cannot be read");
-      SSL_CTX_set_mode(context_,
-                       SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    }
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    require_ok(listener_, "socket");
-    const int one = 1;
-    setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(options_.port));
-    require_ok(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-    require_ok(listen(listener_, 4096), "listen");
-    socklen_t size = sizeof address;
-    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    require_ok(epoll_, "epoll");
-    stop_ = eventfd(0, EFD_CLOEXEC);
-    watch(listener_, EPOLLIN, EPOLL_CTL_ADD);
-    watch(stop_, EPOLLIN, EPOLL_CTL_ADD);
-    thread_ = std::thread([this] {
-      // In this thread alone: a client that hangs up must not end the process, nor hide that the
-      // library would.
-      sigset_t pipe;
-      sigemptyset(&pipe);
-      sigaddset(&pipe, SIGPIPE);
-      pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-      serve();
-    });
-  }
+  explicit State(FakeOptions options)
+      : options_(std::move(options)),
+        server_({options_.port, options_.certificate, options_.private_key}, mutex_,
+                [this](const std::string& head, const std::string& body) {
+                  return respond(head, body);
+                }) {}
 
-  ~State() {
-    const std::uint64_t one = 1;
-    static_cast<void>(!write(stop_, &one, sizeof one));
-    thread_.join();
-    for (auto& [socket, connection] : connections_) release(connection);
-    close(listener_);
-    close(stop_);
-    close(epoll_);
-    SSL_CTX_free(context_);
-  }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-
-  int port() const { return port_; }
-  bool tls() const { return context_ != nullptr; }
+  const LoopbackServer& server() const { return server_; }
   FakeCounts counts() const {
     const std::scoped_lock lock(mutex_);
-    return counts_;
+    FakeCounts counts = counts_;
+    counts.connections = server_.connections();
+    return counts;
   }
   std::vector<Time> arrivals() const {
     const std::scoped_lock lock(mutex_);
@@ -266,182 +164,12 @@ class FakeProvider::State {
     int asked = 0;
     bool answered = false;
   };
-  struct Due {
-    Time when;
-    int socket;
-    std::uint64_t number;
-    bool operator>(const Due& other) const { return when > other.when; }
-  };
 
-  void watch(int socket, std::uint32_t events, int what) {
-    epoll_event event{};
-    event.events = events;
-    event.data.fd = socket;
-    require_ok(epoll_ctl(epoll_, what, socket, &event), "epoll_ctl");
-  }
-
-  void serve() {
-    std::array<epoll_event, 256> events{};
-    while (true) {
-      int wait = -1;
-      if (!due_.empty())
-        wait = static_cast<int>(std::max<std::int64_t>(
-            0, std::chrono::ceil<milliseconds>(due_.top().when - Clock::now()).count()));
-      const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait);
-      for (int i = 0; i < count; ++i) {
-        const int socket = events[static_cast<std::size_t>(i)].data.fd;
-        if (socket == stop_) return;
-        if (socket == listener_)
-          accept_all();
-        else if (connections_.contains(socket))
-          serve(socket);
-      }
-      while (!due_.empty() && due_.top().when <= Clock::now()) {
-        const Due due = due_.top();
-        due_.pop();
-        const auto found = connections_.find(due.socket);
-        if (found == connections_.end() || found->second.number != due.number) continue;
-        found->second.waiting = false;
-        serve(due.socket);
-      }
-    }
-  }
-
-  void accept_all() {
-    while (true) {
-      const int socket = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (socket < 0) return;
-      const int one = 1;
-      setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-      Connection connection{.socket = socket, .number = ++number_, .events = EPOLLIN};
-      if (context_ != nullptr) {
-        connection.tls = SSL_new(context_);
-        SSL_set_fd(connection.tls, socket);
-        SSL_set_accept_state(connection.tls);
-      }
-      watch(socket, EPOLLIN, EPOLL_CTL_ADD);
-      connections_.emplace(socket, std::move(connection));
-      const std::scoped_lock lock(mutex_);
-      ++counts_.connections;
-    }
-  }
-
-  void serve(int socket) {
-    auto& connection = connections_.at(socket);
-    if (!receive(connection) || !go_on(connection)) {
-      release(connection);
-      connections_.erase(socket);
-      return;
-    }
-    const bool writes = connection.sent < connection.out.bytes.size() && !connection.waiting;
-    const std::uint32_t events = EPOLLIN | (writes ? std::uint32_t{EPOLLOUT} : 0U);
-    if (events != connection.events) watch(socket, events, EPOLL_CTL_MOD);
-    connection.events = events;
-  }
-
-  /// False at the end of the connection.
-  static bool receive(Connection& connection) {
-    char bytes[65536];
-    while (true) {
-      ssize_t got = 0;
-      if (connection.tls != nullptr) {
-        ERR_clear_error();
-        got = SSL_read(connection.tls, bytes, sizeof bytes);
-        if (got <= 0) {
-          const int why = SSL_get_error(connection.tls, static_cast<int>(got));
-          return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
-        }
-      } else {
-        got = recv(connection.socket, bytes, sizeof bytes, 0);
-        if (got < 0) return errno == EAGAIN || errno == EINTR;
-        if (got == 0) return false;
-      }
-      connection.in.append(bytes, static_cast<std::size_t>(got));
-    }
-  }
-
-  /// Answers what has come and sends what may go; false where the connection is to be closed.
-  bool go_on(Connection& connection) {
-    while (true) {
-      if (connection.sent == connection.out.bytes.size()) {
-        if (connection.busy) {
-          const std::scoped_lock lock(mutex_);
-          finished(connection);
-        }
-        if (connection.out.after != After::keep) return false;
-        if (connection.out.hang || connection.waiting) return true;
-        if (!take_request(connection)) return true;
-        continue;
-      }
-      if (connection.waiting) return true;
-      const auto& out = connection.out;
-      std::size_t size = out.bytes.size() - connection.sent;
-      if (out.piece > 0) size = std::min(size, out.piece);
-      ssize_t sent = 0;
-      // Whoever has the answer and asks for the counts finds it counted.
-      const std::scoped_lock lock(mutex_);
-      if (connection.tls != nullptr) {
-        ERR_clear_error();
-        sent =
-            SSL_write(connection.tls, out.bytes.data() + connection.sent, static_cast<int>(size));
-        if (sent <= 0) {
-          const int why = SSL_get_error(connection.tls, static_cast<int>(sent));
-          return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
-        }
-      } else {
-        sent = send(connection.socket, out.bytes.data() + connection.sent, size, MSG_NOSIGNAL);
-        if (sent < 0) return errno == EAGAIN || errno == EINTR;
-      }
-      connection.sent += static_cast<std::size_t>(sent);
-      if (connection.sent == out.bytes.size() && connection.busy) finished(connection);
-      if (out.piece > 0 && connection.sent < out.bytes.size()) delay(connection, milliseconds(1));
-    }
-  }
-
-  void delay(Connection& connection, milliseconds time) {
-    connection.waiting = true;
-    due_.push({Clock::now() + time, connection.socket, connection.number});
-  }
-
-  /// Under mutex_.
-  void finished(Connection& connection) {
-    connection.busy = false;
-    --busy_;
-    if (!connection.out.completes) return;
-    seen_[connection.out.hash].answered = true;
-    ++counts_.answered;
-  }
-
-  void release(Connection& connection) {
-    if (connection.busy) --busy_;
-    if (connection.sent == connection.out.bytes.size() && connection.out.after == After::reset) {
-      const linger now{1, 0};
-      setsockopt(connection.socket, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    }
-    SSL_free(connection.tls);
-    close(connection.socket);
-  }
-
-  bool take_request(Connection& connection) {
-    const std::size_t end = connection.in.find("\r\n\r\n");
-    if (end == std::string::npos) return false;
-    const std::string head = connection.in.substr(0, end + 2);
-    const std::string length = header(head, "content-length");
-    const std::size_t size = length.empty() ? 0 : std::stoul(length);
-    if (connection.in.size() < end + 4 + size) return false;
-    const std::string body = connection.in.substr(end + 4, size);
-    connection.in.erase(0, end + 4 + size);
+  Response respond(const std::string& head, const std::string& body) {
     {
       const std::scoped_lock lock(mutex_);
       if (heads_.size() < 100'000) heads_ += head;
     }
-    connection.sent = 0;
-    connection.out = respond(connection, head, body);
-    if (options_.latency.count() > 0 && connection.busy) delay(connection, options_.latency);
-    return true;
-  }
-
-  Response respond(Connection& connection, const std::string& head, const std::string& body) {
     const auto in_path = [&](std::string_view text) {
       return head.substr(0, head.find("\r\n")).find(text) != std::string::npos;
     };
@@ -449,9 +177,14 @@ class FakeProvider::State {
     if (!options_.key.empty() && header(head, "authorization") != "Bearer " + options_.key)
       return {.bytes = http(401, error("Incorrect API key provided", "invalid_api_key"))};
     if (in_path("POST") && in_path("/chat/completions")) {
-      connection.busy = true;
       ++busy_;
-      return chat(head, body);
+      Response response = chat(head, body);
+      response.latency = options_.latency;
+      response.ended = [this, answered = std::move(response.ended)](bool whole) {
+        --busy_;
+        if (answered) answered(whole);
+      };
+      return response;
     }
     if (in_path("GET") && in_path("/models"))
       return {.bytes = http(200, R"({"object":"list","data":[{"id":"fake","object":"model"}]})")};
@@ -494,7 +227,12 @@ class FakeProvider::State {
     if (fault == Fault::bad_utf8) put_in("\xff\xfe\x80");
     if (fault == Fault::echoed_key)
       put_in("key " + escaped(presented(head)) + " " + presented(head));
-    Response response{.completes = true, .hash = hash};
+    Response response;
+    response.ended = [this, hash](bool whole) {
+      if (!whole) return;
+      seen_[hash].answered = true;
+      ++counts_.answered;
+    };
     switch (fault) {
       case Fault::chunked:
         response.bytes = fmt::format(
@@ -545,14 +283,15 @@ class FakeProvider::State {
       case Fault::busy_503:
         return {.bytes = http(503, "upstream connect error", {}, "text/plain")};
       case Fault::reset:
-        return {.bytes = {}, .after = After::reset};
+        return {.bytes = {}, .after = Response::After::reset};
       case Fault::reset_midway: {
         const std::string whole = http(200, json);
-        return {.bytes = whole.substr(0, whole.size() - json.size() / 2), .after = After::reset};
+        return {.bytes = whole.substr(0, whole.size() - json.size() / 2),
+                .after = Response::After::reset};
       }
       case Fault::truncated: {
         const std::string whole = http(200, json);
-        return {.bytes = whole.substr(0, whole.size() - 10), .after = After::close};
+        return {.bytes = whole.substr(0, whole.size() - 10), .after = Response::After::close};
       }
       case Fault::html:
         return {.bytes = http(200, "<html><body>Please log in</body></html>", {}, "text/html")};
@@ -601,40 +340,33 @@ class FakeProvider::State {
     return fault_named(text.substr(0, star));
   }
 
-  std::string counts_json() {
-    const std::scoped_lock lock(mutex_);
+  std::string counts_json() const {
+    const FakeCounts counts = this->counts();
     return fmt::format(
         R"({{"answered":{},"asked_again":{},"connections":{},"distinct":{},"most_at_once":{},)"
         R"("requests":{}}})",
-        counts_.answered, counts_.asked_again, counts_.connections, counts_.distinct,
-        counts_.most_at_once, counts_.requests);
+        counts.answered, counts.asked_again, counts.connections, counts.distinct,
+        counts.most_at_once, counts.requests);
   }
 
   std::string files(const std::string& head, const std::string& body);
   std::string run_batch(const std::string& input);
 
   FakeOptions options_;
-  SSL_CTX* context_ = nullptr;
-  int listener_ = -1;
-  int epoll_ = -1;
-  int stop_ = -1;
-  int port_ = 0;
 
-  // Of the thread alone.
-  std::unordered_map<int, Connection> connections_;
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+  // Of the server's thread alone.
   std::unordered_map<std::uint64_t, Seen> seen_;
   std::map<std::string, std::string> files_;                    // by id
   std::map<std::string, std::pair<std::string, int>> batches_;  // output file, times asked for
   std::int64_t requests_ = 0;
   std::int64_t busy_ = 0;
-  std::uint64_t number_ = 0;
 
   mutable std::mutex mutex_;
   FakeCounts counts_;
   std::vector<Time> arrivals_;
   std::string heads_;
-  std::thread thread_;
+
+  LoopbackServer server_;  // last: it ends first, and needs all the rest
 };
 
 std::string FakeProvider::State::files(const std::string& head, const std::string& body) {
@@ -733,11 +465,11 @@ FakeProvider::FakeProvider(FakeOptions options)
 FakeProvider::~FakeProvider() = default;
 
 int FakeProvider::port() const {
-  return state_->port();
+  return state_->server().port();
 }
 
 std::string FakeProvider::base_url() const {
-  return fmt::format("http{}://127.0.0.1:{}/v1", state_->tls() ? "s" : "", port());
+  return fmt::format("http{}://127.0.0.1:{}/v1", state_->server().tls() ? "s" : "", port());
 }
 
 FakeCounts FakeProvider::counts() const {
