@@ -30,8 +30,8 @@ Enum one_of(const Field& field, std::initializer_list<Enum> values) {
 
 }  // namespace
 
-AnnotationReader::AnnotationReader(std::filesystem::path path, AnnotationReaderOptions options)
-    : RowReader(std::move(path), options.lenient), options_(std::move(options)) {}
+AnnotationReader::AnnotationReader(RowsFrom rows, AnnotationReaderOptions options)
+    : RowReader(std::move(rows), options.lenient), options_(std::move(options)) {}
 
 bool AnnotationReader::next(Annotation& annotation) {
   return next_row([&] {
@@ -103,9 +103,8 @@ void AnnotationReader::parse(Annotation& annotation) {
     if ((seen & bit) == 0) row.fail(field, "is missing");
 }
 
-std::vector<Annotation> read_annotations(const std::filesystem::path& path,
-                                         const AnnotationReaderOptions& options) {
-  AnnotationReader reader(path, options);
+std::vector<Annotation> read_annotations(RowsFrom rows, const AnnotationReaderOptions& options) {
+  AnnotationReader reader(std::move(rows), options);
   std::vector<Annotation> annotations;
   for (Annotation annotation; reader.next(annotation);) annotations.push_back(annotation);
   return annotations;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string_view>
+#include <utility>
 
 #include "json_rows.hpp"
 #include "json_text.hpp"
@@ -42,9 +43,9 @@ void append(JsonWriter& json, const ScheduleEntry& entry, const Categories& cate
 
 }  // namespace
 
-std::int64_t join_schedule(const std::filesystem::path& pairs, const Schedule& schedule,
+std::int64_t join_schedule(RowsFrom pairs, const Schedule& schedule,
                            const std::filesystem::path& out, const JoinOptions& options) {
-  PairRows rows(pairs, options.pairs);
+  PairRows rows(std::move(pairs), options.pairs);
   OutputFile file(plain_name(out));
   const auto is_ours = [&](std::string_view key) {
     return key == "beta" || key == "sp2dpo" || (key == "weight" && schedule.has_weights());

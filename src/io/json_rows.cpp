@@ -5,6 +5,7 @@
 #include <bit>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "json_text.hpp"
 
@@ -216,21 +217,27 @@ std::string canonical_json(std::string_view text) {
   }
 }
 
+JsonRows::JsonRows(std::unique_ptr<RowSource> source) : source_(std::move(source)) {
+  static_assert(RowSource::padding >= simdjson::SIMDJSON_PADDING);
+  detail::require(source_ != nullptr, "there is no source of rows");
+}
+
 bool JsonRows::next() {
-  while (lines_.next(text_))
+  while (source_->next(text_))
     if (text_.find_first_not_of(" \t\r") != std::string_view::npos) return true;
   return false;
 }
 
 Field JsonRows::row() {
-  if (lines_.line() == 1 && text_.starts_with("\xEF\xBB\xBF"))
-    throw DataError(lines_.name(), 1, "", "begins with a byte order mark; save it as plain UTF-8");
+  if (source_->line() == 1 && text_.starts_with("\xEF\xBB\xBF"))
+    throw DataError(source_->name(), 1, "",
+                    "begins with a byte order mark; save it as plain UTF-8");
   // By powers of two, or every line that is a little longer than the ones before would allocate.
   if (text_.size() > parser_.capacity())
     if (const auto error = parser_.allocate(std::bit_ceil(text_.size()))) fail(error);
   element value;
   if (const auto error = parser_.parse(text_.data(), text_.size(), false).get(value)) fail(error);
-  return Field(lines_.name(), lines_.line(), value);
+  return Field(source_->name(), source_->line(), value);
 }
 
 std::string_view JsonRows::text() const {
@@ -240,10 +247,12 @@ std::string_view JsonRows::text() const {
 }
 
 void JsonRows::fail(simdjson::error_code error) const {
-  const auto& file = lines_.name();
-  const auto line = lines_.line();
+  const auto& file = source_->name();
+  const auto line = source_->line();
   if (line == 1 && text_.starts_with("\x1F\x8B"))
     throw DataError(file, line, "", "is gzip data; a name that ends in .gz would say so");
+  if (line == 1 && text_.starts_with("PAR1"))
+    throw DataError(file, line, "", "is a Parquet file; sp2dpo::parquet has a source of its rows");
   if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "a byte that is not UTF-8");
   if (const auto trouble = find_trouble(text_))
     throw DataError(file, line, std::string(trouble->field), trouble->message);

@@ -3,13 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "line_source.hpp"
 #include <simdjson.h>
+
+#include <sp2dpo/io/row_source.hpp>
 
 namespace sp2dpo::io {
 
@@ -79,25 +80,25 @@ class Field {
 /// The same value as canonical JSON. Throws InvalidArgument where `text` is no JSON.
 [[nodiscard]] std::string canonical_json(std::string_view text);
 
-/// The lines of a file, each an object. One document per line: a bad line spoils no other, and the
+/// The rows of a source, each an object. One document per row: a bad row spoils no other, and the
 /// parser looks at every byte of it.
 class JsonRows {
  public:
-  explicit JsonRows(const std::filesystem::path& path) : lines_(path) {}
+  explicit JsonRows(std::unique_ptr<RowSource> source);
 
-  /// Goes on to the next line that is not blank; false at the end of the file.
+  /// Goes on to the next row that is not blank; false at the end of the file.
   bool next();
-  /// The row of the current line; good until next(). Throws DataError where it is no JSON object.
+  /// The current row; good until next(). Throws DataError where it is no JSON object.
   [[nodiscard]] Field row();
-  /// The current line itself, without what is blank around it.
+  /// Its text, without what is blank around it.
   [[nodiscard]] std::string_view text() const;
 
-  [[nodiscard]] const LineSource& source() const noexcept { return lines_; }
+  [[nodiscard]] const RowSource& source() const noexcept { return *source_; }
 
  private:
   [[noreturn]] void fail(simdjson::error_code error) const;
 
-  LineSource lines_;
+  std::unique_ptr<RowSource> source_;
   std::string_view text_;
   simdjson::dom::parser parser_;
 };

@@ -43,6 +43,11 @@ LineSource::LineSource(const std::filesystem::path& path) : name_(path.string())
 
 LineSource::~LineSource() = default;
 
+std::unique_ptr<RowSource> LineSource::again() const {
+  if (!std::filesystem::is_regular_file(name_)) return nullptr;
+  return json_lines(name_);
+}
+
 void LineSource::fail(const std::string& message) const {
   throw DataError(name_, line_, "", message);
 }
@@ -114,6 +119,10 @@ bool LineSource::next(std::string_view& line) {
     ++line_;
     return true;
   }
+}
+
+std::unique_ptr<RowSource> json_lines(const std::filesystem::path& path) {
+  return std::make_unique<LineSource>(path);
 }
 
 }  // namespace sp2dpo::io

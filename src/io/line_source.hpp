@@ -12,26 +12,25 @@
 
 #include "hashed_file.hpp"
 
+#include <sp2dpo/io/row_source.hpp>
+
 namespace sp2dpo::io {
 
 /// The lines of a text file, plain or (by its name) gzip. One buffer, which grows with the longest.
-class LineSource {
+class LineSource final : public RowSource {
  public:
-  /// What may be read behind a line's end: what simdjson wants there.
-  static constexpr std::size_t padding = 64;
-
   /// Throws DataError where the file cannot be opened.
   explicit LineSource(const std::filesystem::path& path);
-  ~LineSource();
+  ~LineSource() override;
 
   /// The next line without its line feed; it lives until the next call. False at the end.
-  bool next(std::string_view& line);
+  bool next(std::string_view& line) override;
 
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] std::int64_t line() const noexcept { return line_; }
-  [[nodiscard]] std::int64_t bytes_read() const noexcept { return bytes_read_; }
-  /// SHA-256 of the file's bytes; empty before the end of the file.
-  [[nodiscard]] const std::string& sha256() const noexcept { return file_.sha256(); }
+  [[nodiscard]] const std::string& name() const noexcept override { return name_; }
+  [[nodiscard]] std::int64_t line() const noexcept override { return line_; }
+  [[nodiscard]] std::int64_t bytes_read() const noexcept override { return bytes_read_; }
+  [[nodiscard]] const std::string& sha256() const noexcept override { return file_.sha256(); }
+  [[nodiscard]] std::unique_ptr<RowSource> again() const override;
 
  private:
   struct Inflater;

@@ -115,8 +115,8 @@ struct PairReader::Ids {
   Sha256 content;
 };
 
-PairReader::PairReader(std::filesystem::path path, PairReaderOptions options)
-    : RowReader(std::move(path), options.lenient),
+PairReader::PairReader(RowsFrom rows, PairReaderOptions options)
+    : RowReader(std::move(rows), options.lenient),
       options_(std::move(options)),
       ids_(std::make_unique<Ids>()) {
   for (const std::string_view taken : {"prompt", "chosen", "rejected"})
@@ -141,8 +141,9 @@ bool PairReader::next(PreferencePair& pair) {
 
 /// Reads the file again: the lines of all ids are more than a reader holds.
 std::string PairReader::first_place_of(const std::string& id) const {
-  if (options_.lenient || !std::filesystem::is_regular_file(path())) return "";
-  PairReader again(path(), options_);
+  auto rows = source().again();
+  if (options_.lenient || rows == nullptr) return "";
+  PairReader again(std::move(rows), options_);
   PreferencePair pair;
   while (again.next(pair))
     if (pair.id == id) return fmt::format(", in line {}", again.line());
@@ -197,9 +198,8 @@ void PairReader::parse(PreferencePair& pair) {
   if (!has_id) pair.id = content_id(pair, ids_->content);
 }
 
-std::vector<PreferencePair> read_pairs(const std::filesystem::path& path,
-                                       const PairReaderOptions& options) {
-  PairReader reader(path, options);
+std::vector<PreferencePair> read_pairs(RowsFrom rows, const PairReaderOptions& options) {
+  PairReader reader(std::move(rows), options);
   std::vector<PreferencePair> pairs;
   for (PreferencePair pair; reader.next(pair);) pairs.push_back(std::move(pair));
   return pairs;

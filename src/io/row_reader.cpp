@@ -8,21 +8,27 @@
 
 namespace sp2dpo::io {
 
-RowReader::RowReader(std::filesystem::path path, bool lenient)
-    : path_(std::move(path)), lenient_(lenient), json_(std::make_unique<JsonRows>(path_)) {}
+RowReader::RowReader(RowsFrom rows, bool lenient)
+    : lenient_(lenient),
+      json_(std::make_unique<JsonRows>(std::move(rows).take())),
+      path_(source().name()) {}
 
 RowReader::~RowReader() = default;
 
+const RowSource& RowReader::source() const noexcept {
+  return json_->source();
+}
+
 std::int64_t RowReader::line() const noexcept {
-  return json_->source().line();
+  return source().line();
 }
 
 std::int64_t RowReader::bytes_read() const noexcept {
-  return json_->source().bytes_read();
+  return source().bytes_read();
 }
 
 std::string RowReader::sha256() const {
-  const auto& digest = json_->source().sha256();
+  const auto& digest = source().sha256();
   detail::require(!digest.empty(), "{}: the SHA-256 is known only when all rows are read",
                   path_.string());
   return digest;

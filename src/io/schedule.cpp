@@ -192,8 +192,8 @@ Categories categories_of(const Field& field) {
 /// Reads rows, and the manifest where the first row is one.
 class ScheduleReader : public RowReader {
  public:
-  ScheduleReader(const std::filesystem::path& path, Categories categories)
-      : RowReader(path, false), categories_(std::move(categories)) {}
+  ScheduleReader(RowsFrom rows, Categories categories)
+      : RowReader(std::move(rows), false), categories_(std::move(categories)) {}
 
   ScheduleFile read() {
     std::vector<ScheduleEntry> entries;
@@ -431,8 +431,8 @@ void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
   file.commit();
 }
 
-ScheduleFile read_schedule(const std::filesystem::path& path, Categories categories) {
-  return ScheduleReader(path, std::move(categories)).read();
+ScheduleFile read_schedule(RowsFrom rows, Categories categories) {
+  return ScheduleReader(std::move(rows), std::move(categories)).read();
 }
 
 }  // namespace sp2dpo::io

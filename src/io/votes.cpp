@@ -124,8 +124,8 @@ Side side_of(const PreferencePair& pair, PairReader& reader, FieldFinder& gold,
 
 }  // namespace
 
-VoteImportCounts import_votes(const std::filesystem::path& pairs,
-                              const std::filesystem::path& votes, const VoteImportOptions& options,
+VoteImportCounts import_votes(RowsFrom pairs, const std::filesystem::path& votes,
+                              const VoteImportOptions& options,
                               const std::function<void(const Annotation&)>& sink) {
   Wanted annotators("annotator", options.annotators);
   Wanted prompts("prompt", options.prompts);
@@ -135,7 +135,7 @@ VoteImportCounts import_votes(const std::filesystem::path& pairs,
 
   std::vector<std::string> ids;
   std::vector<Side> sides;
-  PairReader reader(pairs, options.pairs);
+  PairReader reader(std::move(pairs), options.pairs);
   FieldFinder gold("meta.gold_label");
   FieldFinder category_field(options.category_field);
   for (PreferencePair pair; reader.next(pair);) {
@@ -170,8 +170,8 @@ VoteImportCounts import_votes(const std::filesystem::path& pairs,
 
     const auto pair = index.find(rows.cell(id_column));
     if (pair == index.end())
-      rows.fail(id_column,
-                fmt::format("the pair {} is not in {}", rows.cell(id_column), pairs.string()));
+      rows.fail(id_column, fmt::format("the pair {} is not in {}", rows.cell(id_column),
+                                       reader.path().string()));
     Tally& cell = tally(pair->second, *annotator, *prompt);
     const auto order = static_cast<std::uint8_t>(swapped == "0" ? 1 : 2);
     if ((cell.orders & order) != 0)

@@ -22,7 +22,7 @@ struct AnnotationReaderOptions {
 class AnnotationReader : public RowReader {
  public:
   /// Throws DataError where the file cannot be opened.
-  explicit AnnotationReader(std::filesystem::path path, AnnotationReaderOptions options = {});
+  explicit AnnotationReader(RowsFrom rows, AnnotationReaderOptions options = {});
 
   /// False at the end. Reuses what `annotation` holds. Throws DataError with file, line and field.
   bool next(Annotation& annotation);
@@ -34,7 +34,7 @@ class AnnotationReader : public RowReader {
 };
 
 /// The whole file at once.
-[[nodiscard]] std::vector<Annotation> read_annotations(const std::filesystem::path& path,
+[[nodiscard]] std::vector<Annotation> read_annotations(RowsFrom rows,
                                                        const AnnotationReaderOptions& options = {});
 
 /// builder.add(annotation) for the annotation that `reader` gave last. What the builder refuses (an

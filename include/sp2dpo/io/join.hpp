@@ -20,7 +20,7 @@ struct JoinOptions {
 /// schedule has weights, `weight` added (docs/formats.md). Rows whose pair the schedule lacks are
 /// left out. Returns how many were written. Throws DataError with file, line and field for a row
 /// that is wrong or has such a column already, and where a file cannot be read or written.
-std::int64_t join_schedule(const std::filesystem::path& pairs, const Schedule& schedule,
+std::int64_t join_schedule(RowsFrom pairs, const Schedule& schedule,
                            const std::filesystem::path& out, const JoinOptions& options = {});
 
 }  // namespace sp2dpo::io

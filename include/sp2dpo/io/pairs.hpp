@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +33,7 @@ struct PairReaderOptions {
 class PairReader : public RowReader {
  public:
   /// Throws DataError where the file cannot be opened.
-  explicit PairReader(std::filesystem::path path, PairReaderOptions options = {});
+  explicit PairReader(RowsFrom rows, PairReaderOptions options = {});
   ~PairReader();
 
   /// False at the end. Reuses what `pair` holds. Throws DataError with file, line and field.
@@ -56,7 +55,7 @@ class PairReader : public RowReader {
 };
 
 /// The whole file at once.
-[[nodiscard]] std::vector<PreferencePair> read_pairs(const std::filesystem::path& path,
+[[nodiscard]] std::vector<PreferencePair> read_pairs(RowsFrom rows,
                                                      const PairReaderOptions& options = {});
 
 }  // namespace sp2dpo::io

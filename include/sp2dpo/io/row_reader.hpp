@@ -10,21 +10,22 @@
 #include <vector>
 
 #include <sp2dpo/error.hpp>
+#include <sp2dpo/io/row_source.hpp>
 
 namespace sp2dpo::io {
 
 class JsonRows;
 
-/// What the readers of JSON Lines (plain, or gzip where the name ends in `.gz`) have in common. One
-/// line is held at a time. Blank lines are passed over. A file without a single good row is an
-/// error, and so is one that cannot be read to its end, lenient or not.
+/// What the readers of rows have in common. One row is held at a time. Blank lines are passed over.
+/// A file without a single good row is an error, and so is one that cannot be read to its end,
+/// lenient or not.
 class RowReader {
  public:
   RowReader(const RowReader&) = delete;
   RowReader& operator=(const RowReader&) = delete;
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Of the row that was read last, counted from 1.
+  /// Of the row that was read last, as its source counts: from 1.
   [[nodiscard]] std::int64_t line() const noexcept;
   /// Rows that were handed out and not refused.
   [[nodiscard]] std::int64_t rows() const noexcept { return rows_; }
@@ -44,7 +45,8 @@ class RowReader {
   static constexpr std::size_t max_listed = 1000;
 
  protected:
-  RowReader(std::filesystem::path path, bool lenient);
+  /// Throws InvalidArgument where there is no source.
+  RowReader(RowsFrom rows, bool lenient);
   ~RowReader();
 
   /// Goes on to the next row for which `parse` returns true; false at the end of the file. `parse`
@@ -52,13 +54,14 @@ class RowReader {
   bool next_row(const std::function<bool()>& parse);
 
   [[nodiscard]] JsonRows& json() noexcept { return *json_; }
+  [[nodiscard]] const RowSource& source() const noexcept;
 
  private:
   void skip(const DataError& error);
 
-  std::filesystem::path path_;
   bool lenient_;
   std::unique_ptr<JsonRows> json_;
+  std::filesystem::path path_;
   std::int64_t rows_ = 0;
   std::int64_t n_skipped_ = 0;
   std::vector<DataError> skipped_;

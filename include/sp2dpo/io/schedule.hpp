@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <sp2dpo/aggregators.hpp>
+#include <sp2dpo/io/row_source.hpp>
 #include <sp2dpo/mappers.hpp>
 #include <sp2dpo/schedule.hpp>
 #include <sp2dpo/schedule_builder.hpp>
@@ -93,7 +94,6 @@ struct ScheduleFile {
 };
 
 /// Throws DataError with file, line and field. `categories` serve where the file has no manifest.
-[[nodiscard]] ScheduleFile read_schedule(const std::filesystem::path& path,
-                                         Categories categories = {});
+[[nodiscard]] ScheduleFile read_schedule(RowsFrom rows, Categories categories = {});
 
 }  // namespace sp2dpo::io

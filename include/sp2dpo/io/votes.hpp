@@ -42,8 +42,8 @@ struct VoteImportCounts {
 /// order of the pairs file, then by annotator and prompt in the order of the options. Throws
 /// DataError for a wrong row of either file, for a vote on an unknown pair, and for a name that
 /// occurs nowhere in the file; InvalidArgument for options that leave something open.
-VoteImportCounts import_votes(const std::filesystem::path& pairs,
-                              const std::filesystem::path& votes, const VoteImportOptions& options,
+VoteImportCounts import_votes(RowsFrom pairs, const std::filesystem::path& votes,
+                              const VoteImportOptions& options,
                               const std::function<void(const Annotation&)>& sink);
 
 }  // namespace sp2dpo::io
