@@ -8,10 +8,14 @@
 
 namespace sp2dpo::io {
 
-/// The path, unless its name promises a compressed file, which no writer here makes.
+/// The path, unless its name promises a compressed or a Parquet file, which no writer here makes.
 inline std::filesystem::path plain_name(std::filesystem::path path) {
   detail::require(path.extension() != ".gz",
                   "{}: is written as plain text; leave the .gz away, and run gzip on it afterwards",
+                  path.string());
+  detail::require(path.extension() != ".parquet",
+                  "{}: is written as JSON Lines; only a schedule and its join can be Parquet, by "
+                  "sp2dpo::parquet",
                   path.string());
   return path;
 }

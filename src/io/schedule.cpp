@@ -53,45 +53,6 @@ PartDescription panel_part(std::string name, const A& aggregator) {
   return part;
 }
 
-std::string manifest_line(const ScheduleManifest& manifest, const Categories& categories) {
-  std::string line;
-  JsonWriter json(line);
-  json.open('{');
-  json.key("aggregator");
-  append(json, manifest.aggregator);
-  json.key("categories").open('[');
-  for (const auto& name : categories.names()) json.item().text(name);
-  json.close(']');
-  json.key("counts").open('{');
-  json.key("annotations").integer(manifest.counts.annotations);
-  json.key("clipped_high").integer(manifest.counts.clipped_high);
-  json.key("clipped_low").integer(manifest.counts.clipped_low);
-  json.key("missing").integer(manifest.counts.missing);
-  json.key("pairs").integer(manifest.counts.pairs);
-  json.close('}');
-  json.key("format").text(format);
-  json.key("inputs").open('[');
-  for (const auto& input : manifest.inputs) {
-    json.item().open('{');
-    json.key("path").text(input.path);
-    json.key("role").text(input.role);
-    json.key("rows").integer(input.rows);
-    json.key("sha256").text(input.sha256);
-    json.close('}');
-  }
-  json.close(']');
-  json.key("mapper");
-  append(json, manifest.mapper);
-  json.key("missing");
-  append(json, manifest.missing);
-  json.key("program").text(manifest.program.empty() ? "sp2dpo " SP2DPO_VERSION : manifest.program);
-  json.key("version").integer(version);
-  json.close('}');
-  require_utf8(line);
-  line += '\n';
-  return line;
-}
-
 void append_entry(std::string& line, const ScheduleEntry& entry, const Categories& categories) {
   JsonWriter json(line);
   const SemanticGap gap = entry.gap.value_or(SemanticGap{});
@@ -102,11 +63,9 @@ void append_entry(std::string& line, const ScheduleEntry& entry, const Categorie
     json.text(categories.name(gap.category));
   else
     json.raw("null");
-  if (!entry.gap || entry.clipped != Clip::none) {
+  if (const auto flag = flag_of(entry); !flag.empty()) {
     json.key("flags").open('[');
-    json.item().text(!entry.gap                   ? "missing"
-                     : entry.clipped == Clip::low ? "clipped_low"
-                                                  : "clipped_high");
+    json.item().text(flag);
     json.close(']');
   }
   json.key("gap");
@@ -414,12 +373,56 @@ ScheduleCounts count(const Schedule& schedule, std::int64_t pairs, std::int64_t 
   return counts;
 }
 
+std::string manifest_json(const ScheduleManifest& manifest, const Categories& categories) {
+  std::string text;
+  JsonWriter json(text);
+  json.open('{');
+  json.key("aggregator");
+  append(json, manifest.aggregator);
+  json.key("categories").open('[');
+  for (const auto& name : categories.names()) json.item().text(name);
+  json.close(']');
+  json.key("counts").open('{');
+  json.key("annotations").integer(manifest.counts.annotations);
+  json.key("clipped_high").integer(manifest.counts.clipped_high);
+  json.key("clipped_low").integer(manifest.counts.clipped_low);
+  json.key("missing").integer(manifest.counts.missing);
+  json.key("pairs").integer(manifest.counts.pairs);
+  json.close('}');
+  json.key("format").text(format);
+  json.key("inputs").open('[');
+  for (const auto& input : manifest.inputs) {
+    json.item().open('{');
+    json.key("path").text(input.path);
+    json.key("role").text(input.role);
+    json.key("rows").integer(input.rows);
+    json.key("sha256").text(input.sha256);
+    json.close('}');
+  }
+  json.close(']');
+  json.key("mapper");
+  append(json, manifest.mapper);
+  json.key("missing");
+  append(json, manifest.missing);
+  json.key("program").text(manifest.program.empty() ? "sp2dpo " SP2DPO_VERSION : manifest.program);
+  json.key("version").integer(version);
+  json.close('}');
+  require_utf8(text);
+  return text;
+}
+
+std::string_view flag_of(const ScheduleEntry& entry) {
+  if (!entry.gap) return "missing";
+  if (entry.clipped == Clip::none) return "";
+  return entry.clipped == Clip::low ? "clipped_low" : "clipped_high";
+}
+
 void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
                     const ScheduleManifest& manifest, const std::filesystem::path& manifest_file) {
   OutputFile file(plain_name(path));
   std::optional<OutputFile> beside;
   if (!manifest_file.empty()) beside.emplace(plain_name(manifest_file));
-  (beside ? *beside : file).write(manifest_line(manifest, schedule.categories()));
+  (beside ? *beside : file).write(manifest_json(manifest, schedule.categories()) + '\n');
 
   std::string line;
   for (const auto& entry : schedule.entries()) {

@@ -15,6 +15,7 @@
 #include "../io/json_text.hpp"
 #include "command.hpp"
 #include "estimates.hpp"
+#include "files.hpp"
 #include "options.hpp"
 #include "progress.hpp"
 #include "ratings_table.hpp"
@@ -181,7 +182,7 @@ using Lengths = std::unordered_map<std::string, double>;
 /// Chosen minus rejected, by pair.
 Lengths read_lengths(const PairOptions& options) {
   Lengths lengths;
-  io::PairReader reader(options.file, options.reader_options());
+  io::PairReader reader(rows_of(options.file), options.reader_options());
   Progress progress(reader);
   for (PreferencePair pair; reader.next(pair); progress.row())
     lengths.emplace(pair.id, length_difference(pair));
@@ -226,7 +227,7 @@ void run_annotations(const Options& options) {
   std::vector<Annotation> annotations;
   std::set<std::string> prompts;
   {
-    io::AnnotationReader reader(options.annotations, {categories});
+    io::AnnotationReader reader(rows_of(options.annotations), {categories});
     Progress progress(reader);
     for (Annotation annotation; reader.next(annotation); progress.row()) {
       prompts.insert(annotation.prompt);
@@ -266,8 +267,8 @@ Run declare_agree(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app, PairOptions::Need::optional);
   options->categories.declare(app);
-  auto* const annotations =
-      app.add_option("--annotations", options->annotations, "Annotations, .jsonl or .jsonl.gz");
+  auto* const annotations = app.add_option("--annotations", options->annotations,
+                                           "Annotations, .jsonl, .jsonl.gz or .parquet");
   app.add_option("--ratings", options->ratings,
                  "CSV with the columns unit, rater, value; a blank value is missing")
       ->excludes(annotations)

@@ -13,6 +13,7 @@
 #include "../io/json_text.hpp"
 #include "command.hpp"
 #include "estimates.hpp"
+#include "files.hpp"
 #include "gold.hpp"
 #include "options.hpp"
 #include "parts.hpp"
@@ -50,7 +51,7 @@ struct Row {
 
 std::vector<std::string> pair_ids(const PairOptions& options) {
   std::vector<std::string> ids;
-  io::PairReader reader(options.file, options.reader_options());
+  io::PairReader reader(rows_of(options.file), options.reader_options());
   for (PreferencePair pair; reader.next(pair);) ids.push_back(pair.id);
   list_skipped(reader);
   return ids;
@@ -209,7 +210,7 @@ Run declare_compare(CLI::App& app) {
   options->pairs.declare(app);
   options->categories.declare(app);
   app.add_option("--annotations", options->annotations,
-                 "Annotations, .jsonl or .jsonl.gz; may be repeated")
+                 "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
       ->required();
   app.add_option("--gold", options->gold,
                  "CSV with the columns pair_id, preferred (chosen, rejected or tie)")

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "files.hpp"
 #include "options.hpp"
 #include <fmt/format.h>
 
@@ -54,7 +55,7 @@ void print_entry(const io::ScheduleFile& file, const ScheduleEntry& entry,
 std::vector<Annotation> annotations_of(const Options& options, const Categories& categories) {
   std::vector<Annotation> found;
   if (options.annotations.empty()) return found;
-  io::AnnotationReader reader(options.annotations, {.categories = categories});
+  io::AnnotationReader reader(rows_of(options.annotations), {.categories = categories});
   for (Annotation annotation; reader.next(annotation);)
     if (annotation.pair_id == options.id) found.push_back(annotation);
   return found;
@@ -94,7 +95,7 @@ void print_question(const annotate::Store& store, const annotate::StoredQuestion
 
 void run(const Options& options) {
   auto categories = options.categories.categories();
-  const auto file = io::read_schedule(options.schedule, categories);
+  const auto file = io::read_schedule(rows_of(options.schedule), categories);
   categories = file.schedule.categories();
   const auto* entry = file.schedule.find(options.id);
   if (entry == nullptr) throw Error(fmt::format("{} has no pair {}", options.schedule, options.id));

@@ -11,6 +11,7 @@
 
 #include "../io/json_text.hpp"
 #include "command.hpp"
+#include "files.hpp"
 #include "options.hpp"
 #include "progress.hpp"
 #include <fmt/format.h>
@@ -182,7 +183,7 @@ Gold read_gold(const std::string& file, std::span<const std::string> pair_ids) {
 void add_annotations(ScheduleBuilder& builder, std::span<const std::string> files,
                      const Categories& categories, bool lenient) {
   for (const auto& file : files) {
-    io::AnnotationReader reader(file, {categories, lenient});
+    io::AnnotationReader reader(rows_of(file), {categories, lenient});
     Progress progress(reader);
     for (Annotation annotation; reader.next(annotation); progress.row())
       (void)io::add_to(builder, annotation, reader);

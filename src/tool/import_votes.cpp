@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "files.hpp"
 #include "options.hpp"
 #include <fmt/format.h>
 
@@ -67,7 +68,7 @@ void run(const Options& options) {
   io::AnnotationWriter writer(options.out, import.categories);
   io::VoteImportCounts counts;
   try {
-    counts = io::import_votes(options.pairs.file, options.votes, import,
+    counts = io::import_votes(rows_of(options.pairs.file), options.votes, import,
                               [&](const Annotation& annotation) { writer.write(annotation); });
   } catch (const DataError& error) {
     if (import.category_field.empty() || error.field != import.category_field) throw;

@@ -14,7 +14,7 @@
 namespace sp2dpo::tool {
 
 void PairOptions::declare(CLI::App& app, Need need) {
-  app.add_option("--pairs", file, "Preference pairs, .jsonl or .jsonl.gz")
+  app.add_option("--pairs", file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
       ->required(need == Need::required);
   app.add_option("--id-field", reader.id_field,
                  "Column with the pairs' ids [id, or where there is none, a hash of the pair]");

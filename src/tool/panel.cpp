@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "command.hpp"
+#include "files.hpp"
 #include "progress.hpp"
 #include <fmt/format.h>
 
@@ -79,7 +80,7 @@ void PanelOptions::declare(CLI::App& app) {
 
 Panel::Panel(const PanelOptions& options)
     : config(annotate::read_panel_config(options.panel, options.prompts)) {
-  io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+  io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
   {
     Progress progress(reader);
     for (PreferencePair pair; reader.next(pair); progress.row()) {

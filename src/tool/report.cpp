@@ -17,6 +17,7 @@
 #include "../io/json_text.hpp"
 #include "command.hpp"
 #include "dataset_card.hpp"
+#include "files.hpp"
 #include "made_with.hpp"
 #include "options.hpp"
 #include "progress.hpp"
@@ -72,7 +73,7 @@ std::vector<double> read_lengths(const Options& options, const io::ScheduleFile&
   const auto entries = file.schedule.entries();
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> lengths(entries.size(), unknown);
-  io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+  io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
   Progress progress(reader);
   for (PreferencePair pair; reader.next(pair); progress.row())
     if (const auto* const entry = file.schedule.find(pair.id))
@@ -91,7 +92,8 @@ std::vector<double> read_lengths(const Options& options, const io::ScheduleFile&
 void read_annotations(const Options& options, const io::ScheduleFile& file,
                       ScheduleBuilder& builder) {
   for (const auto& path : options.annotations) {
-    io::AnnotationReader reader(path, {file.schedule.categories(), options.pairs.reader.lenient});
+    io::AnnotationReader reader(rows_of(path),
+                                {file.schedule.categories(), options.pairs.reader.lenient});
     Progress progress(reader);
     for (Annotation annotation; reader.next(annotation); progress.row())
       if (builder.has(annotation.pair_id)) (void)io::add_to(builder, annotation, reader);
@@ -202,7 +204,7 @@ void write_contested(const Options& options, const Schedule& schedule,
       found->second.assign(group.begin(), group.end());
   });
   if (!options.pairs.file.empty()) {
-    io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+    io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
     for (PreferencePair pair; reader.next(pair);)
       if (votes.contains(pair.id)) texts.insert_or_assign(pair.id, pair);
   }
@@ -279,7 +281,7 @@ void write_pictures(const std::filesystem::path& folder, const Schedule& schedul
 }
 
 void run(const Options& options) {
-  const io::ScheduleFile file = io::read_schedule(options.schedule);
+  const io::ScheduleFile file = io::read_schedule(rows_of(options.schedule));
   const Schedule& schedule = file.schedule;
   if (schedule.size() == 0) throw DataError(options.schedule, 0, "", "has no pairs");
   report::Page page = page_of(file);
@@ -335,10 +337,11 @@ void run(const Options& options) {
 Run declare_report(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app, PairOptions::Need::optional);
-  app.add_option("--schedule", options->schedule, "Schedule, .jsonl or .jsonl.gz")->required();
-  auto* const annotations =
-      app.add_option("--annotations", options->annotations,
-                     "Annotations that it was made of, .jsonl or .jsonl.gz; may be repeated");
+  app.add_option("--schedule", options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+      ->required();
+  auto* const annotations = app.add_option(
+      "--annotations", options->annotations,
+      "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated");
   app.add_flag("--check", options->check, "End with status 5 where a check finds something");
   auto* const contested =
       app.add_option("--contested", options->contested,

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "files.hpp"
 #include "gold.hpp"
 #include "options.hpp"
 #include "parts.hpp"
@@ -81,7 +82,7 @@ struct Pairs {
 
 Pairs read_pairs(const Options& options) {
   Pairs pairs;
-  io::PairReader reader(options.pairs.file, options.pairs.reader_options());
+  io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
   Progress progress(reader);
   for (PreferencePair pair; reader.next(pair); progress.row()) {
     pairs.ids.push_back(pair.id);
@@ -146,7 +147,7 @@ class Coverage {
 io::InputFile read_annotations(const std::string& file, const Options& options,
                                const Categories& categories, ScheduleBuilder& builder,
                                Coverage& coverage) {
-  io::AnnotationReader reader(file, {categories, options.pairs.reader.lenient});
+  io::AnnotationReader reader(rows_of(file), {categories, options.pairs.reader.lenient});
   Progress progress(reader);
   for (Annotation annotation; reader.next(annotation); progress.row())
     if (io::add_to(builder, annotation, reader)) coverage.count(annotation);
@@ -194,6 +195,9 @@ void run(const Options& options) {
   std::FILE* const people = for_people(options);
   if (!options.join.empty() && !std::filesystem::is_regular_file(options.pairs.file))
     throw UsageError("--join reads the pairs twice, so they must be in a regular file");
+  if (!options.join.empty() && is_parquet(options.join) && !is_parquet(options.pairs.file))
+    throw UsageError("--join: only pairs in Parquet are joined to Parquet; name a .jsonl");
+  (void)is_parquet(options.out);
   const Linear to_beta = linear(options);
   const Missing policy = missing(options);
   const Categories categories = options.categories.categories();
@@ -223,13 +227,13 @@ void run(const Options& options) {
   const Schedule schedule = mapper.map(std::move(linear_schedule));
   manifest.counts = io::count(schedule, std::ssize(builder.ids()),
                               static_cast<std::int64_t>(builder.n_annotations()));
-  io::write_schedule(options.out, schedule, manifest, options.manifest);
+  save_schedule(options.out, schedule, manifest, options.manifest);
 
   if (!options.join.empty())
-    io::join_schedule(options.pairs.file, schedule, options.join,
-                      {.pairs = options.pairs.reader_options(),
-                       .schedule_name = options.out,
-                       .overwrite = options.overwrite});
+    save_join(options.pairs.file, schedule, options.join,
+              {.pairs = options.pairs.reader_options(),
+               .schedule_name = options.out,
+               .overwrite = options.overwrite});
 
   const auto& counts = manifest.counts;
   std::string text = fmt::format("{} pairs, {} annotations", counts.pairs, counts.annotations);
@@ -256,14 +260,14 @@ Run declare_schedule(CLI::App& app) {
   options->pairs.declare(app);
   options->categories.declare(app);
   app.add_option("--annotations", options->annotations,
-                 "Annotations, .jsonl or .jsonl.gz; may be repeated")
+                 "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
       ->required();
-  app.add_option("--out", options->out, "Schedule to write, .jsonl")->required();
+  app.add_option("--out", options->out, "Schedule to write, .jsonl or .parquet")->required();
   app.add_option("--manifest", options->manifest,
                  "File for the manifest, which is the schedule's first line otherwise");
-  auto* const join =
-      app.add_option("--join", options->join,
-                     "The pairs with all their columns, and beta and sp2dpo added, .jsonl");
+  auto* const join = app.add_option(
+      "--join", options->join,
+      "The pairs with all their columns, and beta and sp2dpo added, .jsonl or .parquet");
   app.add_flag("--overwrite", options->overwrite,
                "With --join: replace columns of these names that the pairs have already")
       ->needs(join);

@@ -28,11 +28,11 @@ for ((i = 0; i < ${#device[@]}; ++i)); do
   done < <(sed -nE 's|^ *# *include <sp2dpo/(.*)>.*|\1|p' "${device[i]}")
 done
 
-refuse 'sp2dpo/(annotate|cpu|cuda|io|report|stats|torch)/' 'core stands on no other room' "${core[@]}"
+refuse 'sp2dpo/(annotate|cpu|cuda|io|parquet|report|stats|torch)/' 'core stands on no other room' "${core[@]}"
 refuse 'Eigen|hwy/|cuda' 'core needs the standard library and fmt, no more' "${core[@]}"
 refuse 'fmt/' 'nvcc does not compile fmt' "${device[@]}"
 refuse 'torch/|ATen/|c10/' 'libtorch is for torch/ alone' "${no_torch[@]}"
-refuse 'simdjson|Eigen/|boost/|curl|zlib|openssl|sqlite3|toml|CLI/|hwy/' 'a private library in a public header' "${all[@]}"
+refuse 'simdjson|Eigen/|boost/|curl|zlib|openssl|sqlite3|toml|CLI/|hwy/|arrow/|parquet/' 'a private library in a public header' "${all[@]}"
 refuse 'torch/(torch|extension)\.h' '13 seconds for whoever includes it' "${all[@]}"
 
 # rooms <room> <room it may include>...: in its public headers and in its sources.
@@ -51,6 +51,7 @@ rooms() {
 rooms cpu
 rooms cuda
 rooms io
+rooms parquet io
 rooms stats
 rooms report io stats
 rooms annotate io

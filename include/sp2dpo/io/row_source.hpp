@@ -50,7 +50,8 @@ class RowsFrom {
   template <std::convertible_to<std::filesystem::path> Path>
   RowsFrom(Path&& path)  // NOLINT: a path is a source of rows
       : source_(json_lines(std::forward<Path>(path))) {}
-  RowsFrom(std::unique_ptr<RowSource> source)  // NOLINT: as above
+  template <std::derived_from<RowSource> Source>
+  RowsFrom(std::unique_ptr<Source> source)  // NOLINT: as above
       : source_(std::move(source)) {}
 
   [[nodiscard]] std::unique_ptr<RowSource> take() && { return std::move(source_); }

@@ -80,9 +80,17 @@ struct ScheduleManifest {
   friend bool operator==(const ScheduleManifest&, const ScheduleManifest&) = default;
 };
 
+/// The manifest as canonical JSON, as it stands in the file.
+[[nodiscard]] std::string manifest_json(const ScheduleManifest& manifest,
+                                        const Categories& categories);
+
+/// What stands among an entry's flags: `missing`, `clipped_low`, `clipped_high`, or nothing.
+[[nodiscard]] std::string_view flag_of(const ScheduleEntry& entry);
+
 /// Writes the schedule as canonical JSON Lines, one line per pair in the schedule's order, after a
 /// first line with the manifest; `manifest_file` takes the manifest instead where it is not empty.
-/// Throws DataError where a file cannot be written, InvalidArgument for a name that ends in `.gz`.
+/// Throws DataError where a file cannot be written, InvalidArgument for a name that ends in `.gz`
+/// or `.parquet`.
 void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
                     const ScheduleManifest& manifest,
                     const std::filesystem::path& manifest_file = {});
