@@ -11,7 +11,8 @@ Usage: bash cmake/bootstrap.sh [--torch-wheel [--oracle]] [--check]
                   toml++, GoogleTest, Benchmark
   --torch-wheel   besides, torch 2.11.0 from PyPI in a virtual environment under build/torch-wheel
                   (about 4.6 GB), for a current libtorch and for CUDA
-  --oracle        and beside it the Python packages that tests/oracle compares with
+  --oracle        and beside it the Python packages that tests/oracle compares with; pyarrow among them
+                  has the Arrow for sp2dpo::parquet
   --check         only say what is missing; exit 1 if anything is
 
 A libtorch that CMAKE_PREFIX_PATH or Torch_DIR points at is used instead of the distribution's.
@@ -127,5 +128,6 @@ fi
 if [ "$oracle_missing" = yes ]; then
   say "installing the packages of tests/oracle/requirements.txt into build/torch-wheel (a minute)"
   "$wheel_dir/bin/pip" install --quiet --disable-pip-version-check -r "$oracle_list" "torch==$torch_version"
+  ln -sfn "$(cd "$wheel_dir"/lib/python3*/site-packages && pwd)/pyarrow" "$wheel_dir/pyarrow"
   cp "$oracle_list" "$wheel_dir/.oracle"
 fi
