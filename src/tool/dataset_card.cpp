@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataset_card.hpp"
 
+#include <functional>
 #include <iterator>
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "../io/json_text.hpp"
@@ -68,6 +71,37 @@ std::string description(const io::ScheduleFile& schedule) {
       schedule.schedule.size());
 }
 
+/// The context that Croissant 1.0 prescribes, whole, since validators miss what is not used too.
+std::string croissant_context() {
+  std::map<std::string, std::string, std::less<>> context{
+      {"@language", R"("en")"},
+      {"@vocab", R"("https://schema.org/")"},
+      {"conformsTo", R"("dct:conformsTo")"},
+      {"cr", R"("http://mlcommons.org/croissant/")"},
+      {"data", R"({"@id":"cr:data","@type":"@json"})"},
+      {"dataType", R"({"@id":"cr:dataType","@type":"@vocab"})"},
+      {"dct", R"("http://purl.org/dc/terms/")"},
+      {"examples", R"({"@id":"cr:examples","@type":"@json"})"},
+      {"rai", R"("http://mlcommons.org/croissant/RAI/")"},
+      {"sc", R"("https://schema.org/")"}};
+  for (const std::string name : {"citeAs",       "column",        "equivalentProperty",
+                                 "extract",      "field",         "fileObject",
+                                 "fileProperty", "fileSet",       "format",
+                                 "includes",     "isLiveDataset", "jsonPath",
+                                 "key",          "md5",           "parentField",
+                                 "path",         "recordSet",     "references",
+                                 "regex",        "repeated",      "replace",
+                                 "samplingRate", "separator",     "source",
+                                 "subField",     "transform"})
+    context.emplace(name, "\"cr:" + name + '"');
+  std::string text;
+  io::JsonWriter json(text);
+  json.open('{');
+  for (const auto& [name, value] : context) json.key(name).raw(value);
+  json.close('}');
+  return text;
+}
+
 }  // namespace
 
 std::string dataset_card(const io::ScheduleFile& schedule, const report::Page& page,
@@ -128,31 +162,16 @@ std::string croissant(const io::ScheduleFile& schedule, const report::Page& page
   std::string text;
   io::JsonWriter json(text);
   json.open('{');
-  json.key("@context").open('{');
-  for (const auto& [name, value] : {std::pair{"@language", "en"},
-                                    {"@vocab", "https://schema.org/"},
-                                    {"column", "cr:column"},
-                                    {"conformsTo", "dct:conformsTo"},
-                                    {"cr", "http://mlcommons.org/croissant/"}})
-    json.key(name).text(value);
-  json.key("dataType").raw(R"({"@id":"cr:dataType","@type":"@vocab"})");
-  for (const auto& [name, value] : {std::pair{"dct", "http://purl.org/dc/terms/"},
-                                    {"extract", "cr:extract"},
-                                    {"field", "cr:field"},
-                                    {"fileObject", "cr:fileObject"},
-                                    {"rai", "http://mlcommons.org/croissant/RAI/"},
-                                    {"recordSet", "cr:recordSet"},
-                                    {"sc", "https://schema.org/"},
-                                    {"source", "cr:source"}})
-    json.key(name).text(value);
-  json.close('}');
+  json.key("@context").raw(croissant_context());
   json.key("@type").text("sc:Dataset");
   json.key("conformsTo").text("http://mlcommons.org/croissant/1.0");
   json.key("description").text(description(schedule));
   json.key("distribution")
       .raw(fmt::format(R"([{{"@id":"schedule","@type":"cr:FileObject","contentUrl":{0},)"
-                       R"("encodingFormat":"application/jsonlines","name":{0},"sha256":{1}}}])",
-                       in_quotes(publication.file), in_quotes(schedule.sha256)));
+                       R"("encodingFormat":"{2}","name":{0},"sha256":{1}}}])",
+                       in_quotes(publication.file), in_quotes(schedule.sha256),
+                       publication.file.ends_with(".parquet") ? "application/x-parquet"
+                                                              : "application/jsonlines"));
   if (!publication.license.empty()) json.key("license").text(publication.license);
   json.key("name").text(publication.name);
 
