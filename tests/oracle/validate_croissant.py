@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Croissant metadata of a schedule: no complaint of mlcroissant, and the records are the schedule's. Run by croissant.sh."""
 
+import importlib.metadata
 import json
 import logging
 import math
@@ -73,7 +74,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         for file in ("schedule.jsonl", "schedule.parquet"):
             check(pathlib.Path(name), file, complaints)
-    print(f"mlcroissant {mlcroissant.__version__}")
+    print("mlcroissant", importlib.metadata.version("mlcroissant"))
 
 
 main()
