@@ -262,8 +262,8 @@ void long_pair(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t pa
                std::int64_t chunk_rows, Chunk& chunk, const HiddenOutputs& out, LossSum& sum,
                const Executor& executor) {
   // Opposite slopes need one sum only: its rejected part goes in with the other sign.
-  const bool opposite =
-      loss.objective.is_function_of_z() && !loss.average_log_prob && loss.nll_scale == 0;
+  const bool opposite = loss.objective.is_function_of_z() && !loss.average_log_prob &&
+                        loss.nll_scale == 0 && loss.rows.complete(pair);
   Matrix head_sum[2]{};
   Matrix bias_sum[2]{};
   for (const auto side : {PairRows::chosen, PairRows::rejected}) {

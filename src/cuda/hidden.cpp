@@ -16,8 +16,6 @@ using detail::require;
 
 constexpr std::size_t alignment = 256;  // cuBLASLt's fastest algorithms want it
 constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
-constexpr const char* call = "cuda::hidden_loss";
-
 /// Numbers by the place of a row among those that count, and the buffers of one chunk of them.
 struct Buffers {
   Buffers(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows, void* workspace) {
@@ -26,10 +24,11 @@ struct Buffers {
     const std::size_t element = size_of(rows.hidden.dtype);
     detail::Arena arena(workspace, alignment);
     label = arena.take<std::int64_t>(count);
+    logit = arena.take<double>(count);
     log_prob = arena.take<double>(count);
+    lse_others = arena.take<double>(count);
     coefficient = arena.take<double>(count);
-    logit = arena.take<double>(most);
-    lse_others = arena.take<double>(most);
+    counted = arena.take<double>(pairs.pairs());
     hidden = arena.take(most * rows.hidden.columns, element);
     logits = arena.take(most * rows.head.rows, element);
     if (rows.d_hidden.data != nullptr) d_hidden = arena.take(most * rows.hidden.columns, element);
@@ -43,7 +42,8 @@ struct Buffers {
   }
 
   std::int64_t* label;
-  double *log_prob, *coefficient, *logit, *lse_others;
+  double *logit, *log_prob, *lse_others, *coefficient;
+  double* counted;  // by pair: 1, or 0 where it does not count
   void *hidden, *logits, *d_hidden = nullptr, *row, *pair, *product;
   std::size_t row_bytes, pair_bytes, bytes;
 };
@@ -53,7 +53,7 @@ bool fits(const Matrix& gradient, std::int64_t rows, std::int64_t columns, DType
                                       gradient.dtype == dtype && gradient.stride == columns);
 }
 
-void check_matrices(const HiddenRows& rows, bool one_chunk) {
+void check_matrices(const char* call, const HiddenRows& rows, bool one_chunk) {
   const DType dtype = rows.hidden.dtype;
   require(dtype != DType::float64, "{}: hidden is float64; float16, bfloat16 and float32 are taken",
           call);
@@ -79,6 +79,101 @@ void zero(const Matrix& m, Stream stream) {
     launch::zero(m.data, static_cast<std::size_t>(m.rows * m.columns) * size_of(m.dtype), stream);
 }
 
+/// The passes over one chunk of rows after the other.
+class Chunks {
+ public:
+  Chunks(const char* call, const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
+         std::int64_t chunk_rows, const RowMemory& memory, MatrixProducts& products, Stream stream)
+      : at(rows, pairs, chunk_rows, memory.workspace),
+        rows_(rows),
+        list_(lists.rows),
+        scratch_{at.row, at.row_bytes},
+        products_(products),
+        stream_(stream) {
+    require(lists.rows && lists.bounds, "{}: a list of rows or bounds is null", call);
+    require(memory.workspace != nullptr && memory.workspace_bytes >= at.bytes,
+            "{}: chunks of {} rows want {} bytes of workspace, given are {}", call, chunk_rows,
+            at.bytes, memory.workspace == nullptr ? 0 : memory.workspace_bytes);
+    launch::gather_labels(rows.labels, rows.head.rows, lists.rows, std::ssize(pairs.rows()),
+                          at.label, memory.bad_row, stream);
+  }
+
+  /// Hidden states and logits of the rows at these places.
+  void load(std::int64_t first, std::int64_t count) {
+    first_ = first;
+    count_ = count;
+    launch::copy_rows(rows_.hidden, list_ + first, hidden(), nullptr, count, stream_);
+    if (rows_.bias != nullptr)
+      launch::copy_rows({rows_.bias, rows_.head.dtype, 1, rows_.head.rows, 0}, nullptr, logits(),
+                        nullptr, count, stream_);
+    multiply({as_const(hidden())}, {rows_.head, true}, logits(), rows_.bias != nullptr);
+  }
+
+  /// To at.logit, at.log_prob and at.lse_others.
+  void log_probs() {
+    launch::label_logits(as_const(hidden()), rows_.head, rows_.bias, at.label + first_,
+                         at.logit + first_, stream_);
+    row_log_probs(logit_rows(), labels(), {0, count_},
+                  {at.log_prob + first_, at.lse_others + first_}, scratch_, stream_);
+  }
+
+  /// The logits become the gradient by them, with at.coefficient, and that the ones by hidden
+  /// states, head and bias.
+  void backward(bool add) {
+    row_gradient(logit_rows(), labels(), {0, count_}, at.lse_others + first_,
+                 at.coefficient + first_, {at.logits, {.stride = rows_.head.rows}},
+                 MaskedRows::zero, scratch_, stream_);
+    const ConstMatrix d_logits = as_const(logits());
+    if (rows_.d_hidden.data != nullptr) {
+      const Matrix d_hidden = matrix(at.d_hidden, rows_.hidden.columns);
+      multiply({d_logits}, {rows_.head}, d_hidden, false);
+      launch::copy_rows(as_const(d_hidden), nullptr, rows_.d_hidden, list_ + first_, count_,
+                        stream_);
+    }
+    if (rows_.d_head.data != nullptr)
+      multiply({d_logits, true}, {as_const(hidden())}, rows_.d_head, add);
+    if (rows_.d_bias.data != nullptr)
+      launch::column_sums(d_logits, static_cast<float*>(rows_.d_bias.data), add, stream_);
+  }
+
+  const Buffers at;
+
+ private:
+  [[nodiscard]] Matrix matrix(void* data, std::int64_t columns) const {
+    return {data, rows_.hidden.dtype, count_, columns, columns};
+  }
+  [[nodiscard]] Matrix hidden() const { return matrix(at.hidden, rows_.hidden.columns); }
+  [[nodiscard]] Matrix logits() const { return matrix(at.logits, rows_.head.rows); }
+  [[nodiscard]] LogitRows logit_rows() const {
+    const std::int64_t vocab = rows_.head.rows;
+    return {at.logits, rows_.hidden.dtype, count_, vocab, vocab, {.stride = vocab}};
+  }
+  [[nodiscard]] RowLabels labels() const {
+    return {at.label + first_, rows_.labels.ignored, at.logit + first_};
+  }
+  void multiply(const MatrixProducts::Operand& a, const MatrixProducts::Operand& b,
+                const Matrix& product, bool add) {
+    products_(a, b, product, add, at.product, static_cast<std::size_t>(product_bytes), stream_);
+  }
+
+  const HiddenRows& rows_;
+  const std::int64_t* list_;
+  const RowMemory scratch_;
+  MatrixProducts& products_;
+  const Stream stream_;
+  std::int64_t first_ = 0, count_ = 0;
+};
+
+/// The answers of the pairs in [begin, end), whose rows are by their places.
+AnswerRows answers_of(const PairRowLists& lists, std::int64_t begin, std::int64_t end,
+                      const std::int64_t* label, const HiddenRows& rows, bool average) {
+  return {{.count = 2 * (end - begin),
+           .cu_seqlens = lists.bounds + 2 * begin,
+           .layout = Sequences::Layout::interleaved},
+          {label, rows.labels.ignored},
+          average};
+}
+
 }  // namespace
 
 std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes) {
@@ -92,91 +187,83 @@ std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
   return Buffers(rows, pairs, chunk_rows, nullptr).bytes;
 }
 
+void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
+                      bool average, std::int64_t chunk_rows, const AnswerSums& out,
+                      const RowMemory& memory, MatrixProducts& products, Stream stream) {
+  constexpr const char* call = "cuda::hidden_log_probs";
+  if (pairs.pairs() == 0) return;
+  require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
+  check_matrices(call, rows, true);
+  Chunks chunks(call, rows, pairs, lists, chunk_rows, memory, products, stream);
+  const auto count = std::ssize(pairs.rows());
+  for (std::int64_t first = 0; first < count; first += chunk_rows) {
+    chunks.load(first, std::min(chunk_rows, count - first));
+    chunks.log_probs();
+  }
+  answer_log_probs(answers_of(lists, 0, pairs.pairs(), chunks.at.label, rows, average),
+                   chunks.at.log_prob, /*empty_allowed=*/true, out, stream);
+}
+
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
                  MatrixProducts& products, Stream stream) {
+  constexpr const char* call = "cuda::hidden_loss";
   const PairRows& pairs = loss.rows;
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
-  require(!loss.skip_incomplete, "{}: pairs cannot be skipped here; leave them out", call);
-  const auto count = std::ssize(pairs.rows());
-  check_matrices(rows, count <= chunk_rows);
-  require(lists.rows && lists.bounds, "{}: a list of rows or bounds is null", call);
+  check_matrices(call, rows, std::ssize(pairs.rows()) <= chunk_rows);
   require(out.d_chosen && out.d_rejected, "{}: d_chosen or d_rejected is null", call);
-  const Buffers at(rows, pairs, chunk_rows, memory.workspace);
-  require(memory.workspace != nullptr && memory.workspace_bytes >= at.bytes,
-          "{}: chunks of {} rows want {} bytes of workspace, given are {}", call, chunk_rows,
-          at.bytes, memory.workspace == nullptr ? 0 : memory.workspace_bytes);
-
-  const std::int64_t width = rows.hidden.columns, vocab = rows.head.rows;
-  const DType dtype = rows.hidden.dtype;
+  Chunks chunks(call, rows, pairs, lists, chunk_rows, memory, products, stream);
+  const Buffers& at = chunks.at;
   const bool wants_gradient = rows.d_hidden.data || rows.d_head.data || rows.d_bias.data;
-  const auto multiply = [&](const MatrixProducts::Operand& a, const MatrixProducts::Operand& b,
-                            const Matrix& product, bool add) {
-    products(a, b, product, add, at.product, static_cast<std::size_t>(product_bytes), stream);
-  };
   zero(rows.d_hidden, stream);
-  launch::gather_labels(rows.labels.label, lists.rows, count, at.label, stream);
 
   bool add = rows.add;
   for (std::int64_t begin = 0, end = 0; begin < pairs.pairs(); begin = end) {
     while (end < pairs.pairs() && pairs.select(begin, end + 1).count <= chunk_rows) ++end;
-    require(end > begin, "{}: pair {} has {} rows, and a chunk holds {}; give more workspace", call,
-            begin, pairs.select(begin, begin + 1).count, chunk_rows);
-    const RowSelection chunk = pairs.select(begin, end);
-    const RowSelection all{0, chunk.count};
-    const Matrix hidden{at.hidden, dtype, chunk.count, width, width};
-    const Matrix logits{at.logits, dtype, chunk.count, vocab, vocab};
-    const LogitRows logit_rows{at.logits, dtype, chunk.count, vocab, vocab, {.stride = vocab}};
-    const RowLabels labels{at.label + chunk.first, rows.labels.ignored, at.logit};
-    const RowMemory scratch{at.row, at.row_bytes, memory.bad_row};
-    if (chunk.count > 0) {
-      launch::copy_rows(rows.hidden, lists.rows + chunk.first, hidden, nullptr, chunk.count,
-                        stream);
-      launch::label_logits(as_const(hidden), rows.head, rows.bias, labels.label, at.logit, stream);
-      if (rows.bias != nullptr)
-        launch::copy_rows({rows.bias, dtype, 1, vocab, 0}, nullptr, logits, nullptr, chunk.count,
-                          stream);
-      multiply({as_const(hidden)}, {rows.head, true}, logits, rows.bias != nullptr);
-      row_log_probs(logit_rows, labels, all, {at.log_prob + chunk.first, at.lse_others}, scratch,
-                    stream);
-    }
+    const bool in_parts = end == begin;  // a pair longer than a chunk
+    if (in_parts) ++end;
+    const RowSelection group = pairs.select(begin, end);
+    const auto each_part = [&](const auto& use) {
+      for (std::int64_t done = 0; done < group.count; done += chunk_rows)
+        use(group.first + done, std::min(chunk_rows, group.count - done));
+    };
+    each_part([&](std::int64_t first, std::int64_t count) {
+      chunks.load(first, count);
+      chunks.log_probs();
+    });
 
-    const AnswerRows answers{{.count = 2 * (end - begin),
-                              .cu_seqlens = lists.bounds + 2 * begin,
-                              .layout = Sequences::Layout::interleaved},
-                             {at.label, rows.labels.ignored},
-                             loss.average_log_prob};
+    const AnswerRows answers = answers_of(lists, begin, end, at.label, rows, loss.average_log_prob);
     const AnswerSums sums{out.answers.chosen + begin, out.answers.rejected + begin,
                           out.answers.chosen_rows + begin, out.answers.rejected_rows + begin};
     answer_log_probs(answers, at.log_prob, /*empty_allowed=*/true, sums, stream);
     PairInputs inputs = loss.inputs.from(begin);
     inputs.policy_chosen = {sums.chosen, DType::float64};
     inputs.policy_rejected = {sums.rejected, DType::float64};
+    const PairOutputs outputs = loss.outputs.from(begin);
     pair_loss({.in = inputs,
-               .out = loss.outputs.from(begin),
+               .out = outputs,
                .pairs = end - begin,
                .workspace = at.pair,
                .workspace_bytes = at.pair_bytes},
               loss.objective, stream);
-    if (chunk.count == 0 || !wants_gradient) continue;
-    row_coefficients(answers, sums, {out.d_chosen + begin, DType::float64},
-                     {out.d_rejected + begin, DType::float64}, 1.0, loss.nll_scale, at.coefficient,
-                     stream);
-    row_gradient(logit_rows, labels, all, at.lse_others, at.coefficient + chunk.first,
-                 {at.logits, logit_rows.layout}, MaskedRows::zero, scratch, stream);
-
-    if (rows.d_hidden.data != nullptr) {
-      const Matrix d_hidden{at.d_hidden, dtype, chunk.count, width, width};
-      multiply({as_const(logits)}, {rows.head}, d_hidden, false);
-      launch::copy_rows(as_const(d_hidden), nullptr, rows.d_hidden, lists.rows + chunk.first,
-                        chunk.count, stream);
+    PairValues upstream = 1.0;
+    if (loss.skip_incomplete) {
+      launch::skip_incomplete(sums.chosen_rows, sums.rejected_rows, end - begin, outputs,
+                              at.counted + begin, stream);
+      upstream = {at.counted + begin, DType::float64};
     }
-    if (rows.d_head.data != nullptr)
-      multiply({as_const(logits), true}, {as_const(hidden)}, rows.d_head, add);
-    if (rows.d_bias.data != nullptr)
-      launch::column_sums(as_const(logits), static_cast<float*>(rows.d_bias.data), add, stream);
-    add = true;
+    if (group.count == 0 || !wants_gradient) continue;
+    row_coefficients(answers, sums, {out.d_chosen + begin, DType::float64},
+                     {out.d_rejected + begin, DType::float64}, upstream, loss.nll_scale,
+                     at.coefficient, stream);
+    each_part([&](std::int64_t first, std::int64_t count) {
+      // The logits of all but the last part are gone: to make them again costs a product of four
+      // in all, to keep sums of unscaled gradients would cost memory for two more heads.
+      if (in_parts) chunks.load(first, count);
+      chunks.backward(add);
+      add = true;
+    });
   }
   if (!add) zero(rows.d_head, stream), zero(rows.d_bias, stream);
 }

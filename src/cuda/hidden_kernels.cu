@@ -22,10 +22,15 @@ __global__ void __launch_bounds__(threads_per_block)
 }
 
 __global__ void __launch_bounds__(threads_per_block)
-    labels_kernel(const std::int64_t* label, const std::int64_t* rows, std::int64_t count,
-                  std::int64_t* out) {
+    labels_kernel(RowLabels labels, std::int64_t vocab, const std::int64_t* rows,
+                  std::int64_t count, std::int64_t* out, std::uint64_t* bad_row) {
   const std::int64_t i = std::int64_t{blockIdx.x} * threads_per_block + threadIdx.x;
-  if (i < count) out[i] = label[rows[i]];
+  if (i >= count) return;
+  const std::int64_t label = labels.label[rows[i]];
+  out[i] = label;
+  if (bad_row != nullptr && label != labels.ignored && (label < 0 || label >= vocab))
+    atomicMin(reinterpret_cast<unsigned long long*>(bad_row),
+              static_cast<unsigned long long>(rows[i]));
 }
 
 template <class Element>
@@ -62,6 +67,16 @@ __global__ void __launch_bounds__(threads_per_block)
   sum[j] = total;
 }
 
+__global__ void __launch_bounds__(threads_per_block)
+    skip_kernel(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
+                std::int64_t pairs, PairOutputs outputs, double* counted) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * threads_per_block + threadIdx.x;
+  if (i >= pairs) return;
+  const bool counts = chosen_rows[i] > 0 && rejected_rows[i] > 0;
+  counted[i] = counts ? 1 : 0;
+  if (!counts) outputs.set_all(i, 0);
+}
+
 unsigned blocks_for(std::int64_t threads) {
   return static_cast<unsigned>((threads + threads_per_block - 1) / threads_per_block);
 }
@@ -90,10 +105,12 @@ void launch::copy_rows(const ConstMatrix& in, const std::int64_t* from, const Ma
   detail::check_launch("cuda::hidden_loss, copying rows");
 }
 
-void launch::gather_labels(const std::int64_t* label, const std::int64_t* rows, std::int64_t count,
-                           std::int64_t* out, Stream stream) {
+void launch::gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64_t* rows,
+                           std::int64_t count, std::int64_t* out, std::uint64_t* bad_row,
+                           Stream stream) {
   if (count == 0) return;
-  labels_kernel<<<blocks_for(count), threads_per_block, 0, stream>>>(label, rows, count, out);
+  labels_kernel<<<blocks_for(count), threads_per_block, 0, stream>>>(labels, vocab, rows, count,
+                                                                     out, bad_row);
   detail::check_launch("cuda::hidden_loss, gathering labels");
 }
 
@@ -113,6 +130,14 @@ void launch::column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream
         <<<blocks_for(matrix.columns), threads_per_block, 0, stream>>>(matrix, sum, add);
   });
   detail::check_launch("cuda::hidden_loss, the bias's gradient");
+}
+
+void launch::skip_incomplete(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
+                             std::int64_t pairs, const PairOutputs& outputs, double* counted,
+                             Stream stream) {
+  skip_kernel<<<blocks_for(pairs), threads_per_block, 0, stream>>>(chosen_rows, rejected_rows,
+                                                                   pairs, outputs, counted);
+  detail::check_launch("cuda::hidden_loss, pairs without rows");
 }
 
 void launch::zero(void* memory, std::size_t bytes, Stream stream) {

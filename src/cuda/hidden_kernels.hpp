@@ -3,6 +3,7 @@
 
 #include <sp2dpo/cuda/stream.hpp>
 #include <sp2dpo/hidden_rows.hpp>
+#include <sp2dpo/pair_loss.hpp>
 
 /// The launches behind hidden_loss beside those of the row kernels.
 namespace sp2dpo::cuda::launch {
@@ -12,9 +13,10 @@ namespace sp2dpo::cuda::launch {
 void copy_rows(const ConstMatrix& in, const std::int64_t* from, const Matrix& out,
                const std::int64_t* to, std::int64_t rows, Stream stream);
 
-/// out[i] = label[rows[i]].
-void gather_labels(const std::int64_t* label, const std::int64_t* rows, std::int64_t count,
-                   std::int64_t* out, Stream stream);
+/// out[i] = label[rows[i]]. `bad_row`, unless null, is lowered to the lowest of these rows whose
+/// label lies outside [0, vocab) and is not ignored.
+void gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64_t* rows,
+                   std::int64_t count, std::int64_t* out, std::uint64_t* bad_row, Stream stream);
 
 /// out[i] = hidden[i] · head[label[i]] + bias[label[i]], in float by thread and in double across
 /// them; NaN where label[i] is no row of the head.
@@ -23,6 +25,12 @@ void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void
 
 /// sum[j] = Σ_i matrix[i, j] in the order of the rows, or that added to it.
 void column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream);
+
+/// Pairs with an answer without rows get zeros for outputs, and 0 in `counted`, where others have
+/// 1.
+void skip_incomplete(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
+                     std::int64_t pairs, const PairOutputs& outputs, double* counted,
+                     Stream stream);
 
 void zero(void* memory, std::size_t bytes, Stream stream);
 

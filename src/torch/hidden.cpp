@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "on_cuda.hpp"
+#include "on_device.hpp"
 #include "pairs.hpp"
 #include "reference.hpp"
 #include "sequences.hpp"
@@ -83,13 +85,15 @@ struct HiddenHead {
   HiddenHead(const char* name, const Tensor& given_hidden, const Tensor& head_weight,
              const Tensor& head_bias, const std::optional<std::int64_t>& vocab_size, bool precise) {
     check_rows_tensor(name, given_hidden);
-    TORCH_CHECK(given_hidden.is_cpu(), "sp2dpo::Loss: ", name, " is on ", given_hidden.device(),
-                ", where the loss from hidden states does not run");
+    TORCH_CHECK(given_hidden.is_cpu() || given_hidden.is_cuda(), "sp2dpo::Loss: ", name, " is on ",
+                given_hidden.device(), ", where the loss from hidden states does not run");
     TORCH_CHECK(head_weight.defined() && head_weight.dim() == 2 &&
                     head_weight.size(1) == given_hidden.size(-1) &&
-                    head_weight.scalar_type() == given_hidden.scalar_type() && head_weight.is_cpu(),
+                    head_weight.scalar_type() == given_hidden.scalar_type() &&
+                    head_weight.device() == given_hidden.device(),
                 "sp2dpo::Loss: the head's weight must be ", given_hidden.scalar_type(), " [V, ",
-                given_hidden.size(-1), "] beside ", name, " ", given_hidden.sizes(), ", not ",
+                given_hidden.size(-1), "] on ", given_hidden.device(), " beside ", name, " ",
+                given_hidden.sizes(), ", not ",
                 head_weight.defined() ? head_weight.toString() : "undefined", " ",
                 head_weight.defined() ? head_weight.sizes() : at::IntArrayRef());
     const std::int64_t columns = head_weight.size(0);
@@ -103,34 +107,43 @@ struct HiddenHead {
     head = head_weight.detach().narrow(0, 0, vocab).to(compute).contiguous();
     if (!head_bias.defined()) return;
     TORCH_CHECK(head_bias.dim() == 1 && head_bias.size(0) == columns &&
-                    head_bias.scalar_type() == head_weight.scalar_type() && head_bias.is_cpu(),
+                    head_bias.scalar_type() == head_weight.scalar_type() &&
+                    head_bias.device() == head_weight.device(),
                 "sp2dpo::Loss: the head's bias must be ", head_weight.scalar_type(), " [", columns,
-                "] as its weight ", head_weight.sizes(), ", not ", head_bias.scalar_type(), " ",
-                head_bias.sizes());
+                "] as its weight ", head_weight.sizes(), " on ", head_weight.device(), ", not ",
+                head_bias.scalar_type(), " ", head_bias.sizes(), " on ", head_bias.device());
     bias = head_bias.detach().narrow(0, 0, vocab).to(compute).contiguous();
   }
 
-  [[nodiscard]] HiddenRows rows(const LabelledPairs& pairs) const {
+  [[nodiscard]] at::Device device() const { return hidden.device(); }
+
+  [[nodiscard]] HiddenRows rows(const LabelledPairs& pairs) {
+    labels = pairs.labels.to(device());
     return {.hidden = matrix_of(hidden),
             .head = matrix_of(head),
             .bias = bias.defined() ? bias.data_ptr() : nullptr,
-            .labels = pairs.row_labels()};
+            .labels = {labels.data_ptr<std::int64_t>(), pairs.ignore_index}};
+  }
+
+  /// How many rows are taken at a time.
+  [[nodiscard]] std::int64_t chunk_rows(const HiddenRows& rows,
+                                        const std::optional<std::int64_t>& workspace_bytes) const {
+    constexpr std::int64_t on_cpu = std::int64_t{256} << 20, elsewhere = std::int64_t{1} << 30;
+    const std::int64_t bytes = workspace_bytes.value_or(device().is_cpu() ? on_cpu : elsewhere);
+    TORCH_CHECK(bytes > 0, "sp2dpo::Loss: workspace_bytes must be > 0, not ", bytes);
+    return device().is_cpu() ? cpu::hidden_chunk_rows(rows, bytes)
+                             : on_cuda::hidden_chunk_rows(rows, bytes, device());
   }
 
   Tensor hidden, head, bias;
+  Tensor labels;  // where the rest is
 };
 
-/// Memory for chunks of as many rows as fit into `bytes`.
-struct Workspace {
-  Workspace(const HiddenRows& rows, const PairRows& pairs, std::int64_t bytes)
-      : chunk_rows(cpu::hidden_chunk_rows(rows, bytes)),
-        memory(uninitialized(
-            {static_cast<std::int64_t>(cpu::hidden_workspace(rows, pairs, chunk_rows))},
-            at::kByte)) {}
-
-  std::int64_t chunk_rows;
-  Tensor memory;
-};
+/// Memory for chunks of so many rows, on the CPU.
+Tensor chunk_memory(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows) {
+  return uninitialized({static_cast<std::int64_t>(cpu::hidden_workspace(rows, pairs, chunk_rows))},
+                       at::kByte);
+}
 
 struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
   static Tensor forward(AutogradContext* ctx, const Tensor& /*hidden*/,
@@ -168,6 +181,38 @@ struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
   }
 };
 
+/// Loss and record, and the gradients that `rows` names.
+void loss_on_cpu(const AnyObjective& objective, const LossOptions& options,
+                 const Controls& controls, const LabelledPairs& pairs, const Tensor& reference,
+                 const HiddenRows& rows, std::int64_t chunk_rows, at::ScalarType dtype,
+                 HiddenParts& result) {
+  const std::int64_t count = pairs.pairs();
+  PairTable kept(count, at::kCPU);
+  const SequenceLoss loss =
+      sequence_loss(pairs, objective, options, controls, reference, kept.outputs);
+  const std::int64_t row_count = rows.hidden.rows;
+  const Tensor log_prob = at::zeros({row_count}, at::kDouble);
+  const Tensor logit_sum = options.mean_logits ? at::zeros({row_count}, at::kDouble) : Tensor();
+  const Tensor coefficient = at::zeros({row_count}, at::kDouble);
+  const Tensor policy = uninitialized({2, count}, at::kDouble);
+  const LossSum sum = as_torch_errors([&] {
+    return cpu::hidden_loss(
+        rows, loss, chunk_rows, chunk_memory(rows, pairs.rows, chunk_rows).data_ptr(),
+        {.rows = {.log_prob = log_prob.data_ptr<double>(),
+                  .logit_sum = logit_sum.defined() ? logit_sum.data_ptr<double>() : nullptr},
+         .policy_chosen = row_of(policy, PairRows::chosen),
+         .policy_rejected = row_of(policy, PairRows::rejected),
+         .d_chosen = row_of(kept.rows, d_chosen_row),
+         .d_rejected = row_of(kept.rows, d_rejected_row),
+         .coefficient = coefficient.data_ptr<double>()},
+        product, ParallelFor());
+  });
+
+  result.loss = reduced(options, kept.rows, sum.total(loss), dtype);
+  result.record = record_of_answers(pairs, options, controls, kept.rows, policy, loss, logit_sum,
+                                    rows.head.rows, sum, dtype);
+}
+
 }  // namespace
 
 HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& options,
@@ -176,38 +221,38 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
                            const Controls& controls, const HiddenOptions& how,
                            const HiddenNeeds& needs, HeadGradient head_gradient) {
   const c10::NoGradGuard no_grad;
-  const HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
-  const LabelledPairs pairs("hidden", hidden, labels, how.layout, options);
+  HiddenHead model("hidden", hidden, head_weight, head_bias, how.vocab_size, how.precise);
+  const at::Device device = model.device();
+  const LabelledPairs pairs("hidden", hidden, labels, how.layout, options, /*or_on_cpu=*/true);
   const std::int64_t count = pairs.pairs();
-  check_controls(controls, count, at::kCPU);
+  check_controls(controls, count, device);
   check_objective(objective, options, controls);
-  TORCH_CHECK(how.workspace_bytes > 0, "sp2dpo::Loss: workspace_bytes must be > 0, not ",
-              how.workspace_bytes);
   const Tensor reference_sums = reference_answers(
       reference, hidden, pairs, averages(objective, options), how.vocab_size, how.workspace_bytes);
 
   const auto sum_type = loss_type({model.head});
   HiddenParts result;
   HiddenRows rows = model.rows(pairs);
+  const std::int64_t chunk_rows = model.chunk_rows(rows, how.workspace_bytes);
   Tensor d_hidden, d_head, d_bias;
   if (needs[0]) {
-    d_hidden = uninitialized(model.hidden.sizes(), model.hidden.scalar_type());
+    d_hidden = uninitialized(model.hidden.sizes(), model.hidden.scalar_type(), device);
     rows.d_hidden = matrix_of<Matrix>(d_hidden);
   }
   if (how.main_grad.defined()) {
     const Tensor& sum = how.main_grad;
     TORCH_CHECK(sum.scalar_type() == sum_type && sum.sizes() == head_weight.sizes() &&
-                    sum.is_cpu() && sum.stride(1) == 1,
-                "sp2dpo::Loss: main_grad must be ", sum_type, " ", head_weight.sizes(),
-                " with a dense last dimension, not ", sum.scalar_type(), " ", sum.sizes());
+                    sum.device() == device && sum.stride(1) == 1,
+                "sp2dpo::Loss: main_grad must be ", sum_type, " ", head_weight.sizes(), " on ",
+                device, " with a dense last dimension, not ", sum.scalar_type(), " ", sum.sizes(),
+                " on ", sum.device());
     d_head = sum.narrow(0, 0, model.head.size(0));
   } else if (needs[1]) {
-    const bool one_chunk =
-        std::ssize(pairs.rows.rows()) <= cpu::hidden_chunk_rows(rows, how.workspace_bytes);
+    const bool one_chunk = std::ssize(pairs.rows.rows()) <= chunk_rows;
     const bool in_own_type = one_chunk && head_gradient == HeadGradient::rounded &&
                              model.head.scalar_type() == head_weight.scalar_type();
-    result.head_weight =
-        uninitialized(head_weight.sizes(), in_own_type ? head_weight.scalar_type() : sum_type);
+    result.head_weight = uninitialized(head_weight.sizes(),
+                                       in_own_type ? head_weight.scalar_type() : sum_type, device);
     d_head = result.head_weight.narrow(0, 0, model.head.size(0));
     result.head_weight.narrow(0, model.head.size(0), head_weight.size(0) - model.head.size(0))
         .zero_();
@@ -220,39 +265,22 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
     rows.d_bias = matrix_of<Matrix>(d_bias.narrow(0, 0, model.head.size(0)).unsqueeze(0));
   }
 
-  PairTable kept(count, at::kCPU);
-  const SequenceLoss loss =
-      sequence_loss(pairs, objective, options, controls, reference_sums, kept.outputs);
-  const std::int64_t row_count = model.hidden.size(0);
-  const Tensor log_prob = at::zeros({row_count}, at::kDouble);
-  const Tensor logit_sum = options.mean_logits ? at::zeros({row_count}, at::kDouble) : Tensor();
-  const Tensor coefficient = at::zeros({row_count}, at::kDouble);
-  const Tensor policy = uninitialized({2, count}, at::kDouble);
-  const LossSum sum = as_torch_errors([&] {
-    const Workspace workspace(rows, pairs.rows, how.workspace_bytes);
-    return cpu::hidden_loss(
-        rows, loss, workspace.chunk_rows, workspace.memory.data_ptr(),
-        {.rows = {.log_prob = log_prob.data_ptr<double>(),
-                  .logit_sum = logit_sum.defined() ? logit_sum.data_ptr<double>() : nullptr},
-         .policy_chosen = row_of(policy, PairRows::chosen),
-         .policy_rejected = row_of(policy, PairRows::rejected),
-         .d_chosen = row_of(kept.rows, d_chosen_row),
-         .d_rejected = row_of(kept.rows, d_rejected_row),
-         .coefficient = coefficient.data_ptr<double>()},
-        product, ParallelFor());
-  });
-
-  const auto dtype = loss_type({hidden});
-  result.loss = reduced(options, kept.rows, sum.total(loss), dtype);
-  result.record = record_of_answers(pairs, options, controls, kept.rows, policy, loss, logit_sum,
-                                    model.head.size(0), sum, dtype);
+  if (device.is_cpu()) {
+    loss_on_cpu(objective, options, controls, pairs, reference_sums, rows, chunk_rows,
+                loss_type({hidden}), result);
+  } else {
+    on_device::HiddenPass pass(rows, pairs, objective, options, controls, reference_sums,
+                               chunk_rows, device);
+    result.loss = std::move(pass.loss);
+    result.record = std::move(pass.record);
+  }
   if (needs[0]) result.hidden = d_hidden.to(hidden.scalar_type()).view(hidden.sizes());
   if (head_gradient == HeadGradient::rounded) {
     if (needs[1]) result.head_weight = result.head_weight.to(head_weight.scalar_type());
     if (needs[2]) result.head_bias = result.head_bias.to(head_bias.scalar_type());
   }
-  result.beta = kept.rows.select(0, d_beta_row);
-  result.margin = kept.rows.select(0, d_margin_row);
+  result.beta = result.record.rows.select(0, d_beta_row);
+  result.margin = result.record.rows.select(0, d_margin_row);
   return result;
 }
 
@@ -275,16 +303,22 @@ HiddenParts with_gradient(const HiddenVariables& x, const HiddenNeeds& needs, Re
 
 Tensor hidden_answers(const ReferenceHidden& reference, const Tensor& policy,
                       const LabelledPairs& pairs, bool average,
-                      const std::optional<std::int64_t>& vocab_size, std::int64_t workspace_bytes) {
-  const HiddenHead model("reference.hidden", reference.hidden, reference.head_weight,
-                         reference.head_bias, vocab_size, false);
+                      const std::optional<std::int64_t>& vocab_size,
+                      const std::optional<std::int64_t>& workspace_bytes) {
+  HiddenHead model("reference.hidden", reference.hidden, reference.head_weight, reference.head_bias,
+                   vocab_size, false);
   TORCH_CHECK(row_shape(reference.hidden) == row_shape(policy), "sp2dpo::Loss: reference.hidden ",
               reference.hidden.sizes(), " must have the rows of the policy's ", policy.sizes());
   const HiddenRows rows = model.rows(pairs);
-  const Workspace workspace(rows, pairs.rows, workspace_bytes);
+  TORCH_CHECK(model.device() == policy.device(), "sp2dpo::Loss: reference.hidden must be on ",
+              policy.device(), " as the policy is, not on ", model.device());
+  const std::int64_t chunk_rows = model.chunk_rows(rows, workspace_bytes);
+  if (!model.device().is_cpu())
+    return on_device::hidden_answers(rows, pairs, average, chunk_rows, model.device());
   const Tensor log_prob = at::zeros({model.hidden.size(0)}, at::kDouble);
   as_torch_errors([&] {
-    cpu::hidden_log_probs(rows, pairs.rows, workspace.chunk_rows, workspace.memory.data_ptr(),
+    cpu::hidden_log_probs(rows, pairs.rows, chunk_rows,
+                          chunk_memory(rows, pairs.rows, chunk_rows).data_ptr(),
                           {.log_prob = log_prob.data_ptr<double>()}, product, ParallelFor());
   });
   return answers(pairs, log_prob, average);

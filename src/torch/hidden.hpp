@@ -16,7 +16,7 @@ namespace sp2dpo {
 at::Tensor hidden_answers(const ReferenceHidden& reference, const at::Tensor& policy,
                           const LabelledPairs& pairs, bool average,
                           const std::optional<std::int64_t>& vocab_size,
-                          std::int64_t workspace_bytes);
+                          const std::optional<std::int64_t>& workspace_bytes);
 
 /// Which gradients are wanted: of hidden, the head's weight, its bias, beta and margin.
 using HiddenNeeds = std::array<bool, 5>;

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "logits_on_device.hpp"
 #include "on_cuda.hpp"
+#include "on_device.hpp"
 #include "pairs.hpp"
 #include "reference.hpp"
 #include "sequences.hpp"
@@ -167,7 +167,7 @@ LogitsCall::LogitsCall(const AnyObjective& objective_, const LossOptions& option
   if (device.is_cpu())
     as_torch_errors([&] { cpu::check_rows(rows, pairs.row_labels(), {0, rows.rows}); });
   reference = reference_answers(reference_, logits, pairs, averages(objective, options),
-                                how.vocab_size, HiddenOptions().workspace_bytes);
+                                how.vocab_size, {});
   TORCH_CHECK(!how.gradient_in_place || !how.gradient_buffer.defined(),
               "sp2dpo::Loss: the gradient goes in place or to gradient_buffer, not to both");
   if (!how.gradient_buffer.defined()) return;
@@ -265,6 +265,10 @@ Tensor logits_answers(const ReferenceLogits& reference, const Tensor& policy,
   const LogitRows rows = logit_rows("reference.logits", reference.logits, vocab_size);
   TORCH_CHECK(row_shape(reference.logits) == row_shape(policy), "sp2dpo::Loss: reference.logits ",
               reference.logits.sizes(), " must have the rows of the policy's ", policy.sizes());
+  TORCH_CHECK(pairs.labels.device() == policy.device(),
+              "sp2dpo::Loss: reference.logits want the "
+              "labels on ",
+              policy.device(), " as they are, not on ", pairs.labels.device());
   TORCH_CHECK(reference.logits.device() == policy.device(), "sp2dpo::Loss: reference.logits must ",
               "be on ", policy.device(), " as the policy's are, not on ",
               reference.logits.device());

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "on_cuda.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "dtypes.hpp"
 #include "sequences.hpp"
 #include <ATen/ATen.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <sp2dpo/cuda/hidden.hpp>
 #include <sp2dpo/cuda/pair_loss.hpp>
 #include <sp2dpo/cuda/rows.hpp>
 
@@ -52,6 +56,43 @@ cuda::AnswerSums answer_sums(const at::Tensor& sums, const at::Tensor& rows) {
           counts + rows.stride(0)};
 }
 
+/// The lists of the pairs' rows, by way of page-locked memory: a copy of any other would wait for
+/// the stream.
+struct DeviceLists {
+  DeviceLists(const PairRows& pairs, const at::Device& device) {
+    const auto& bounds = pairs.bounds();
+    const auto& rows = pairs.rows();
+    const at::Tensor on_host = at::empty({std::ssize(bounds) + std::ssize(rows)},
+                                         at::TensorOptions(at::kLong).pinned_memory(true));
+    std::ranges::copy(rows, std::ranges::copy(bounds, on_host.data_ptr<std::int64_t>()).out);
+    memory = on_host.to(device, /*non_blocking=*/true);
+    lists.bounds = memory.data_ptr<std::int64_t>();
+    lists.rows = lists.bounds + bounds.size();
+  }
+
+  at::Tensor memory;
+  cuda::PairRowLists lists;
+};
+
+/// Memory for chunks of so many rows.
+struct HiddenMemory {
+  HiddenMemory(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
+               const at::Device& device)
+      : workspace(bytes_on(device, cuda::hidden_workspace(rows, pairs, chunk_rows))),
+        memory{.workspace = workspace.data_ptr(),
+               .workspace_bytes = static_cast<std::size_t>(workspace.numel())} {}
+
+  at::Tensor workspace;
+  cuda::RowMemory memory;
+};
+
+/// This thread's, for a device. Never taken down: at a process's end CUDA may go first.
+cuda::MatrixProducts& products_on(const at::Device& device) {
+  thread_local auto& all =
+      *new std::map<c10::DeviceIndex, cuda::MatrixProducts>();  // NOLINT: meant to stay
+  return all[device.index()];
+}
+
 }  // namespace
 
 void pair_loss(const AnyObjective& objective, const PairInputs& in, const PairOutputs& out,
@@ -94,6 +135,35 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
     cuda::row_log_probs_and_gradient(logits, labels, {0, logits.rows}, out, coefficient, gradient,
                                      MaskedRows::zero, pass.memory, stream);
   });
+}
+
+void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
+                 const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
+                 const at::Tensor& d_rejected, const at::Tensor& bad_row) {
+  run_on(sums.device(), [&](cuda::Stream stream) {
+    const DeviceLists lists(loss.rows, sums.device());
+    const HiddenMemory space(rows, loss.rows, chunk_rows, sums.device());
+    cuda::RowMemory memory = space.memory;
+    memory.bad_row = reinterpret_cast<std::uint64_t*>(bad_row.data_ptr<std::int64_t>());
+    cuda::hidden_loss(
+        rows, loss, lists.lists, chunk_rows,
+        {answer_sums(sums, counts), d_chosen.data_ptr<double>(), d_rejected.data_ptr<double>()},
+        memory, products_on(sums.device()), stream);
+  });
+}
+
+void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, bool average,
+                      std::int64_t chunk_rows, const at::Tensor& sums, const at::Tensor& counts) {
+  run_on(sums.device(), [&](cuda::Stream stream) {
+    const DeviceLists lists(pairs, sums.device());
+    const HiddenMemory space(rows, pairs, chunk_rows, sums.device());
+    cuda::hidden_log_probs(rows, pairs, lists.lists, average, chunk_rows, answer_sums(sums, counts),
+                           space.memory, products_on(sums.device()), stream);
+  });
+}
+
+std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, const at::Device&) {
+  return cuda::hidden_chunk_rows(rows, bytes);
 }
 
 void answer_log_probs(const Sequences& sequences, const RowLabels& labels,

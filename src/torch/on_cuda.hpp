@@ -6,7 +6,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <sp2dpo/any_objective.hpp>
-#include <sp2dpo/rows.hpp>
+#include <sp2dpo/hidden_rows.hpp>
+#include <sp2dpo/sequence_loss.hpp>
 
 /// The calls of sp2dpo::cuda on a tensor's device and its current stream, with memory of libtorch's
 /// allocator. All throw c10::Error, where this build has no CUDA too.
@@ -25,6 +26,17 @@ void row_gradient(const LogitRows& logits, const RowLabels& labels, const double
 void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels,
                                 const RowStatistics& out, const double* coefficient,
                                 const GradientRows& gradient, const at::Tensor& bad_row);
+
+/// The loss from hidden states; `sums` and `rows` as of answer_log_probs, the slopes float64 [P].
+/// Workspace and the lists of the pairs' rows are put on the device here.
+void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
+                 const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
+                 const at::Tensor& d_rejected, const at::Tensor& bad_row);
+void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, bool average,
+                      std::int64_t chunk_rows, const at::Tensor& sums, const at::Tensor& counts);
+/// As cuda::hidden_chunk_rows.
+std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes,
+                               const at::Device& device);
 
 /// The answers' log-probabilities from those of their rows [R]: `sums` is float64 [2, P], `rows`
 /// int64 [2, P], the number of those that count. The arrays of `sequences` are on the device.

@@ -33,6 +33,20 @@ void row_log_probs_and_gradient(const LogitRows&, const RowLabels&, const RowSta
   refuse(bad_row.device());
 }
 
+void hidden_loss(const HiddenRows&, const SequenceLoss&, std::int64_t, const at::Tensor& sums,
+                 const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&) {
+  refuse(sums.device());
+}
+
+void hidden_log_probs(const HiddenRows&, const PairRows&, bool, std::int64_t,
+                      const at::Tensor& sums, const at::Tensor&) {
+  refuse(sums.device());
+}
+
+std::int64_t hidden_chunk_rows(const HiddenRows&, std::int64_t, const at::Device& device) {
+  refuse(device);
+}
+
 void answer_log_probs(const Sequences&, const RowLabels&, const at::Tensor& row_log_prob, bool,
                       bool, const at::Tensor&, const at::Tensor&) {
   refuse(row_log_prob.device());

@@ -468,7 +468,7 @@ void hidden_loss_forward(const OperatorHandle& op, Stack* stack) {
                      reference_of(arguments, averages(objective, options)), controls_of(arguments),
                      {.layout = layout_of(arguments),
                       .vocab_size = arguments.integer("vocab_size"),
-                      .workspace_bytes = arguments["workspace_bytes"].toInt(),
+                      .workspace_bytes = arguments.integer("workspace_bytes"),
                       .precise = arguments["precise"].toBool()},
                      needs, HeadGradient::rounded);
   auto results = results_of(parts.loss, parts.record);
@@ -578,7 +578,7 @@ std::string logits_arguments(const std::string& beta) {
 
 std::string hidden_arguments(const std::string& beta) {
   return "Tensor hidden, Tensor head_weight, Tensor? head_bias, Tensor labels, " +
-         control_arguments(beta) + ", int workspace_bytes=268435456, bool precise=False";
+         control_arguments(beta) + ", int? workspace_bytes=None, bool precise=False";
 }
 
 template <c10::BoxedKernel::BoxedKernelFunction* kernel>

@@ -15,6 +15,6 @@ namespace sp2dpo {
 at::Tensor reference_answers(const Reference& reference, const at::Tensor& policy,
                              const LabelledPairs& pairs, bool average,
                              const std::optional<std::int64_t>& vocab_size,
-                             std::int64_t workspace_bytes);
+                             const std::optional<std::int64_t>& workspace_bytes);
 
 }  // namespace sp2dpo

@@ -25,12 +25,6 @@ PairRows pair_rows(const Sequences& sequences, const Tensor& labels, std::int64_
   return as_torch_errors([&] { return PairRows(sequences, row_labels, labels.numel()); });
 }
 
-/// The NLL's divisor.
-double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
-  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_rows, 1));
-  return options.nll_normalizer.value_or(tokens);
-}
-
 }  // namespace
 
 LayoutSequences::LayoutSequences(const Tensor& rows, const PairLayout& layout)
@@ -76,12 +70,13 @@ void LayoutSequences::point_at_lists() {
   sequences.rejected = data(rejected);
 }
 
-Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels) {
+Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels, bool or_on_cpu) {
   TORCH_CHECK(labels.defined(), "sp2dpo::Loss: labels are undefined");
   TORCH_CHECK(labels.scalar_type() == at::kLong, "sp2dpo::Loss: labels must be int64, not ",
               labels.scalar_type());
-  TORCH_CHECK(labels.device() == rows.device(), "sp2dpo::Loss: labels must be on ", rows.device(),
-              " as ", name, " is, not on ", labels.device());
+  TORCH_CHECK(labels.device() == rows.device() || (or_on_cpu && labels.is_cpu()),
+              "sp2dpo::Loss: labels must be on ", rows.device(), " as ", name, " is, not on ",
+              labels.device());
   const auto wanted = row_shape(rows);
   TORCH_CHECK(labels.sizes() == wanted, "sp2dpo::Loss: labels must have the shape ", wanted,
               ", one a row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
@@ -106,8 +101,9 @@ void check_rows_tensor(const char* name, const Tensor& tensor) {
 }
 
 LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const Tensor& given_labels,
-                             const PairLayout& given_layout, const LossOptions& options)
-    : labels(checked_labels(name, row_tensor, given_labels)),
+                             const PairLayout& given_layout, const LossOptions& options,
+                             bool or_on_cpu)
+    : labels(checked_labels(name, row_tensor, given_labels, or_on_cpu)),
       ignore_index(options.ignore_index),
       layout(row_tensor, given_layout),
       rows(pair_rows(layout.sequences, labels, ignore_index)) {
@@ -133,6 +129,11 @@ LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const T
   TORCH_CHECK(valid_pairs > 0 || options.reduction != Reduction::mean || options.normalizer,
               "sp2dpo::Loss: no pair counts, so their mean is undefined: each of the ", pairs(),
               " has an answer without a label");
+}
+
+double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
+  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_rows, 1));
+  return options.nll_normalizer.value_or(tokens);
 }
 
 SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objective,

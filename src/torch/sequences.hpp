@@ -38,8 +38,9 @@ RowLayout row_layout(const at::Tensor& tensor);
 void check_rows_tensor(const char* name, const at::Tensor& tensor);
 
 /// The labels, contiguous. Throws c10::Error unless they are int64, of the shape of the rows of
-/// `rows` and on their device.
-at::Tensor checked_labels(const char* name, const at::Tensor& rows, const at::Tensor& labels);
+/// `rows` and on their device or, where that will do, on the CPU.
+at::Tensor checked_labels(const char* name, const at::Tensor& rows, const at::Tensor& labels,
+                          bool or_on_cpu = false);
 
 /// Whether answers' log-probabilities are means over their tokens.
 inline bool averages(const AnyObjective& objective, const LossOptions& options) {
@@ -68,10 +69,10 @@ struct LayoutSequences {
 /// The labels of a batch and the pairs that its rows make up. Labels on a device are not looked at:
 /// there, all rows of a sequence are taken for its pair's, and kernels pass over the masked ones.
 struct LabelledPairs {
-  /// Throws c10::Error for labels that are not int64 of the rows' shape and device, a layout that
-  /// does not fit, and, where the options say so, a pair with an answer without rows.
+  /// Throws c10::Error for labels that checked_labels does not take, a layout that does not fit,
+  /// and, where the options say so, a pair with an answer without rows.
   LabelledPairs(const char* name, const at::Tensor& row_tensor, const at::Tensor& labels,
-                const PairLayout& layout, const LossOptions& options);
+                const PairLayout& layout, const LossOptions& options, bool or_on_cpu = false);
 
   [[nodiscard]] RowLabels row_labels() const {
     return {labels.data_ptr<std::int64_t>(), ignore_index};
@@ -86,6 +87,9 @@ struct LabelledPairs {
   std::int64_t chosen_rows = 0;  ///< of the pairs that count
   at::Tensor counted;            ///< bool [P], or undefined where all count
 };
+
+/// The NLL's divisor.
+double nll_tokens(const LabelledPairs& pairs, const LossOptions& options);
 
 /// What sequence_step is to make of these pairs. `outputs` gets its scale; `reference` is float64
 /// [2, P], or undefined where there is none.

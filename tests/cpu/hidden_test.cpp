@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -145,16 +146,20 @@ TEST(HiddenLoss, GivesTheSameBitsFromChunksOfAnySize) {
 }
 
 TEST(HiddenLoss, IsNearlyTheSameWherePairsAreLongerThanAChunk) {
-  const Problem problem;
-  const auto whole = problem(Problem::rows);
-  for (const std::int64_t chunk_rows : {1, 4, 11}) {
-    const auto parts = problem(chunk_rows);
-    EXPECT_EQ(parts.loss, whole.loss) << chunk_rows;
-    EXPECT_EQ(parts.log_prob, whole.log_prob) << chunk_rows;
-    for (std::size_t i = 0; i < whole.d_hidden.size(); ++i)
-      EXPECT_NEAR(parts.d_hidden[i], whole.d_hidden[i], 1e-6) << chunk_rows;
-    for (std::size_t i = 0; i < whole.d_head.size(); ++i)
-      EXPECT_NEAR(parts.d_head[i], whole.d_head[i], 1e-5) << chunk_rows;
+  const Problem complete;
+  Problem without_chosen;  // the first pair, whose rejected answer stays
+  std::fill_n(without_chosen.labels.begin(), 5, RowLabels().ignored);
+  for (const auto* problem : {&complete, &std::as_const(without_chosen)}) {
+    const auto whole = (*problem)(Problem::rows);
+    for (const std::int64_t chunk_rows : {1, 3, 11}) {
+      const auto parts = (*problem)(chunk_rows);
+      EXPECT_EQ(parts.loss, whole.loss) << chunk_rows;
+      EXPECT_EQ(parts.log_prob, whole.log_prob) << chunk_rows;
+      for (std::size_t i = 0; i < whole.d_hidden.size(); ++i)
+        EXPECT_NEAR(parts.d_hidden[i], whole.d_hidden[i], 1e-6) << chunk_rows;
+      for (std::size_t i = 0; i < whole.d_head.size(); ++i)
+        EXPECT_NEAR(parts.d_head[i], whole.d_head[i], 1e-5) << chunk_rows;
+    }
   }
 }
 

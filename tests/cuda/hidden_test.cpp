@@ -113,11 +113,18 @@ struct Problem {
             numbers(d_bias, DType::float32)};
   }
 
+  /// The pairs as the device is told of them.
+  [[nodiscard]] PairRows listed() const {
+    return {{.count = 2 * pair_count, .cu_seqlens = bounds.data()},
+            {lists_masked ? nullptr : labels.data(), ignored},
+            rows};
+  }
+
   [[nodiscard]] Result on_device(std::int64_t chunk_rows, std::uint64_t* bad_row = nullptr) const {
     const DeviceArray<unsigned char> hidden_(hidden), head_(head), bias_(bias),
         d_hidden(hidden.size()), d_head(float_bytes(vocab * width)), d_bias(float_bytes(vocab));
     const DeviceArray<std::int64_t> labels_(labels), counts(2 * pair_count);
-    const PairRows answers = pairs();
+    const PairRows answers = listed();
     const DeviceArray<std::int64_t> list(answers.rows()), begins(answers.bounds());
     const DeviceArray<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
         beta_(beta);
@@ -161,11 +168,13 @@ struct Problem {
             .inputs = {.beta = {betas, DType::float64}, .weight = 2.0},
             .outputs = outputs,
             .average_log_prob = average,
+            .skip_incomplete = skip_incomplete,
             .nll_scale = nll_scale};
   }
 
   DType dtype;
-  bool with_bias = true, add = true, average = false;
+  bool with_bias = true, add = true, average = false, skip_incomplete = false;
+  bool lists_masked = false;  // as where nobody looked at the labels
   double nll_scale = 0;
   Bytes hidden, head, bias;
   std::vector<std::int64_t> labels, bounds{0, 5, 6, 13, 17, 18, rows};
@@ -233,14 +242,77 @@ TEST(CudaHidden, ReportsABadLabel) {
   problem.labels[2] = vocab;
   std::uint64_t bad_row = 0;
   const Result got = problem.on_device(rows, &bad_row);
-  EXPECT_NE(bad_row, no_bad_row);
+  EXPECT_EQ(bad_row, 2u);
   EXPECT_TRUE(std::isnan(got.losses[0]));
   EXPECT_FALSE(std::isnan(got.losses[1]));
 }
 
-TEST(CudaHidden, RefusesAPairLongerThanAChunk) {
-  EXPECT_THAT([] { (void)Problem(DType::float32).on_device(5); },
-              ThrowsMessage<InvalidArgument>(HasSubstr("a chunk holds 5")));
+TEST(CudaHidden, TakesPairsLongerThanAChunkInParts) {
+  // Longer than some pairs; shorter than some answers.
+  for (const auto& [chunk_rows, add] : {std::pair<std::int64_t, bool>{8, false}, {2, true}}) {
+    Problem problem(DType::float32);
+    problem.add = add;
+    expect_same(problem.on_device(chunk_rows), problem.on_host(rows), 3e-6);
+  }
+  Problem problem(DType::bfloat16);
+  expect_same(problem.on_device(5), problem.on_device(rows), 1e-2);
+}
+
+TEST(CudaHidden, PassesOverMaskedRowsThatAreListed) {
+  Problem problem(DType::float32);
+  problem.average = true;
+  const Result want = problem.on_host(rows);
+  problem.lists_masked = true;
+  for (const std::int64_t chunk_rows : {rows, std::int64_t{3}})
+    expect_same(problem.on_device(chunk_rows), want, 3e-6);
+}
+
+TEST(CudaHidden, SkipsPairsWithAnAnswerWithoutRows) {
+  for (const bool lists_masked : {false, true}) {
+    Problem problem(DType::float32);
+    problem.skip_incomplete = true;
+    problem.nll_scale = 0.1;
+    problem.labels[5] = ignored;  // the only row of the second pair's chosen answer
+    for (std::size_t i = 18; i < rows; ++i) problem.labels[i] = ignored;  // the third's rejected
+    const Result want = problem.on_host(rows);
+    EXPECT_GT(want.losses[0], 0);
+    EXPECT_EQ(want.losses[1], 0);
+    EXPECT_EQ(want.losses[2], 0);
+    problem.lists_masked = lists_masked;
+    for (const std::int64_t chunk_rows : {rows, std::int64_t{4}})
+      expect_same(problem.on_device(chunk_rows), want, 3e-6);
+  }
+}
+
+TEST(CudaHidden, GivesAReferencesLogProbabilities) {
+  const Problem problem(DType::float32);
+  for (const bool average : {false, true}) {
+    Problem averaged = problem;
+    averaged.average = average;
+    const std::vector<double> want = averaged.on_host(rows).policy;
+    const PairRows answers = problem.pairs();
+    const DeviceArray<unsigned char> hidden(problem.hidden), head(problem.head), bias(problem.bias);
+    const DeviceArray<std::int64_t> labels(problem.labels), counts(2 * pair_count),
+        list(answers.rows()), begins(answers.bounds());
+    const HiddenRows all = problem.hidden_rows(hidden.data(), head.data(), bias.data(),
+                                               labels.data(), nullptr, nullptr, nullptr);
+    for (const std::int64_t chunk_rows : {rows, std::int64_t{7}}) {
+      const DeviceArray<double> policy(2 * pair_count);
+      const std::size_t bytes = hidden_workspace(all, answers, chunk_rows);
+      const DeviceArray<unsigned char> workspace(bytes);
+      MatrixProducts products;
+      hidden_log_probs(
+          all, answers, {list.data(), begins.data()}, average, chunk_rows,
+          {policy.data(), policy.data() + pair_count, counts.data(), counts.data() + pair_count},
+          {workspace.data(), bytes}, products, nullptr);
+      expect_near(policy.get(), want, 3e-6, "log-probability");
+      std::vector<std::int64_t> rows_of_answers;
+      for (const auto side : {PairRows::chosen, PairRows::rejected})
+        for (std::int64_t i = 0; i < pair_count; ++i)
+          rows_of_answers.push_back(answers.count(i, side));
+      EXPECT_EQ(counts.get(), rows_of_answers);
+    }
+  }
 }
 
 TEST(CudaHidden, SaysWhatWorkspaceItWants) {

@@ -62,13 +62,19 @@ struct HiddenOutputs {
 [[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
                                            std::int64_t chunk_rows);
 
+/// Log-probabilities of the answers, sums or means over their rows, as a reference's that was
+/// trained with a head of its own. As hidden_loss for the rest; gradients are not looked at.
+void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
+                      bool average, std::int64_t chunk_rows, const AnswerSums& out,
+                      const RowMemory& memory, MatrixProducts& products, Stream stream);
+
 /// As cpu::hidden_loss: gradients at once, beside the loss and slopes of each pair as
 /// loss.outputs says. The loss as a whole is the caller's to sum. `loss.rows` is looked at on the
-/// host, and `lists` has its copies; all else is in device memory. d_hidden, d_head and d_bias are
-/// dense. memory.bad_row, if given, is lowered where a label is bad, to no number of meaning.
-/// Nothing waits for the device. Throws InvalidArgument for matrices that do not fit together, a
-/// workspace that is too small, a pair of more than `chunk_rows` rows and loss.skip_incomplete,
-/// CudaError where a launch or a product fails.
+/// host, and `lists` has its copies; all else is in device memory. Rows among them whose label is
+/// ignored count for nothing, but are multiplied with the others. A pair of more than `chunk_rows`
+/// rows goes through in parts, whose logits are made twice. d_hidden, d_head and d_bias are dense.
+/// Nothing waits for the device. Throws InvalidArgument for matrices that do not fit together and a
+/// workspace that is too small, CudaError where a launch or a product fails.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
                  MatrixProducts& products, Stream stream);

@@ -52,8 +52,8 @@ struct LogitsOptions {
 struct HiddenOptions {
   PairLayout layout{};
   std::optional<std::int64_t> vocab_size{};
-  std::int64_t workspace_bytes = std::int64_t{256}
-                                 << 20;  ///< for logits: pairs are taken as they fit
+  /// For logits: pairs are taken as they fit. By default 256 MiB on the CPU, 1 GiB on a GPU.
+  std::optional<std::int64_t> workspace_bytes{};
   bool precise = false;  ///< matrix products in float32 whatever the type of hidden and head
   /// float32 [V, H], to which the head's gradient is added as it is made (an accumulator in the
   /// manner of Megatron's main_grad); the head itself then gets none through autograd. What is
@@ -140,7 +140,9 @@ class Loss {
 
   /// The loss of hidden states [2P, T, H] or [R, H] under the head's weight [V, H] and bias ([V],
   /// or undefined): the logits [R, V] are never held. The gradients are made in forward and scaled
-  /// in backward; only the reduced loss is differentiable, by hidden, head, beta and margin.
+  /// in backward; only the reduced loss is differentiable, by hidden, head, beta and margin. Where
+  /// hidden is on a GPU the labels may be there too, and nothing waits for them; or on the CPU:
+  /// then masked rows are left out of the matrix products.
   [[nodiscard]] LossOutput from_hidden(const at::Tensor& hidden, const at::Tensor& head_weight,
                                        const at::Tensor& head_bias, const at::Tensor& labels,
                                        const Reference& reference, const Controls& controls,

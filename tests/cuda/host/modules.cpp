@@ -19,25 +19,30 @@ struct Header {
   std::uint64_t bytes;
 };
 
-}  // namespace
-
-Modules::Handle Modules::add(const void* fatbinary) {
+/// The PTX in it. Looked for where it is wanted first: what other libraries register is large.
+std::vector<std::string> texts_of(const void* fatbinary) {
   Wrapper wrapper{};
   std::memcpy(&wrapper, fatbinary, sizeof wrapper);
   Header header{};
   std::memcpy(&header, wrapper.data, sizeof header);
   const std::string_view all(wrapper.data, header.header_bytes + header.bytes);
-  auto& texts = *modules_.emplace_back(std::make_unique<std::vector<std::string>>());
+  std::vector<std::string> texts;
   for (std::size_t at = 0; (at = all.find(".version ", at)) != std::string_view::npos;) {
     const auto end = std::min(all.find('\0', at), all.size());
     texts.emplace_back(all.substr(at, end - at));
     at = end;
   }
-  return &texts;
+  return texts;
 }
 
-void Modules::add_function(Handle modules, const void* function, std::string kernel) {
-  functions_[function] = {modules, std::move(kernel)};
+}  // namespace
+
+Modules::Handle Modules::add(const void* fatbinary) {
+  return modules_.emplace_back(std::make_unique<Module>(Module{fatbinary, {}})).get();
+}
+
+void Modules::add_function(Handle module, const void* function, std::string kernel) {
+  functions_[function] = {module, std::move(kernel)};
 }
 
 Kernel* Modules::find(const void* function, unsigned capability) {
@@ -45,7 +50,9 @@ Kernel* Modules::find(const void* function, unsigned capability) {
   if (const auto known = kernels_.find(key); known != kernels_.end()) return &known->second;
   const auto found = functions_.find(function);
   if (found == functions_.end()) return nullptr;
-  auto kernel = parse_kernel(*found->second.modules, found->second.kernel, capability);
+  Module& module = *found->second.module;
+  if (!module.texts) module.texts = texts_of(module.fatbinary);
+  auto kernel = parse_kernel(*module.texts, found->second.kernel, capability);
   return kernel ? &kernels_.emplace(key, *std::move(kernel)).first->second : nullptr;
 }
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,9 +17,13 @@ namespace sp2dpo::ptx {
 class Modules {
  public:
   /// `fatbinary` is nvcc's structure; its PTX must not be compressed.
-  using Handle = std::vector<std::string>*;
+  struct Module {
+    const void* fatbinary;
+    std::optional<std::vector<std::string>> texts;
+  };
+  using Handle = Module*;
   Handle add(const void* fatbinary);
-  void add_function(Handle modules, const void* function, std::string kernel);
+  void add_function(Handle module, const void* function, std::string kernel);
 
   /// Null where none of the function's code runs on the device.
   Kernel* find(const void* function, unsigned capability);
@@ -27,10 +32,10 @@ class Modules {
 
  private:
   struct Function {
-    Handle modules;
+    Handle module;
     std::string kernel;
   };
-  std::vector<std::unique_ptr<std::vector<std::string>>> modules_;
+  std::vector<std::unique_ptr<Module>> modules_;
   std::map<const void*, Function> functions_;
   std::map<std::pair<const void*, unsigned>, Kernel> kernels_;
 };
