@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GroupKFold
 
 warnings.simplefilter("ignore")
-PROGRAM = sys.argv[1]
+PROGRAM, FIT = sys.argv[1:]
 N, MODELS, C = 805, 20, 21.5443469
 
 
@@ -109,12 +109,22 @@ def main():
 
         whole, ours = program(list(enumerate(models)))
         start, _ = program([(0, models[0])])
+        np.savetxt(folder / "gamed", gamed, fmt="%.17g")
+        for m, (baseline, lengths, wins) in enumerate(models):
+            np.savetxt(folder / f"model{m}", np.column_stack([baseline, lengths, wins, difficulty]),
+                       fmt="%.17g")
+        alone = subprocess.run([FIT, str(C), folder / "gamed", *(folder / f"model{m}" for m in range(MODELS))],
+                               check=True, capture_output=True, text=True).stdout.splitlines()
+    own_fit, own_rates = np.array([line.split() for line in alone], dtype=float).T
+    apart = max(abs(rate - ours[f"m{m}"]) for m, rate in enumerate(own_rates))
+    assert apart < 1e-6, apart
     cross, single, worst = [], [], 0
     for m, model in enumerate(models):
         data = features_of(model, difficulty, gamed)
         cross.append(timed(lambda: by_cross_validation(*data))[0])
-        seconds, weights = timed(lambda: by_one_fit(*data))
-        single.append(seconds)
+        repeated = [timed(lambda: by_one_fit(*data)) for _ in range(9)]
+        single.append(statistics.median(seconds for seconds, _ in repeated))
+        weights = repeated[0][1]
         worst = max(worst, abs(rate(weights, difficulty) - ours[f"m{m}"]))
 
     # What one more model costs: reading its rows, and the fit.
@@ -124,6 +134,7 @@ def main():
             (f"sp2dpo winrate, the process's start shared by {MODELS}", whole / MODELS),
             ("sp2dpo winrate, one more model: its rows read, and the fit", ours_each),
             ("sp2dpo winrate, a process for one model", start),
+            ("sp2dpo, one fit, fit alone", statistics.median(own_fit)),
             ("LogisticRegressionCV, fit alone", statistics.median(cross)),
             ("LogisticRegression, one fit at the same C, fit alone", statistics.median(single))):
         print(f"{what:<58}{1e3 * seconds:>12.2f}{seconds / (whole / MODELS):>9.1f}")

@@ -10,5 +10,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=${1:-build/ci/bin/sp2dpo}
 [ -x "$program" ] || { echo "winrate: there is no program $program" >&2; exit 2; }
 bash tests/oracle/statistics.sh --install
+# The fit alone, in a build of its own.
+fit=build/benchmark-winrate
+{
+  cmake -S . -B "$fit" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_CPU=OFF -DSP2DPO_WITH_IO=OFF \
+    -DSP2DPO_WITH_REPORT=OFF -DSP2DPO_WITH_ANNOTATE=OFF -DSP2DPO_WITH_TORCH=OFF -DSP2DPO_WITH_CUDA=OFF \
+    -DSP2DPO_BUILD_TOOL=OFF -DSP2DPO_BUILD_EXAMPLES=OFF -DSP2DPO_BUILD_TESTS=OFF \
+    -DSP2DPO_BUILD_BENCHMARKS=ON
+  cmake --build "$fit" --target benchmark_win_rate
+} >&2
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-  build/oracle-statistics/bin/python benchmarks/winrate.py "$program"
+  build/oracle-statistics/bin/python benchmarks/winrate.py "$program" "$fit/benchmarks/stats/benchmark_win_rate"
