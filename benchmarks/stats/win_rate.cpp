@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fit of a length-controlled win rate alone, on data that are in memory. Run by winrate.sh:
 //
-//   benchmark_win_rate C GAMED MODEL...     prints a line for each model: seconds, win rate in percent
+//   benchmark_win_rate C GAMED MODEL...     prints a line each: seconds, win rate in percent
 //
 // GAMED has lines of tanh length, difficulty, win; a MODEL of both lengths, win, difficulty.
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Known answers from a file: published ones to the digits they are printed with, computed ones to 1e-9.
+// Known answers from a file: published ones to the digits they have, computed ones to 1e-9.
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
