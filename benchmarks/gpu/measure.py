@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times the losses of log-probabilities and of logits on a GPU, beside their peers.
+"""Times the losses of all three levels on a GPU, beside their peers, and says which targets are met.
 
 Usage: measure.py LIBRARY --out FOLDER [--dry-run] [--full] [--commit NAME]; `bash
 benchmarks/gpu/run.sh` finds the library. Contenders take turns in one process; a time is the median
@@ -13,9 +13,12 @@ import json
 import pathlib
 import platform
 import statistics
+import subprocess
 import sys
 import time
 
+import hidden_level
+import targets
 import torch
 from torch.nn.functional import logsigmoid
 
@@ -43,6 +46,25 @@ class Machine:
         end.synchronize()
         return begin.elapsed_time(end)
 
+    def peak(self, call):
+        """Bytes that a call holds at most beyond what is there already; None without a GPU."""
+        if self.dry:
+            return None
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+
+    def clocks(self):
+        """As nvidia-smi has them now."""
+        if self.dry:
+            return "a dry run"
+        query = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active"
+        return subprocess.run(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"],
+                              capture_output=True, text=True).stdout.strip()
+
     def describe(self):
         if self.dry:
             return {"dry run": True, "processor": platform.processor() or platform.machine()}
@@ -69,6 +91,8 @@ class Batch:
         self.mask = self.labels != -100
         self.beta = torch.full((pairs,), BETA, dtype=torch.float64, device=machine.device)
         self.buffers = [torch.empty_like(self.logits) for _ in range(machine.buffers)]
+        self.rows = self.mask.flatten().nonzero().squeeze(1)
+        self.answers = self.rows // length
 
 
 def dpo(log_probs, batch):
@@ -93,7 +117,8 @@ def cross_entropy_peer(cross_entropy):
 
 
 def contenders(machine):
-    """{name: (logits, batch) -> loss}, and why those are missing that are."""
+    """{name: (logits, batch) -> loss}, {name: (rows that count, batch) -> loss}, and why those are
+    missing that are."""
     found = {
         "sp2dpo": lambda logits, batch: torch.ops.sp2dpo.logits_loss(
             logits, batch.labels, batch.beta)[0],
@@ -109,6 +134,11 @@ def contenders(machine):
         except Exception as error:  # whatever another project's import raises
             missing[name] = f"{type(error).__name__}: {error}"
 
+    def compacted(cross_entropy):
+        """The same on the rows that count, which somebody has put together beforehand."""
+        return lambda rows, batch: hidden_level.dpo_of_rows(
+            -cross_entropy(rows, batch.labels.flatten()[batch.rows]), batch)
+
     def compiled():
         function = torch.compile(compiled_log_probs)
         return lambda logits, batch: dpo(function(logits, batch.labels), batch)
@@ -120,23 +150,35 @@ def contenders(machine):
 
     def liger():
         from liger_kernel.transformers import LigerCrossEntropyLoss
-        return cross_entropy_peer(LigerCrossEntropyLoss(ignore_index=-100, reduction="none"))
+        return LigerCrossEntropyLoss(ignore_index=-100, reduction="none")
 
     def unsloth():
         from unsloth.kernels.cross_entropy_loss import Fast_CrossEntropyLoss
-        return cross_entropy_peer(lambda logits, labels: Fast_CrossEntropyLoss.apply(logits, labels))
+        return lambda logits, labels: Fast_CrossEntropyLoss.apply(logits, labels)
 
     def quack():
         from quack.cross_entropy import cross_entropy
-        return cross_entropy_peer(lambda logits, labels: cross_entropy(
-            logits, labels, ignore_index=-100, reduction="none", inplace_backward=True))
+        return lambda logits, labels: cross_entropy(
+            logits, labels, ignore_index=-100, reduction="none", inplace_backward=True)
 
     add("torch.compile", compiled)
     add("TRL", trl, needs_gpu=False)
-    add("Liger", liger)
-    add("Unsloth", unsloth)
-    add("QuACK", quack)
-    return found, missing
+    on_rows = {}
+
+    def add_cross_entropy(name, make):
+        def both():
+            cross_entropy = make()
+            on_rows[f"{name}, compacted"] = compacted(cross_entropy)
+            return cross_entropy_peer(cross_entropy)
+
+        add(name, both)
+
+    add_cross_entropy("Liger", liger)
+    add_cross_entropy("Unsloth", unsloth)
+    add_cross_entropy("QuACK", quack)
+    on_rows["eager, compacted"] = compacted(
+        lambda rows, labels: -eager_log_probs(rows, labels))
+    return found, on_rows, missing
 
 
 def take_turns(machine, calls):
@@ -199,7 +241,7 @@ def limits(machine, batch):
     return take_turns(machine, calls)[0]
 
 
-def logits_level(machine, shape, functions):
+def logits_level(machine, shape, functions, on_rows):
     batch = Batch(machine, *shape)
     report = {"shape": dict(zip(("pairs", "length", "vocab", "dtype", "mask"), map(str, shape))),
               "errors": check_rows(batch),
@@ -215,6 +257,9 @@ def logits_level(machine, shape, functions):
         return lambda logits: function(logits.view_as(logits), batch).backward()
 
     calls = {name: (fresh, forward_and_backward(f)) for name, f in functions.items()}
+    if shape[-1] > 0:
+        calls |= {name: (lambda i: fresh(i).detach().flatten(0, 1)[batch.rows].requires_grad_(),
+                         forward_and_backward(f)) for name, f in on_rows.items()}
     _, lse_others = torch.ops.sp2dpo.row_log_probs(batch.logits, batch.labels)
     slope = batch.mask.double()
     calls["sp2dpo, first pass alone"] = (
@@ -225,8 +270,30 @@ def logits_level(machine, shape, functions):
     times, failed = take_turns(machine, calls)
     report["times"] = {name: spread(t) for name, t in times.items()}
     report["failed"] = failed
-    report["floor"] = 1.5 * report["limits"]["copy (read and write)"]["median"]
+    report["peak bytes"] = {name: machine.peak(lambda: calls[name][1](calls[name][0](0)))
+                            for name in times}
+    # Rows that count are read twice, and all are written; a copy reads and writes each once.
+    kept = len(batch.rows) / batch.labels.numel()
+    report["floor"] = (1 + 2 * kept) / 2 * report["limits"]["copy (read and write)"]["median"]
     return report
+
+
+def hidden_level_of(machine, shape, functions):
+    batch = hidden_level.Batch(machine, *shape)
+
+    def forward_and_backward(function):
+        return lambda leaves: function(*leaves, batch).backward()
+
+    calls = {name: (lambda i: batch.leaves(), forward_and_backward(f))
+             for name, f in functions.items()}
+    calls |= hidden_level.products(batch)
+    times, failed = take_turns(machine, calls)
+    names = ("pairs", "length", "vocab", "width", "dtype", "mask")
+    return {"shape": dict(zip(names, map(str, shape))), "failed": failed,
+            "times": {name: spread(t) for name, t in times.items()},
+            "peak bytes": {name: machine.peak(lambda: calls[name][1](calls[name][0](0)))
+                           for name in times},
+            "floor": spread(times["its three matrix products"])["median"]}
 
 
 def log_probs_level(machine, pairs):
@@ -247,29 +314,50 @@ def log_probs_level(machine, pairs):
             "failed": failed}
 
 
+def table(entry):
+    """Of the contenders' times, and the limits'."""
+    yield "| what | median, ms | p20 | p80 | over the floor | over sp2dpo | peak, MB |"
+    yield "|---|---|---|---|---|---|---|"
+    own = entry["times"].get("sp2dpo", {"median": float("nan")})["median"]
+    for name, t in itertools.chain(entry["times"].items(), entry.get("limits", {}).items()):
+        peak = entry["peak bytes"].get(name)
+        yield (f"| {name} | {t['median']:.3f} | {t['p20']:.3f} | {t['p80']:.3f} "
+               f"| {t['median'] / entry['floor']:.2f} | {t['median'] / own:.2f} "
+               f"| {'' if peak is None else round(peak / 1e6)} |")
+    for name, reason in entry["failed"].items():
+        yield f"\n{name} failed: {reason}"
+
+
 def markdown(report):
     yield "# The CUDA kernels, measured\n"
     if report["machine"].get("dry run"):
         yield "**A dry run, without a GPU: no figure here means anything.**\n"
     for name, value in {**report["machine"], **report["versions"]}.items():
         yield f"* {name}: {value}"
+    yield f"* clocks before: {report['clocks'][0]}; after: {report['clocks'][1]}"
     for name, reason in report["missing"].items():
         yield f"* {name} is not among the peers: {reason}"
+    yield "\n## Predicted, asked for and measured\n"
+    yield "| what | predicted | asked for | measured | |"
+    yield "|---|---|---|---|---|"
+    for row in targets.verdicts(report):
+        yield "| " + " | ".join(row) + " |"
     for entry in report["logits"]:
         shape = entry["shape"]
         yield (f"\n## Logits: {shape['pairs']} pairs × 2 × {shape['length']} rows × {shape['vocab']},"
                f" {shape['dtype']}, {shape['mask']} % masked\n")
-        yield "| what | median, ms | p20 | p80 | over the floor | over sp2dpo |"
-        yield "|---|---|---|---|---|---|"
-        own = entry["times"]["sp2dpo"]["median"]
-        for name, t in itertools.chain(entry["times"].items(), entry["limits"].items()):
-            yield (f"| {name} | {t['median']:.3f} | {t['p20']:.3f} | {t['p80']:.3f} "
-                   f"| {t['median'] / entry['floor']:.2f} | {t['median'] / own:.2f} |")
-        yield (f"\nThe floor, {entry['floor']:.3f} ms, is that of a read and a read with a write of "
-               "all logits, at the rate of the copy.")
+        yield from table(entry)
+        yield (f"\nThe floor, {entry['floor']:.3f} ms: rows that count read twice and all rows "
+               "written, at the rate of the copy.")
         yield f"Largest errors of sampled rows against float64: {entry['errors']}"
-        for name, reason in entry["failed"].items():
-            yield f"{name} failed: {reason}"
+    for entry in report["hidden"]:
+        shape = entry["shape"]
+        yield (f"\n## Hidden states: {shape['pairs']} pairs × 2 × {shape['length']} rows, "
+               f"{shape['width']} wide, {shape['vocab']} tokens, {shape['dtype']}, "
+               f"{shape['mask']} % masked\n")
+        yield from table(entry)
+        yield f"\nThe floor, {entry['floor']:.3f} ms: the three products of the rows that count."
+    yield f"\nLargest differences from float64 at the hidden level: {report['hidden errors']}"
     yield "\n## Log-probabilities\n"
     yield "| pairs | what | median, µs | p20 | p80 |"
     yield "|---|---|---|---|---|"
@@ -277,7 +365,6 @@ def markdown(report):
         for name, t in entry["times"].items():
             yield (f"| {entry['pairs']} | {name} | {1e3 * t['median']:.1f} | {1e3 * t['p20']:.1f} "
                    f"| {1e3 * t['p80']:.1f} |")
-    yield "\nPredictions made beforehand: docs/measurements/gpu_predictions.md."
 
 
 def shapes(machine, full):
@@ -293,6 +380,13 @@ def shapes(machine, full):
     return headline + [shape for shape in grid if shape not in headline]
 
 
+def hidden_shapes(machine, full):
+    if machine.dry:
+        return [(2, 8, 300, 32, torch.float32, mask) for mask in (0, 50)]
+    widths = (4096,) if not full else (4096, 2048, 8192)
+    return [(8, 1024, 128256, width, torch.bfloat16, mask) for width in widths for mask in (0, 50)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("library")
@@ -305,16 +399,25 @@ def main():
         sys.exit("measure: torch sees no GPU; --dry-run walks through without one")
     torch.ops.load_library(arguments.library)
     machine = Machine(arguments.dry_run)
-    functions, missing = contenders(machine)
-    report = {"machine": machine.describe(), "missing": missing,
+    functions, on_rows, missing = contenders(machine)
+    of_hidden, missing_there = hidden_level.contenders(machine)
+    report = {"machine": machine.describe(), "missing": {**missing, **missing_there},
               "versions": {"torch": torch.__version__, "commit": arguments.commit},
-              "logits": [], "log_probs": []}
+              "clocks": [machine.clocks()], "logits": [], "hidden": [], "log_probs": []}
+    small = (2, 16, 1000, 64, torch.float32 if machine.dry else torch.bfloat16, 25)
+    report["hidden errors"] = hidden_level.check(hidden_level.Batch(machine, *small))
+    if not report["hidden errors"]["loss"] < 1e-3 or max(report["hidden errors"].values()) > 0.03:
+        sys.exit(f"measure: the numbers are wrong: {report['hidden errors']}")
     for shape in shapes(machine, arguments.full):
         print("logits", *shape, flush=True)
-        report["logits"].append(logits_level(machine, shape, functions))
+        report["logits"].append(logits_level(machine, shape, functions, on_rows))
+    for shape in hidden_shapes(machine, arguments.full):
+        print("hidden states", *shape, flush=True)
+        report["hidden"].append(hidden_level_of(machine, shape, of_hidden))
     for pairs in (8,) if machine.dry else (8, 512, 4096, 1 << 20):
         print("log-probabilities", pairs, flush=True)
         report["log_probs"].append(log_probs_level(machine, pairs))
+    report["clocks"].append(machine.clocks())
     (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     (arguments.out / "report.md").write_text("\n".join(markdown(report)) + "\n")
 

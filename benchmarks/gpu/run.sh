@@ -4,31 +4,39 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: bash benchmarks/gpu/run.sh [--dry-run] [--full] [--out FOLDER] [--python PYTHON]
+Usage: bash benchmarks/gpu/run.sh [--dry-run] [--full] [--only STEPS] [--out FOLDER] [--python PYTHON]
 
 Needs an NVIDIA GPU, nvcc, CMake, ninja, GoogleTest and a Python with torch for CUDA. It builds
 sp2dpo against that torch, runs the torch-free tests of the kernels on the GPU, again under
 compute-sanitizer where there is one, checks a sample of rows against float64, and times the losses
-beside their peers. FOLDER (build/gpu-report) gets report.md and report.json.
+beside their peers. FOLDER (build/gpu-report) gets report.md and report.json: what was predicted
+and asked for beside what was measured, times, peak memory, clocks.
 
   --dry-run         without a GPU: builds the same and walks through the same steps, on the CPU and
                     with tiny tensors; no figure of it means anything
-  --full            the whole grid of shapes instead of the two headline ones
+  --full            the whole grid of shapes instead of the headline ones
+  --only STEPS      some of build,tests,sanitizer,times [all]
   --python PYTHON   that has torch; default: build/torch-wheel/bin/python if there, else python3
 
-Peers are timed as far as PYTHON has them: liger-kernel, unsloth, quack-kernels, trl.
+A machine that cannot build (no network, no GoogleTest) takes what another one has built for it:
+
+  bash benchmarks/gpu/run.sh --only build --architecture 90-real     # where it can be built
+  bash benchmarks/gpu/run.sh --only tests,sanitizer,times            # with a copy of the tree, build/gpu in it
+
+Peers are timed as far as PYTHON has them: liger-kernel, unsloth, quack-kernels, cut-cross-entropy, trl.
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 out=$root/build/gpu-report build=$root/build/gpu python= dry=no options=()
+only=build,tests,sanitizer,times architecture=
 while [ $# -gt 0 ]; do
   case "$1" in
     --dry-run) dry=yes; options+=("$1") ;;
     --full) options+=("$1") ;;
-    --out | --python)
+    --out | --python | --only | --architecture)
       [ $# -ge 2 ] || { echo "run: $1 needs a value" >&2; exit 2; }
-      if [ "$1" = --out ]; then out=$2; else python=$2; fi
+      declare "${1#--}=$2"
       shift ;;
     -h | --help) usage; exit 0 ;;
     *) echo "run: unknown option '$1'" >&2; usage >&2; exit 2 ;;
@@ -40,31 +48,40 @@ if [ -z "$python" ]; then
   [ -x "$python" ] || python=python3
 fi
 
-step() { printf '\n== %s\n' "$*"; }
+for name in ${only//,/ }; do
+  case "$name" in
+    build | tests | sanitizer | times) ;;
+    *) echo "run: --only knows build, tests, sanitizer and times, not '$name'" >&2; exit 2 ;;
+  esac
+done
+wants() { [[ ",$only," == *",$1,"* ]]; }
+step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
+mkdir -p "$out"
 step "this machine"
-if [ "$dry" = yes ]; then
-  echo "a dry run: no GPU is looked for"
-  architecture=90-real
+if [ "$dry" = yes ] || [ "$only" = build ]; then
+  echo "no GPU is looked for"
+  architecture=${architecture:-90-real}
 else
   nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader
   capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1)
-  architecture=${capability/./}-real
+  architecture=${architecture:-${capability/./}-real}
 fi
 torch=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent)')
 echo "torch: $torch"
 
-step "build"
-mkdir -p "$out"
-if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-         -DCMAKE_PREFIX_PATH="$torch" -DCMAKE_CUDA_ARCHITECTURES="$architecture" \
-         -DSP2DPO_WITH_CUDA=ON -DSP2DPO_WITH_ANNOTATE=OFF -DSP2DPO_WITH_IO=OFF \
-         -DSP2DPO_WITH_REPORT=OFF -DSP2DPO_WITH_STATS=OFF -DSP2DPO_BUILD_TOOL=OFF \
-         -DSP2DPO_BUILD_EXAMPLES=OFF -DSP2DPO_INSTALL=OFF &&
-       cmake --build "$build" --target sp2dpo_torch test_cuda_on_gpu; } >"$out/build.log" 2>&1; then
-  tail -n 40 "$out/build.log" >&2
-  echo "run: the build failed; its last lines stand above" >&2
-  exit 1
+if wants build; then
+  step "build"
+  if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+           -DCMAKE_BUILD_RPATH_USE_ORIGIN=ON -DCMAKE_PREFIX_PATH="$torch" -DCMAKE_CUDA_ARCHITECTURES="$architecture" \
+           -DSP2DPO_WITH_CUDA=ON -DSP2DPO_WITH_ANNOTATE=OFF -DSP2DPO_WITH_IO=OFF \
+           -DSP2DPO_WITH_REPORT=OFF -DSP2DPO_WITH_STATS=OFF -DSP2DPO_BUILD_TOOL=OFF \
+           -DSP2DPO_BUILD_EXAMPLES=OFF -DSP2DPO_INSTALL=OFF &&
+         cmake --build "$build" --target sp2dpo_torch test_cuda_on_gpu; } >"$out/build.log" 2>&1; then
+    tail -n 40 "$out/build.log" >&2
+    echo "run: the build failed; its last lines stand above" >&2
+    exit 1
+  fi
 fi
 check=$build/tests/cuda/test_cuda_on_gpu
 
@@ -76,9 +93,12 @@ tests() {
     "$@" "$check" --gtest_brief=1
   fi
 }
-step "tests on the GPU"
-tests
+if wants tests; then
+  step "tests on the GPU"
+  tests
+fi
 for tool in memcheck racecheck initcheck synccheck; do
+  wants sanitizer || break
   step "compute-sanitizer $tool"
   if [ "$dry" = yes ] || command -v compute-sanitizer >/dev/null; then
     tests compute-sanitizer --tool "$tool" --error-exitcode 1
@@ -87,6 +107,7 @@ for tool in memcheck racecheck initcheck synccheck; do
   fi
 done
 
+wants times || exit 0
 step "times"
 commit=$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)
 "$python" "$root/benchmarks/gpu/measure.py" "$build/src/torch/libsp2dpo_torch.so" \

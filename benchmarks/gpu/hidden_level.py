@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loss from hidden states and the head, beside its peers and its own three matrix products."""
+
+import torch
+from torch.nn.functional import linear, logsigmoid
+
+BETA = 0.1
+
+
+class Batch:
+    """Hidden states of `pairs` pairs of two answers, the first `mask` percent of each masked."""
+
+    def __init__(self, machine, pairs, length, vocab, width, dtype, mask):
+        generator = torch.Generator(device=machine.device).manual_seed(1)
+        options = {"dtype": dtype, "device": machine.device}
+        self.hidden = torch.empty(2 * pairs, length, width, **options)
+        self.hidden.normal_(0, 1, generator=generator)
+        self.head = torch.empty(vocab, width, **options)
+        self.head.normal_(0, width**-0.5, generator=generator)
+        self.labels = torch.randint(vocab, (2 * pairs, length), generator=generator,
+                                    device=machine.device)
+        self.labels[:, :length * mask // 100] = -100
+        self.host_labels = self.labels.cpu()
+        self.mask = self.labels != -100
+        self.beta = torch.full((pairs,), BETA, dtype=torch.float64, device=machine.device)
+        # What a trainer has that leaves masked rows out by itself.
+        self.rows = self.mask.flatten().nonzero().squeeze(1)
+        self.answers = self.rows // length
+
+    def leaves(self):
+        return (self.hidden.detach().requires_grad_(), self.head.detach().requires_grad_())
+
+
+def dpo_of_rows(log_probs, batch):
+    """Of the log-probabilities of the rows that count."""
+    sums = torch.zeros(len(batch.labels), device=log_probs.device)
+    chosen, rejected = sums.index_add(0, batch.answers, log_probs.float()).chunk(2)
+    return -logsigmoid(BETA * (chosen - rejected)).mean()
+
+
+def dpo(log_probs, batch):
+    chosen, rejected = (log_probs.float() * batch.mask).sum(1).chunk(2)
+    return -logsigmoid(BETA * (chosen - rejected)).mean()
+
+
+def contenders(machine):
+    """{name: (hidden, head, batch) -> loss}, and why those are missing that are."""
+    loss = torch.ops.sp2dpo.hidden_loss
+
+    def eager(hidden, head, batch):
+        log_probs = linear(hidden, head).float().log_softmax(-1)
+        return dpo(log_probs.gather(-1, batch.labels.clamp(min=0)[..., None]).squeeze(-1), batch)
+
+    def eager_compacted(hidden, head, batch):
+        rows = hidden.flatten(0, 1)[batch.rows]
+        log_probs = linear(rows, head).float().log_softmax(-1)
+        labels = batch.labels.flatten()[batch.rows]
+        return dpo_of_rows(log_probs.gather(-1, labels[:, None]).squeeze(-1), batch)
+
+    found = {
+        "sp2dpo": lambda hidden, head, batch: loss(hidden, head, None, batch.host_labels,
+                                                   batch.beta)[0],
+        "sp2dpo, labels on the device": lambda hidden, head, batch: loss(
+            hidden, head, None, batch.labels, batch.beta)[0],
+        "eager": eager, "eager, compacted": eager_compacted}
+    missing = {}
+
+    def add(name, make, needs_gpu=True):
+        if machine.dry and needs_gpu:
+            missing[name] = "is for a GPU"
+            return
+        try:
+            found.update(make())
+        except Exception as error:  # whatever another project's import raises
+            missing[name] = f"{type(error).__name__}: {error}"
+
+    def trl():
+        from trl.trainer.utils import selective_log_softmax
+        return {"TRL": lambda hidden, head, batch: dpo(selective_log_softmax(
+            linear(hidden, head), batch.labels.clamp(min=0)), batch)}
+
+    def liger():
+        from liger_kernel.chunked_loss import LigerFusedLinearDPOLoss
+        function = LigerFusedLinearDPOLoss(ignore_index=-100, beta=BETA, use_ref_model=False,
+                                           compiled=not machine.dry, average_log_prob=False)
+        return {"Liger": lambda hidden, head, batch: function(head, hidden, batch.labels)[0]}
+
+    def cut_cross_entropy():
+        from cut_cross_entropy import linear_cross_entropy
+        return {
+            "CCE": lambda hidden, head, batch: dpo(-linear_cross_entropy(
+                hidden, head, batch.labels, ignore_index=-100, reduction="none"), batch),
+            "CCE, compacted": lambda hidden, head, batch: dpo_of_rows(-linear_cross_entropy(
+                hidden.flatten(0, 1)[batch.rows], head, batch.labels.flatten()[batch.rows],
+                reduction="none"), batch)}
+
+    add("TRL", trl, needs_gpu=False)
+    add("Liger", liger, needs_gpu=False)
+    add("CCE", cut_cross_entropy)
+    return found, missing
+
+
+def products(batch):
+    """{name: call} for the three matrix products of the rows that count, with memory in place."""
+    hidden = batch.hidden.flatten(0, 1)[batch.rows].contiguous()
+    logits = torch.empty(len(hidden), len(batch.head), dtype=hidden.dtype, device=hidden.device)
+    d_hidden, d_head = torch.empty_like(hidden), torch.empty_like(batch.head)
+
+    def all_three(_):
+        torch.mm(hidden, batch.head.T, out=logits)
+        torch.mm(logits, batch.head, out=d_hidden)
+        torch.mm(logits.T, hidden, out=d_head)
+
+    return {"its three matrix products": (lambda i: None, all_three)}
+
+
+def check(batch):
+    """The largest differences of loss and gradients from float64, of a batch small enough."""
+    results = []
+    for dtype in (batch.hidden.dtype, torch.float64):
+        hidden, head = (t.detach().to(dtype).requires_grad_() for t in (batch.hidden, batch.head))
+        if dtype == torch.float64:
+            log_probs = linear(hidden, head).log_softmax(-1)
+            log_probs = log_probs.gather(-1, batch.labels.clamp(min=0)[..., None]).squeeze(-1)
+            chosen, rejected = (log_probs * batch.mask).sum(1).chunk(2)
+            loss = -logsigmoid(BETA * (chosen - rejected)).mean()
+        else:
+            loss = torch.ops.sp2dpo.hidden_loss(hidden, head, None, batch.host_labels,
+                                                batch.beta)[0]
+        loss.backward()
+        results.append((loss.detach(), hidden.grad, head.grad))
+    return {name: ((got.double() - want).abs().max() / want.abs().max()).item()
+            for name, got, want in zip(("loss", "d_hidden", "d_head"), *results)}
