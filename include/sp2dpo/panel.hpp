@@ -92,12 +92,16 @@ template <class OverPrompts>
 
   panel.gap.n_annotators = static_cast<int>(names.size());
   std::array<int, 256> named{};
+  std::size_t last = 0;
   for (const auto& vote : votes) {
     if (!std::ranges::binary_search(names, std::string_view(vote.annotator))) continue;
     ++panel.gap.n_annotations;
-    ++named[static_cast<std::size_t>(vote.category)];
+    const auto category = static_cast<std::size_t>(vote.category);
+    ++named[category];
+    last = std::max(last, category);
   }
-  panel.gap.category = static_cast<Category>(std::ranges::max_element(named) - named.begin());
+  const auto most = std::max_element(named.begin(), named.begin() + last + 1);
+  panel.gap.category = static_cast<Category>(most - named.begin());
   const auto [low, high] = std::ranges::minmax(panel.annotators);
   panel.gap.spread = high - low;
   return panel;

@@ -135,6 +135,7 @@ simdjson::dom::object Field::fields() const {
   constexpr std::size_t few = 32;
   std::string_view keys[few];
   std::size_t n = 0;
+  std::uint64_t seen = 0;  // a bit by length and first letter: few keys must be compared at all
   for (const auto [key, value] : object) {
     if (n == few) {
       std::vector<std::string_view> all;
@@ -143,7 +144,10 @@ simdjson::dom::object Field::fields() const {
       if (const auto same = std::ranges::adjacent_find(all); same != all.end()) twice(*same);
       break;
     }
-    if (std::find(keys, keys + n, key) != keys + n) twice(key);
+    const auto first = key.empty() ? 0U : static_cast<unsigned char>(key.front());
+    const auto bit = std::uint64_t{1} << (8 * key.size() + first) % 64;
+    if ((seen & bit) != 0 && std::find(keys, keys + n, key) != keys + n) twice(key);
+    seen |= bit;
     keys[n++] = key;
   }
   return object;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -169,12 +170,19 @@ Schedule build(const ScheduleBuilder& builder, const MadeAggregator& aggregator,
                   builder.ids().size() - schedule.size(), builder.ids().size(), *first));
 }
 
-std::string findings_of(const Schedule& schedule, std::span<const std::string> ids,
-                        std::span<const double> length_differences, Interval envelope) {
-  std::vector<double> differences;
+/// One value for each pair becomes one for each pair of the schedule.
+void keep_scheduled(std::vector<double>& values, std::span<const std::string> ids,
+                    const Schedule& schedule) {
+  std::size_t kept = 0;
   for (std::size_t i = 0; i < ids.size(); ++i)
-    if (schedule.find(ids[i]) != nullptr) differences.push_back(length_differences[i]);
-  const auto findings = report::check_schedule(schedule, differences, {.envelope = envelope});
+    if (schedule.find(ids[i]) != nullptr) values[kept++] = values[i];
+  values.resize(kept);
+}
+
+std::string findings_of(const Schedule& schedule, std::span<const double> length_differences,
+                        Interval envelope) {
+  const auto findings =
+      report::check_schedule(schedule, length_differences, {.envelope = envelope});
   if (findings.empty()) return "No failure signature found\n";
   std::string text;
   for (const auto& finding : findings)
@@ -211,22 +219,26 @@ void run(const Options& options) {
   const MadeAggregator aggregator =
       make_aggregator(chosen, options.fit, options.annotations, pairs.ids, categories,
                       options.pairs.reader.lenient);
-  ScheduleBuilder builder(std::move(pairs.ids), categories, most_in_memory);
+  std::optional<ScheduleBuilder> builder(std::in_place, std::move(pairs.ids), categories,
+                                         most_in_memory);
   Coverage coverage;
   io::ScheduleManifest manifest{.inputs = {pairs.file},
                                 .aggregator = aggregator.description,
                                 .mapper = mapper.description,
                                 .missing = io::describe(policy)};
   for (const auto& file : options.annotations)
-    manifest.inputs.push_back(read_annotations(file, options, categories, builder, coverage));
+    manifest.inputs.push_back(read_annotations(file, options, categories, *builder, coverage));
   manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
 
-  Schedule linear_schedule = build(builder, aggregator, to_beta, policy);
+  Schedule linear_schedule = build(*builder, aggregator, to_beta, policy);
   if (linear_schedule.size() == 0)
     throw Error("no pair has enough annotations for a gap: nothing is left");
+  keep_scheduled(pairs.length_differences, builder->ids(), linear_schedule);
+  const auto n_pairs = std::ssize(builder->ids());
+  const auto n_annotations = static_cast<std::int64_t>(builder->n_annotations());
+  builder.reset();  // the schedule has the ids as well, and what follows takes memory of its own
   const Schedule schedule = mapper.map(std::move(linear_schedule));
-  manifest.counts = io::count(schedule, std::ssize(builder.ids()),
-                              static_cast<std::int64_t>(builder.n_annotations()));
+  manifest.counts = io::count(schedule, n_pairs, n_annotations);
   save_schedule(options.out, schedule, manifest, options.manifest);
 
   if (!options.join.empty())
@@ -244,12 +256,12 @@ void run(const Options& options) {
                         policy.policy == Missing::Policy::drop
                             ? "left out"
                             : fmt::format("given beta {}", policy.beta));
-  text += fmt::format(
-      "\n{}{}\nPairs by beta\n{}\n{}\n{}\n{} is written: {} betas\n", aggregator.summary,
-      coverage.table(), report::beta_bars(schedule, mapper.envelope),
-      report::beta_table(schedule, mapper.envelope),
-      findings_of(schedule, builder.ids(), pairs.length_differences, mapper.envelope), options.out,
-      schedule.size());
+  text += fmt::format("\n{}{}\nPairs by beta\n{}\n{}\n{}\n{} is written: {} betas\n",
+                      aggregator.summary, coverage.table(),
+                      report::beta_bars(schedule, mapper.envelope),
+                      report::beta_table(schedule, mapper.envelope),
+                      findings_of(schedule, pairs.length_differences, mapper.envelope), options.out,
+                      schedule.size());
   fmt::print(people, "{}", text);
 }
 
