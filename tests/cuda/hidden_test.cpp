@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <optional>
-#include <random>
+#include <utility>
 #include <vector>
 
 #include "device_array.hpp"
+#include "hidden_problem.hpp"
 #include <gmock/gmock.h>
 
-#include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cuda/hidden.hpp>
 #include <sp2dpo/error.hpp>
 
@@ -18,185 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-using Bytes = std::vector<unsigned char>;
-
-constexpr std::int64_t ignored = -100;
-constexpr std::int64_t rows = 26, vocab = 70, width = 24, pair_count = 3;
-
-Matrix matrix(void* data, DType dtype, std::int64_t height, std::int64_t breadth) {
-  return {data, dtype, height, breadth, breadth};
-}
-
-std::vector<double> numbers(const Bytes& bytes, DType dtype) {
-  std::vector<double> values(bytes.size() / size_of(dtype));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = detail::load(bytes.data(), dtype, static_cast<std::int64_t>(i));
-  return values;
-}
-
-struct Result {
-  std::vector<double> policy, losses, d_hidden, d_head, d_bias;
-};
-
-/// Three pairs of answers of one to eight rows, some of them masked.
-struct Problem {
-  explicit Problem(DType dtype_) : dtype(dtype_) {
-    std::mt19937_64 random(11);
-    std::normal_distribution<double> normal(0, 0.7);
-    for (auto [bytes, count] :
-         {std::pair{&hidden, rows * width}, {&head, vocab * width}, {&bias, vocab}}) {
-      bytes->resize(static_cast<std::size_t>(count) * size_of(dtype));
-      for (std::int64_t i = 0; i < count; ++i)
-        detail::store(bytes->data(), dtype, i, normal(random));
-    }
-    for (std::int64_t i = 0; i < rows; ++i)
-      labels.push_back(i % 5 == 3 ? ignored : static_cast<std::int64_t>(random() % vocab));
-  }
-
-  [[nodiscard]] PairRows pairs() const {
-    return {{.count = 2 * pair_count, .cu_seqlens = bounds.data()}, {labels.data(), ignored}, rows};
-  }
-
-  /// `given` are where the matrices are, `out` where the gradients go.
-  [[nodiscard]] HiddenRows hidden_rows(const void* hidden_, const void* head_, const void* bias_,
-                                       const std::int64_t* labels_, void* d_hidden, void* d_head,
-                                       void* d_bias) const {
-    return {.hidden = as_const(matrix(const_cast<void*>(hidden_), dtype, rows, width)),
-            .head = as_const(matrix(const_cast<void*>(head_), dtype, vocab, width)),
-            .bias = with_bias ? bias_ : nullptr,
-            .labels = {labels_, ignored},
-            .d_hidden = matrix(d_hidden, dtype, rows, width),
-            .d_head = matrix(d_head, DType::float32, vocab, width),
-            .d_bias = matrix(d_bias, DType::float32, 1, vocab),
-            .add = add};
-  }
-
-  [[nodiscard]] Result on_host(std::int64_t chunk_rows) const {
-    Bytes d_hidden(hidden.size());
-    Bytes d_head = float_bytes(vocab * width), d_bias = float_bytes(vocab);
-    const HiddenRows all = hidden_rows(hidden.data(), head.data(), bias.data(), labels.data(),
-                                       d_hidden.data(), d_head.data(), d_bias.data());
-    const PairRows answers = pairs();
-    std::vector<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
-        log_prob(rows), coefficient(rows);
-    PairOutputs outputs = outputs_of(losses.data(), slopes.data());
-    const AnyObjective objective = Sigmoid{};
-    const SequenceLoss loss = sequence_loss(answers, objective, outputs, beta.data());
-    // The library's CPU products have one type throughout; a float32 sum of 16-bit ones is made
-    // of exact parts here.
-    const auto product = [](const cpu::MatrixProduct::Operand& a,
-                            const cpu::MatrixProduct::Operand& b, const Matrix& out, bool more) {
-      const auto at = [](const cpu::MatrixProduct::Operand& x, std::int64_t i, std::int64_t j) {
-        if (x.transposed) std::swap(i, j);
-        return detail::load(x.matrix.data, x.matrix.dtype, i * x.matrix.stride + j);
-      };
-      const std::int64_t inner = a.transposed ? a.matrix.rows : a.matrix.columns;
-      for (std::int64_t i = 0; i < out.rows; ++i)
-        for (std::int64_t j = 0; j < out.columns; ++j) {
-          double sum = more ? detail::load(out.data, out.dtype, i * out.stride + j) : 0;
-          for (std::int64_t k = 0; k < inner; ++k) sum += at(a, i, k) * at(b, k, j);
-          detail::store(out.data, out.dtype, i * out.stride + j, sum);
-        }
-    };
-    std::vector<unsigned char> workspace(cpu::hidden_workspace(all, answers, chunk_rows) + 64);
-    auto* const aligned =
-        workspace.data() + 64 - reinterpret_cast<std::uintptr_t>(workspace.data()) % 64;
-    cpu::hidden_loss(all, loss, chunk_rows, aligned,
-                     {.rows = {.log_prob = log_prob.data()},
-                      .policy_chosen = policy.data(),
-                      .policy_rejected = policy.data() + pair_count,
-                      .d_chosen = slopes.data(),
-                      .d_rejected = slopes.data() + pair_count,
-                      .coefficient = coefficient.data()},
-                     product);
-    return {policy, losses, numbers(d_hidden, dtype), numbers(d_head, DType::float32),
-            numbers(d_bias, DType::float32)};
-  }
-
-  /// The pairs as the device is told of them.
-  [[nodiscard]] PairRows listed() const {
-    return {{.count = 2 * pair_count, .cu_seqlens = bounds.data()},
-            {lists_masked ? nullptr : labels.data(), ignored},
-            rows};
-  }
-
-  [[nodiscard]] Result on_device(std::int64_t chunk_rows, std::uint64_t* bad_row = nullptr) const {
-    const DeviceArray<unsigned char> hidden_(hidden), head_(head), bias_(bias),
-        d_hidden(hidden.size()), d_head(float_bytes(vocab * width)), d_bias(float_bytes(vocab));
-    const DeviceArray<std::int64_t> labels_(labels), counts(2 * pair_count);
-    const PairRows answers = listed();
-    const DeviceArray<std::int64_t> list(answers.rows()), begins(answers.bounds());
-    const DeviceArray<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
-        beta_(beta);
-    const DeviceArray<std::uint64_t> bad(std::vector{no_bad_row});
-    const HiddenRows all = hidden_rows(hidden_.data(), head_.data(), bias_.data(), labels_.data(),
-                                       d_hidden.data(), d_head.data(), d_bias.data());
-    PairOutputs outputs = outputs_of(losses.data(), slopes.data());
-    const AnyObjective objective = Sigmoid{};
-    const SequenceLoss loss = sequence_loss(answers, objective, outputs, beta_.data());
-    const std::size_t bytes = hidden_workspace(all, answers, chunk_rows);
-    const DeviceArray<unsigned char> workspace(bytes);
-    MatrixProducts products;
-    hidden_loss(
-        all, loss, {list.data(), begins.data()}, chunk_rows,
-        {{policy.data(), policy.data() + pair_count, counts.data(), counts.data() + pair_count},
-         slopes.data(),
-         slopes.data() + pair_count},
-        {workspace.data(), bytes, bad.data()}, products, nullptr);
-    if (bad_row != nullptr) *bad_row = bad.get()[0];
-    return {policy.get(), losses.get(), numbers(d_hidden.get(), dtype),
-            numbers(d_head.get(), DType::float32), numbers(d_bias.get(), DType::float32)};
-  }
-
-  /// What the gradients of head and bias are added to.
-  static Bytes float_bytes(std::int64_t count) {
-    Bytes bytes(static_cast<std::size_t>(count) * sizeof(float));
-    for (std::int64_t i = 0; i < count; ++i)
-      detail::store(bytes.data(), DType::float32, i, 0.25 * static_cast<double>(i % 3));
-    return bytes;
-  }
-  static PairOutputs outputs_of(double* losses, double* slopes) {
-    return {.loss = {losses, DType::float64},
-            .d_policy_chosen = {slopes, DType::float64},
-            .d_policy_rejected = {slopes + pair_count, DType::float64},
-            .gradient_scale = 1.0 / pair_count};
-  }
-  [[nodiscard]] SequenceLoss sequence_loss(const PairRows& answers, const AnyObjective& objective,
-                                           const PairOutputs& outputs, const double* betas) const {
-    return {.rows = answers,
-            .objective = objective,
-            .inputs = {.beta = {betas, DType::float64}, .weight = 2.0},
-            .outputs = outputs,
-            .average_log_prob = average,
-            .skip_incomplete = skip_incomplete,
-            .nll_scale = nll_scale};
-  }
-
-  DType dtype;
-  bool with_bias = true, add = true, average = false, skip_incomplete = false;
-  bool lists_masked = false;  // as where nobody looked at the labels
-  double nll_scale = 0;
-  Bytes hidden, head, bias;
-  std::vector<std::int64_t> labels, bounds{0, 5, 6, 13, 17, 18, rows};
-  std::vector<double> beta{0.1, 0.3, 0.05};
-};
-
-void expect_near(const std::vector<double>& got, const std::vector<double>& want, double tolerance,
-                 const char* what) {
-  ASSERT_EQ(got.size(), want.size());
-  double scale = 0;
-  for (const double x : want) scale = std::max(scale, std::fabs(x));
-  for (std::size_t i = 0; i < want.size(); ++i)
-    ASSERT_NEAR(got[i], want[i], tolerance * scale) << what << " " << i;
-}
-
-void expect_same(const Result& got, const Result& want, double tolerance) {
-  expect_near(got.policy, want.policy, tolerance, "policy");
-  expect_near(got.losses, want.losses, tolerance, "loss");
-  expect_near(got.d_hidden, want.d_hidden, tolerance, "d_hidden");
-  expect_near(got.d_head, want.d_head, tolerance, "d_head");
-  expect_near(got.d_bias, want.d_bias, tolerance, "d_bias");
-}
 
 TEST(CudaHidden, GivesTheNumbersOfTheHost) {
   for (const bool with_bias : {false, true})
