@@ -192,6 +192,14 @@ TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDoubleIds) {
   EXPECT_THAT(outcome.out, HasSubstr("1 rows with an id that was there before"));
 }
 
+TEST_F(ScheduleCommand, SaysHowItReadsParquetWhereItWasBuiltWithout) {
+  const auto outcome =
+      run(folder_, "schedule --pairs p.parquet --annotations a.jsonl --out s.jsonl");
+  EXPECT_EQ(outcome.status, SP2DPO_HAS_PARQUET ? 1 : 2);
+  EXPECT_THAT(outcome.err, HasSubstr(SP2DPO_HAS_PARQUET ? "p.parquet: cannot be opened"
+                                                        : "-DSP2DPO_WITH_PARQUET=ON"));
+}
+
 TEST_F(ScheduleCommand, ExitsWithTwoForOptionsThatMakeNoSense) {
   for (const auto option :
        {"--envelope 0.3", "--envelope 0,1", "--envelope 0.3,0.1", "--gap-range 1,1",
