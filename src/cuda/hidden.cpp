@@ -18,9 +18,11 @@ constexpr std::size_t alignment = 256;  // cuBLASLt's fastest algorithms want it
 constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
 /// Numbers by the place of a row among those that count, and the buffers of one chunk of them.
 struct Buffers {
-  Buffers(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows, void* workspace) {
+  Buffers(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
+          bool with_reference, void* workspace) {
     const auto count = std::ssize(pairs.rows());
     const std::int64_t most = std::min(chunk_rows, count);
+    const std::int64_t together = with_reference ? 2 * most : most;
     const std::size_t element = size_of(rows.hidden.dtype);
     detail::Arena arena(workspace, alignment);
     label = arena.take<std::int64_t>(count);
@@ -29,8 +31,15 @@ struct Buffers {
     lse_others = arena.take<double>(count);
     coefficient = arena.take<double>(count);
     counted = arena.take<double>(pairs.pairs());
-    hidden = arena.take(most * rows.hidden.columns, element);
-    logits = arena.take(most * rows.head.rows, element);
+    if (with_reference) {
+      const std::int64_t n = pairs.pairs();
+      reference_logit = arena.take<double>(count);
+      reference_log_prob = arena.take<double>(count);
+      reference = {arena.take<double>(n), arena.take<double>(n), arena.take<std::int64_t>(n),
+                   arena.take<std::int64_t>(n)};
+    }
+    hidden = arena.take(together * rows.hidden.columns, element);
+    logits = arena.take(together * rows.head.rows, element);
     if (rows.d_hidden.data != nullptr) d_hidden = arena.take(most * rows.hidden.columns, element);
     // row_workspace is no larger for any number of rows up to `most`.
     row_bytes = static_cast<std::size_t>(512 + most) * sizeof(launch::PartialSum);
@@ -44,6 +53,8 @@ struct Buffers {
   std::int64_t* label;
   double *logit, *log_prob, *lse_others, *coefficient;
   double* counted;  // by pair: 1, or 0 where it does not count
+  double *reference_logit = nullptr, *reference_log_prob = nullptr;
+  AnswerSums reference{};
   void *hidden, *logits, *d_hidden = nullptr, *row, *pair, *product;
   std::size_t row_bytes, pair_bytes, bytes;
 };
@@ -83,9 +94,11 @@ void zero(const Matrix& m, Stream stream) {
 class Chunks {
  public:
   Chunks(const char* call, const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
-         std::int64_t chunk_rows, const RowMemory& memory, MatrixProducts& products, Stream stream)
-      : at(rows, pairs, chunk_rows, memory.workspace),
+         std::int64_t chunk_rows, const ConstMatrix& reference, const RowMemory& memory,
+         MatrixProducts& products, Stream stream)
+      : at(rows, pairs, chunk_rows, reference.data != nullptr, memory.workspace),
         rows_(rows),
+        reference_(reference),
         list_(lists.rows),
         scratch_{at.row, at.row_bytes},
         products_(products),
@@ -100,27 +113,28 @@ class Chunks {
 
   /// Hidden states and logits of the rows at these places.
   void load(std::int64_t first, std::int64_t count) {
-    first_ = first;
-    count_ = count;
-    launch::copy_rows(rows_.hidden, list_ + first, hidden(), nullptr, count, stream_);
-    if (rows_.bias != nullptr)
-      launch::copy_rows({rows_.bias, rows_.head.dtype, 1, rows_.head.rows, 0}, nullptr, logits(),
-                        nullptr, count, stream_);
-    multiply({as_const(hidden())}, {rows_.head, true}, logits(), rows_.bias != nullptr);
+    gather(first, count);
+    make_logits(count);
   }
 
-  /// To at.logit, at.log_prob and at.lse_others.
-  void log_probs() {
-    launch::label_logits(as_const(hidden()), rows_.head, rows_.bias, at.label + first_,
-                         at.logit + first_, stream_);
-    row_log_probs(logit_rows(), labels(), {0, count_},
-                  {at.log_prob + first_, at.lse_others + first_}, scratch_, stream_);
+  /// The same, their statistics to at.logit, at.log_prob and at.lse_others; the reference's, whose
+  /// logits come of the same product, to at.reference_log_prob.
+  void load_with_log_probs(std::int64_t first, std::int64_t count) {
+    gather(first, count);
+    if (reference_.data == nullptr) {
+      make_logits(count);
+    } else {
+      launch::copy_rows(reference_, list_ + first, hidden(count), nullptr, count, stream_);
+      make_logits(2 * count);
+      log_probs(count, at.reference_logit, {at.reference_log_prob + first});
+    }
+    log_probs(0, at.logit, {at.log_prob + first, at.lse_others + first});
   }
 
   /// The logits become the gradient by them, with at.coefficient, and that the ones by hidden
   /// states, head and bias.
   void backward(bool add) {
-    row_gradient(logit_rows(), labels(), {0, count_}, at.lse_others + first_,
+    row_gradient(logit_rows(), labels(at.logit), {0, count_}, at.lse_others + first_,
                  at.coefficient + first_, {at.logits, {.stride = rows_.head.rows}},
                  MaskedRows::zero, scratch_, stream_);
     const ConstMatrix d_logits = as_const(logits());
@@ -139,17 +153,42 @@ class Chunks {
   const Buffers at;
 
  private:
-  [[nodiscard]] Matrix matrix(void* data, std::int64_t columns) const {
-    return {data, rows_.hidden.dtype, count_, columns, columns};
+  /// Of the chunk's rows, from row `from` of the buffer on.
+  [[nodiscard]] Matrix matrix(void* data, std::int64_t columns, std::int64_t from = 0) const {
+    const std::size_t offset = static_cast<std::size_t>(from * columns) * size_of(rows_.head.dtype);
+    return {static_cast<char*>(data) + offset, rows_.head.dtype, count_, columns, columns};
   }
-  [[nodiscard]] Matrix hidden() const { return matrix(at.hidden, rows_.hidden.columns); }
-  [[nodiscard]] Matrix logits() const { return matrix(at.logits, rows_.head.rows); }
-  [[nodiscard]] LogitRows logit_rows() const {
-    const std::int64_t vocab = rows_.head.rows;
-    return {at.logits, rows_.hidden.dtype, count_, vocab, vocab, {.stride = vocab}};
+  [[nodiscard]] Matrix hidden(std::int64_t from = 0) const {
+    return matrix(at.hidden, rows_.hidden.columns, from);
   }
-  [[nodiscard]] RowLabels labels() const {
-    return {at.label + first_, rows_.labels.ignored, at.logit + first_};
+  [[nodiscard]] Matrix logits(std::int64_t from = 0) const {
+    return matrix(at.logits, rows_.head.rows, from);
+  }
+  [[nodiscard]] LogitRows logit_rows(std::int64_t from = 0) const {
+    const Matrix m = logits(from);
+    return {m.data, m.dtype, m.rows, m.columns, m.columns, {.stride = m.stride}};
+  }
+  [[nodiscard]] RowLabels labels(const double* logit) const {
+    return {at.label + first_, rows_.labels.ignored, logit + first_};
+  }
+  void gather(std::int64_t first, std::int64_t count) {
+    first_ = first;
+    count_ = count;
+    launch::copy_rows(rows_.hidden, list_ + first, hidden(), nullptr, count, stream_);
+  }
+  /// Of the first `count` rows of the buffer of hidden states.
+  void make_logits(std::int64_t count) {
+    Matrix from = hidden(), to = logits();
+    from.rows = to.rows = count;
+    if (rows_.bias != nullptr)
+      launch::copy_rows({rows_.bias, rows_.head.dtype, 1, rows_.head.rows, 0}, nullptr, to, nullptr,
+                        count, stream_);
+    multiply({as_const(from)}, {rows_.head, true}, to, rows_.bias != nullptr);
+  }
+  void log_probs(std::int64_t from, double* logit, const RowStatistics& out) {
+    launch::label_logits(as_const(hidden(from)), rows_.head, rows_.bias, at.label + first_,
+                         logit + first_, stream_);
+    row_log_probs(logit_rows(from), labels(logit), {0, count_}, out, scratch_, stream_);
   }
   void multiply(const MatrixProducts::Operand& a, const MatrixProducts::Operand& b,
                 const Matrix& product, bool add) {
@@ -157,6 +196,7 @@ class Chunks {
   }
 
   const HiddenRows& rows_;
+  const ConstMatrix reference_;
   const std::int64_t* list_;
   const RowMemory scratch_;
   MatrixProducts& products_;
@@ -176,15 +216,16 @@ AnswerRows answers_of(const PairRowLists& lists, std::int64_t begin, std::int64_
 
 }  // namespace
 
-std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes) {
+std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, bool with_reference) {
+  const std::int64_t each = rows.head.rows + rows.hidden.columns;
   const std::int64_t row_bytes = static_cast<std::int64_t>(size_of(rows.hidden.dtype)) *
-                                 (rows.head.rows + 2 * rows.hidden.columns);
+                                 ((with_reference ? 2 * each : each) + rows.hidden.columns);
   return std::max<std::int64_t>(1, (bytes - product_bytes) / row_bytes);
 }
 
-std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
-                             std::int64_t chunk_rows) {
-  return Buffers(rows, pairs, chunk_rows, nullptr).bytes;
+std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
+                             bool with_reference) {
+  return Buffers(rows, pairs, chunk_rows, with_reference, nullptr).bytes;
 }
 
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
@@ -194,26 +235,29 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
   check_matrices(call, rows, true);
-  Chunks chunks(call, rows, pairs, lists, chunk_rows, memory, products, stream);
+  Chunks chunks(call, rows, pairs, lists, chunk_rows, {}, memory, products, stream);
   const auto count = std::ssize(pairs.rows());
-  for (std::int64_t first = 0; first < count; first += chunk_rows) {
-    chunks.load(first, std::min(chunk_rows, count - first));
-    chunks.log_probs();
-  }
+  for (std::int64_t first = 0; first < count; first += chunk_rows)
+    chunks.load_with_log_probs(first, std::min(chunk_rows, count - first));
   answer_log_probs(answers_of(lists, 0, pairs.pairs(), chunks.at.label, rows, average),
                    chunks.at.log_prob, /*empty_allowed=*/true, out, stream);
 }
 
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
-                 MatrixProducts& products, Stream stream) {
+                 MatrixProducts& products, Stream stream, const ConstMatrix& reference) {
   constexpr const char* call = "cuda::hidden_loss";
   const PairRows& pairs = loss.rows;
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
   check_matrices(call, rows, std::ssize(pairs.rows()) <= chunk_rows);
   require(out.d_chosen && out.d_rejected, "{}: d_chosen or d_rejected is null", call);
-  Chunks chunks(call, rows, pairs, lists, chunk_rows, memory, products, stream);
+  require(reference.data == nullptr ||
+              (reference.dtype == rows.hidden.dtype && reference.rows == rows.hidden.rows &&
+               reference.columns == rows.hidden.columns),
+          "{}: the reference's hidden states are {} [{}, {}], not as the policy's", call,
+          name_of(reference.dtype), reference.rows, reference.columns);
+  Chunks chunks(call, rows, pairs, lists, chunk_rows, reference, memory, products, stream);
   const Buffers& at = chunks.at;
   const bool wants_gradient = rows.d_hidden.data || rows.d_head.data || rows.d_bias.data;
   zero(rows.d_hidden, stream);
@@ -228,10 +272,8 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
       for (std::int64_t done = 0; done < group.count; done += chunk_rows)
         use(group.first + done, std::min(chunk_rows, group.count - done));
     };
-    each_part([&](std::int64_t first, std::int64_t count) {
-      chunks.load(first, count);
-      chunks.log_probs();
-    });
+    each_part(
+        [&](std::int64_t first, std::int64_t count) { chunks.load_with_log_probs(first, count); });
 
     const AnswerRows answers = answers_of(lists, begin, end, at.label, rows, loss.average_log_prob);
     const AnswerSums sums{out.answers.chosen + begin, out.answers.rejected + begin,
@@ -240,6 +282,12 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
     PairInputs inputs = loss.inputs.from(begin);
     inputs.policy_chosen = {sums.chosen, DType::float64};
     inputs.policy_rejected = {sums.rejected, DType::float64};
+    if (reference.data != nullptr) {
+      const AnswerSums& there = at.reference;
+      answer_log_probs(answers, at.reference_log_prob, /*empty_allowed=*/true, there, stream);
+      inputs.reference_chosen = {there.chosen, DType::float64};
+      inputs.reference_rejected = {there.rejected, DType::float64};
+    }
     const PairOutputs outputs = loss.outputs.from(begin);
     pair_loss({.in = inputs,
                .out = outputs,

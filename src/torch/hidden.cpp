@@ -80,6 +80,13 @@ M matrix_of(const Tensor& tensor) {
   return {tensor.data_ptr(), dtype_of(tensor), tensor.size(0), tensor.size(1), tensor.stride(0)};
 }
 
+void check_reference_rows(const Tensor& reference, const Tensor& policy) {
+  TORCH_CHECK(row_shape(reference) == row_shape(policy), "sp2dpo::Loss: reference.hidden ",
+              reference.sizes(), " must have the rows of the policy's ", policy.sizes());
+  TORCH_CHECK(reference.device() == policy.device(), "sp2dpo::Loss: reference.hidden must be on ",
+              policy.device(), " as the policy is, not on ", reference.device());
+}
+
 /// Hidden states and head, checked: rows [R, H] of one element type.
 struct HiddenHead {
   HiddenHead(const char* name, const Tensor& given_hidden, const Tensor& head_weight,
@@ -125,19 +132,40 @@ struct HiddenHead {
             .labels = {labels.data_ptr<std::int64_t>(), pairs.ignore_index}};
   }
 
-  /// How many rows are taken at a time.
+  /// How many rows are taken at a time; with a reference's beside them, on a device.
   [[nodiscard]] std::int64_t chunk_rows(const HiddenRows& rows,
-                                        const std::optional<std::int64_t>& workspace_bytes) const {
+                                        const std::optional<std::int64_t>& workspace_bytes,
+                                        bool with_reference = false) const {
     constexpr std::int64_t on_cpu = std::int64_t{256} << 20, elsewhere = std::int64_t{1} << 30;
     const std::int64_t bytes = workspace_bytes.value_or(device().is_cpu() ? on_cpu : elsewhere);
     TORCH_CHECK(bytes > 0, "sp2dpo::Loss: workspace_bytes must be > 0, not ", bytes);
     return device().is_cpu() ? cpu::hidden_chunk_rows(rows, bytes)
-                             : on_cuda::hidden_chunk_rows(rows, bytes, device());
+                             : on_cuda::hidden_chunk_rows(rows, bytes, with_reference, device());
   }
 
   Tensor hidden, head, bias;
   Tensor labels;  // where the rest is
 };
+
+/// The reference's hidden states, where its head is the policy's own (LoRA) and both are on a
+/// device: there they go through the same products. Otherwise undefined.
+Tensor hidden_under_the_same_head(const Reference& reference, const Tensor& hidden,
+                                  const Tensor& head_weight, const Tensor& head_bias,
+                                  const HiddenOptions& how) {
+  const auto* const given = std::get_if<ReferenceHidden>(&reference);
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    return a.defined() == b.defined() &&
+           (!a.defined() ||
+            (a.data_ptr() == b.data_ptr() && a.sizes() == b.sizes() && a.strides() == b.strides()));
+  };
+  if (given == nullptr || hidden.is_cpu() || how.precise ||
+      !same(given->head_weight, head_weight) || !same(given->head_bias, head_bias))
+    return {};
+  const HiddenHead there("reference.hidden", given->hidden, head_weight, head_bias, how.vocab_size,
+                         false);
+  check_reference_rows(given->hidden, hidden);
+  return there.hidden;
+}
 
 /// Memory for chunks of so many rows, on the CPU.
 Tensor chunk_memory(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows) {
@@ -227,13 +255,19 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
   const std::int64_t count = pairs.pairs();
   check_controls(controls, count, device);
   check_objective(objective, options, controls);
-  const Tensor reference_sums = reference_answers(
-      reference, hidden, pairs, averages(objective, options), how.vocab_size, how.workspace_bytes);
+  const Tensor reference_hidden =
+      hidden_under_the_same_head(reference, hidden, head_weight, head_bias, how);
+  const Tensor reference_sums =
+      reference_hidden.defined()
+          ? Tensor()
+          : reference_answers(reference, hidden, pairs, averages(objective, options),
+                              how.vocab_size, how.workspace_bytes);
 
   const auto sum_type = loss_type({model.head});
   HiddenParts result;
   HiddenRows rows = model.rows(pairs);
-  const std::int64_t chunk_rows = model.chunk_rows(rows, how.workspace_bytes);
+  const std::int64_t chunk_rows =
+      model.chunk_rows(rows, how.workspace_bytes, reference_hidden.defined());
   Tensor d_hidden, d_head, d_bias;
   if (needs[0]) {
     d_hidden = uninitialized(model.hidden.sizes(), model.hidden.scalar_type(), device);
@@ -269,8 +303,10 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
     loss_on_cpu(objective, options, controls, pairs, reference_sums, rows, chunk_rows,
                 loss_type({hidden}), result);
   } else {
-    on_device::HiddenPass pass(rows, pairs, objective, options, controls, reference_sums,
-                               chunk_rows, device);
+    on_device::HiddenPass pass(
+        rows, pairs, objective, options, controls, reference_sums,
+        reference_hidden.defined() ? matrix_of(reference_hidden) : ConstMatrix(), chunk_rows,
+        device);
     result.loss = std::move(pass.loss);
     result.record = std::move(pass.record);
   }
@@ -307,11 +343,8 @@ Tensor hidden_answers(const ReferenceHidden& reference, const Tensor& policy,
                       const std::optional<std::int64_t>& workspace_bytes) {
   HiddenHead model("reference.hidden", reference.hidden, reference.head_weight, reference.head_bias,
                    vocab_size, false);
-  TORCH_CHECK(row_shape(reference.hidden) == row_shape(policy), "sp2dpo::Loss: reference.hidden ",
-              reference.hidden.sizes(), " must have the rows of the policy's ", policy.sizes());
+  check_reference_rows(reference.hidden, policy);
   const HiddenRows rows = model.rows(pairs);
-  TORCH_CHECK(model.device() == policy.device(), "sp2dpo::Loss: reference.hidden must be on ",
-              policy.device(), " as the policy is, not on ", model.device());
   const std::int64_t chunk_rows = model.chunk_rows(rows, workspace_bytes);
   if (!model.device().is_cpu())
     return on_device::hidden_answers(rows, pairs, average, chunk_rows, model.device());

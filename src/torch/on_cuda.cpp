@@ -77,8 +77,9 @@ struct DeviceLists {
 /// Memory for chunks of so many rows.
 struct HiddenMemory {
   HiddenMemory(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
-               const at::Device& device)
-      : workspace(bytes_on(device, cuda::hidden_workspace(rows, pairs, chunk_rows))),
+               bool with_reference, const at::Device& device)
+      : workspace(
+            bytes_on(device, cuda::hidden_workspace(rows, pairs, chunk_rows, with_reference))),
         memory{.workspace = workspace.data_ptr(),
                .workspace_bytes = static_cast<std::size_t>(workspace.numel())} {}
 
@@ -139,16 +140,17 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
 
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
                  const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
-                 const at::Tensor& d_rejected, const at::Tensor& bad_row) {
+                 const at::Tensor& d_rejected, const at::Tensor& bad_row,
+                 const ConstMatrix& reference) {
   run_on(sums.device(), [&](cuda::Stream stream) {
     const DeviceLists lists(loss.rows, sums.device());
-    const HiddenMemory space(rows, loss.rows, chunk_rows, sums.device());
+    const HiddenMemory space(rows, loss.rows, chunk_rows, reference.data != nullptr, sums.device());
     cuda::RowMemory memory = space.memory;
     memory.bad_row = reinterpret_cast<std::uint64_t*>(bad_row.data_ptr<std::int64_t>());
     cuda::hidden_loss(
         rows, loss, lists.lists, chunk_rows,
         {answer_sums(sums, counts), d_chosen.data_ptr<double>(), d_rejected.data_ptr<double>()},
-        memory, products_on(sums.device()), stream);
+        memory, products_on(sums.device()), stream, reference);
   });
 }
 
@@ -156,14 +158,15 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, bool averag
                       std::int64_t chunk_rows, const at::Tensor& sums, const at::Tensor& counts) {
   run_on(sums.device(), [&](cuda::Stream stream) {
     const DeviceLists lists(pairs, sums.device());
-    const HiddenMemory space(rows, pairs, chunk_rows, sums.device());
+    const HiddenMemory space(rows, pairs, chunk_rows, false, sums.device());
     cuda::hidden_log_probs(rows, pairs, lists.lists, average, chunk_rows, answer_sums(sums, counts),
                            space.memory, products_on(sums.device()), stream);
   });
 }
 
-std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, const at::Device&) {
-  return cuda::hidden_chunk_rows(rows, bytes);
+std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, bool with_reference,
+                               const at::Device&) {
+  return cuda::hidden_chunk_rows(rows, bytes, with_reference);
 }
 
 void answer_log_probs(const Sequences& sequences, const RowLabels& labels,

@@ -31,11 +31,12 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
 /// Workspace and the lists of the pairs' rows are put on the device here.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
                  const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
-                 const at::Tensor& d_rejected, const at::Tensor& bad_row);
+                 const at::Tensor& d_rejected, const at::Tensor& bad_row,
+                 const ConstMatrix& reference);
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, bool average,
                       std::int64_t chunk_rows, const at::Tensor& sums, const at::Tensor& counts);
 /// As cuda::hidden_chunk_rows.
-std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes,
+std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, bool with_reference,
                                const at::Device& device);
 
 /// The answers' log-probabilities from those of their rows [R]: `sums` is float64 [2, P], `rows`

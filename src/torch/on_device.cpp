@@ -87,7 +87,8 @@ PairStep::PairStep(const LogitsCall& call, const RowPass& pass)
 
 HiddenPass::HiddenPass(const HiddenRows& rows, const LabelledPairs& pairs,
                        const AnyObjective& objective, const LossOptions& options,
-                       const Controls& controls, const Tensor& reference, std::int64_t chunk_rows,
+                       const Controls& controls, const Tensor& reference,
+                       const ConstMatrix& reference_hidden, std::int64_t chunk_rows,
                        const at::Device& device)
     : table(pairs.pairs(), device) {
   check_options(pairs, options);
@@ -97,7 +98,7 @@ HiddenPass::HiddenPass(const HiddenRows& rows, const LabelledPairs& pairs,
   const Tensor bad_row = at::full({}, -1, sums.rows.options());
   on_cuda::hidden_loss(rows, call, chunk_rows, sums.log_probs, sums.rows,
                        table.rows.select(0, d_chosen_row), table.rows.select(0, d_rejected_row),
-                       bad_row);
+                       bad_row, reference_hidden);
   const Tensor total = call.outputs.gradient_scale * table.rows.select(0, loss_row).sum();
   record = record_of_sums(table, sums, call.average_log_prob, controls, bad_row, at::kFloat);
   loss = handed_out(pairs, options, call, table, sums, total, at::kFloat, record);

@@ -31,11 +31,13 @@ struct PairStep {
 };
 
 /// The loss of hidden states, whose gradients go to where `rows` says; loss and record are as they
-/// are handed out.
+/// are handed out. The reference is that of the answers, float64 [2, P], or undefined; or
+/// `reference_hidden` are the hidden states of one under the same head.
 struct HiddenPass {
   HiddenPass(const HiddenRows& rows, const LabelledPairs& pairs, const AnyObjective& objective,
              const LossOptions& options, const Controls& controls, const at::Tensor& reference,
-             std::int64_t chunk_rows, const at::Device& device);
+             const ConstMatrix& reference_hidden, std::int64_t chunk_rows,
+             const at::Device& device);
 
   PairTable table;
   at::Tensor loss;

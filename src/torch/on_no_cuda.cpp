@@ -34,7 +34,8 @@ void row_log_probs_and_gradient(const LogitRows&, const RowLabels&, const RowSta
 }
 
 void hidden_loss(const HiddenRows&, const SequenceLoss&, std::int64_t, const at::Tensor& sums,
-                 const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&) {
+                 const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                 const ConstMatrix&) {
   refuse(sums.device());
 }
 
@@ -43,7 +44,7 @@ void hidden_log_probs(const HiddenRows&, const PairRows&, bool, std::int64_t,
   refuse(sums.device());
 }
 
-std::int64_t hidden_chunk_rows(const HiddenRows&, std::int64_t, const at::Device& device) {
+std::int64_t hidden_chunk_rows(const HiddenRows&, std::int64_t, bool, const at::Device& device) {
   refuse(device);
 }
 

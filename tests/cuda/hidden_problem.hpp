@@ -133,7 +133,9 @@ struct Problem {
     PairOutputs outputs = outputs_of(losses.data(), slopes.data());
     const AnyObjective objective = Sigmoid{};
     const SequenceLoss loss = sequence_loss(answers, objective, outputs, beta_.data());
-    const std::size_t bytes = hidden_workspace(all, answers, chunk_rows) - missing_bytes;
+    const bool shared = !reference.empty();
+    const DeviceArray<unsigned char> reference_(reference);
+    const std::size_t bytes = hidden_workspace(all, answers, chunk_rows, shared) - missing_bytes;
     const DeviceArray<unsigned char> workspace(bytes);
     MatrixProducts products;
     hidden_loss(
@@ -141,7 +143,8 @@ struct Problem {
         {{policy.data(), policy.data() + pair_count, counts.data(), counts.data() + pair_count},
          slopes.data(),
          slopes.data() + pair_count},
-        {workspace.data(), bytes, bad.data()}, products, nullptr);
+        {workspace.data(), bytes, bad.data()}, products, nullptr,
+        as_const(matrix(shared ? reference_.data() : nullptr, dtype, rows, width)));
     if (bad_row != nullptr) *bad_row = bad.get()[0];
     return {policy.get(), losses.get(), numbers(d_hidden.get(), dtype),
             numbers(d_head.get(), DType::float32), numbers(d_bias.get(), DType::float32)};
@@ -162,9 +165,14 @@ struct Problem {
   }
   [[nodiscard]] SequenceLoss sequence_loss(const PairRows& answers, const AnyObjective& objective,
                                            const PairOutputs& outputs, const double* betas) const {
+    PairInputs inputs{.beta = {betas, DType::float64}, .weight = 2.0};
+    if (!reference_sums.empty()) {
+      inputs.reference_chosen = {reference_sums.data(), DType::float64};
+      inputs.reference_rejected = {reference_sums.data() + pair_count, DType::float64};
+    }
     return {.rows = answers,
             .objective = objective,
-            .inputs = {.beta = {betas, DType::float64}, .weight = 2.0},
+            .inputs = inputs,
             .outputs = outputs,
             .average_log_prob = average,
             .skip_incomplete = skip_incomplete,
@@ -177,6 +185,8 @@ struct Problem {
   bool lists_masked = false;      // as where nobody looked at the labels
   double nll_scale = 0;
   Bytes hidden, head, bias;
+  Bytes reference;                     // hidden states under the same head, or empty
+  std::vector<double> reference_sums;  // for the host: [2P], or empty
   std::vector<std::int64_t> labels, bounds{0, 5, 6, 13, 17, 18, rows};
   std::vector<double> beta{0.1, 0.3, 0.05};
 };

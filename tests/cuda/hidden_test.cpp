@@ -134,6 +134,23 @@ TEST(CudaHidden, GivesAReferencesLogProbabilities) {
   }
 }
 
+TEST(CudaHidden, TakesAReferenceUnderTheSameHeadAlong) {
+  for (const bool average : {false, true}) {
+    Problem problem(DType::float32);
+    problem.average = average;
+    Problem reference = problem;
+    for (std::int64_t i = 0; i < rows * width; ++i)
+      detail::store(reference.hidden.data(), problem.dtype, i,
+                    0.7 * detail::load(problem.hidden.data(), problem.dtype, rows * width - 1 - i));
+    problem.reference_sums = reference.on_host(rows).policy;
+    const Result want = problem.on_host(rows);
+    problem.reference_sums.clear();
+    problem.reference = reference.hidden;
+    for (const std::int64_t chunk_rows : {rows, std::int64_t{12}, std::int64_t{3}})
+      expect_same(problem.on_device(chunk_rows), want, 3e-6);
+  }
+}
+
 TEST(CudaHidden, SaysWhatWorkspaceItWants) {
   const Problem problem(DType::float32);
   const PairRows answers = problem.pairs();

@@ -56,11 +56,12 @@ struct HiddenOutputs {
 };
 
 /// How many rows are taken at a time so that the chunk's buffers stay within `bytes`: at least 1.
-[[nodiscard]] std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes);
+[[nodiscard]] std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes,
+                                             bool with_reference = false);
 
 /// Bytes of workspace for chunks of `chunk_rows` rows of these pairs.
 [[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
-                                           std::int64_t chunk_rows);
+                                           std::int64_t chunk_rows, bool with_reference = false);
 
 /// Log-probabilities of the answers, sums or means over their rows, as a reference's that was
 /// trained with a head of its own. As hidden_loss for the rest; gradients are not looked at.
@@ -73,10 +74,13 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
 /// host, and `lists` has its copies; all else is in device memory. Rows among them whose label is
 /// ignored count for nothing, but are multiplied with the others. A pair of more than `chunk_rows`
 /// rows goes through in parts, whose logits are made twice. d_hidden, d_head and d_bias are dense.
-/// Nothing waits for the device. Throws InvalidArgument for matrices that do not fit together and a
-/// workspace that is too small, CudaError where a launch or a product fails.
+/// `reference`, if it has data, are the hidden states [R, H] of a reference with the same head and
+/// bias (a policy without its adapter, LoRA): their logits come of the same products, and what
+/// loss.inputs says of a reference is not looked at. Nothing waits for the device. Throws
+/// InvalidArgument for matrices that do not fit together and a workspace that is too small,
+/// CudaError where a launch or a product fails.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
-                 MatrixProducts& products, Stream stream);
+                 MatrixProducts& products, Stream stream, const ConstMatrix& reference = {});
 
 }  // namespace sp2dpo::cuda

@@ -135,14 +135,25 @@ TEST(TorchCuda, HiddenStatesGiveTheLossOfTheCpu) {
         expect_same(
             [&](const Batch& batch) {
               const Loss<> loss({}, {.nll_coefficient = 0.2, .nll_normalizer = 7.0});
-              const auto out =
-                  loss.from_hidden(batch.hidden, batch.head, batch.bias,
-                                   labels_on_host ? batch.host_labels : batch.labels,
-                                   ReferenceHidden{batch.reference_hidden, batch.head.detach()},
-                                   {.beta = batch.beta, .weight = 0.5}, {.workspace_bytes = bytes});
+              const auto out = loss.from_hidden(
+                  batch.hidden, batch.head, batch.bias,
+                  labels_on_host ? batch.host_labels : batch.labels,
+                  ReferenceHidden{batch.reference_hidden, batch.head.detach() * 1.5},
+                  {.beta = batch.beta, .weight = 0.5}, {.workspace_bytes = bytes});
               return with_gradients(out, {batch.hidden, batch.head, batch.bias, batch.beta});
             },
             dtype == at::kFloat ? 3e-6 : 2e-2, dtype);
+}
+
+TEST(TorchCuda, AReferenceUnderTheSameHeadGivesTheLossOfTheCpu) {
+  expect_same(
+      [](const Batch& batch) {
+        const auto out = Loss<>().from_hidden(
+            batch.hidden, batch.head, batch.bias, batch.host_labels,
+            ReferenceHidden{batch.reference_hidden, batch.head, batch.bias}, {.beta = batch.beta});
+        return with_gradients(out, {batch.hidden, batch.head, batch.bias, batch.beta});
+      },
+      3e-6);
 }
 
 TEST(TorchCuda, HiddenStatesGiveTheSumOfTheHeadsGradientToMainGrad) {
