@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <sp2dpo/any_objective.hpp>
+#include <sp2dpo/torch/loss.hpp>
+
+/// Kernels of the operators are boxed: a schema is the only list of an operator's arguments, read
+/// by their names.
+namespace sp2dpo::operators {
+
+using at::Tensor;
+using c10::IValue;
+using c10::OperatorHandle;
+using torch::jit::Stack;
+
+/// The arguments of a boxed call, which lie at the stack's end.
+class Arguments {
+ public:
+  Arguments(const OperatorHandle& op, Stack* stack) : schema_(op.schema()), stack_(*stack) {}
+
+  [[nodiscard]] bool has(const char* name) const {
+    return schema_.argumentIndexWithName(name).has_value();
+  }
+  [[nodiscard]] std::size_t index(const char* name) const {
+    const auto found = schema_.argumentIndexWithName(name);
+    TORCH_INTERNAL_ASSERT(found, schema_, " has no argument ", name);
+    return static_cast<std::size_t>(*found);
+  }
+  [[nodiscard]] IValue& operator[](const char* name) const {
+    return stack_[stack_.size() - schema_.arguments().size() + index(name)];
+  }
+  /// Undefined for None.
+  [[nodiscard]] Tensor tensor(const char* name) const {
+    const IValue& value = (*this)[name];
+    return value.isNone() ? Tensor() : value.toTensor();
+  }
+  [[nodiscard]] std::optional<double> number(const char* name) const {
+    const IValue& value = (*this)[name];
+    return value.isNone() ? std::nullopt : std::optional(value.toDouble());
+  }
+  [[nodiscard]] std::optional<std::int64_t> integer(const char* name) const {
+    const IValue& value = (*this)[name];
+    return value.isNone() ? std::nullopt : std::optional(value.toInt());
+  }
+  [[nodiscard]] std::string text(const char* name) const { return (*this)[name].toStringRef(); }
+
+  [[nodiscard]] Stack all() const {
+    return {stack_.end() - static_cast<std::ptrdiff_t>(schema_.arguments().size()), stack_.end()};
+  }
+
+  /// Results take the place of the arguments.
+  void give(const std::vector<Tensor>& results) const {
+    stack_.resize(stack_.size() - schema_.arguments().size());
+    stack_.insert(stack_.end(), results.begin(), results.end());
+  }
+
+ private:
+  const c10::FunctionSchema& schema_;
+  Stack& stack_;
+};
+
+/// Calls the operator of that name, through the dispatcher.
+std::vector<Tensor> call(const char* name, Stack arguments);
+
+/// What an operator's arguments say in the terms of Loss; all throw c10::Error where they say
+/// something that there is not.
+AnyObjective objective_of(const Arguments& arguments);
+Reduction reduction_of(const Arguments& arguments);
+LossOptions options_of(const Arguments& arguments);
+Controls controls_of(const Arguments& arguments);
+/// Of whole answers, where the labels come too: sums or means as the policy's are.
+Reference reference_of(const Arguments& arguments, bool averaged);
+PairLayout layout_of(const Arguments& arguments);
+
+/// Throws c10::Error where the weight, a constant, asks for a gradient.
+void check_weight(const Arguments& arguments);
+
+}  // namespace sp2dpo::operators

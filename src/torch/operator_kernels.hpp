@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "operator_arguments.hpp"
+
+/// Boxed kernels, one for each operator of the same name: where the numbers are (a device that a
+/// loss does not run on is refused there, by its name), for meta tensors, and the losses, which
+/// make their gradients of the operators below them.
+namespace sp2dpo::operators {
+
+void row_log_probs(const OperatorHandle& op, Stack* stack);
+void row_gradient(const OperatorHandle& op, Stack* stack);
+void log_probs_loss_forward(const OperatorHandle& op, Stack* stack);
+void log_probs_loss_curvature(const OperatorHandle& op, Stack* stack);
+void logits_loss_forward(const OperatorHandle& op, Stack* stack);
+void hidden_loss_forward(const OperatorHandle& op, Stack* stack);
+
+void row_log_probs_meta(const OperatorHandle& op, Stack* stack);
+void row_gradient_meta(const OperatorHandle& op, Stack* stack);
+void log_probs_loss_forward_meta(const OperatorHandle& op, Stack* stack);
+void log_probs_loss_curvature_meta(const OperatorHandle& op, Stack* stack);
+void logits_loss_forward_meta(const OperatorHandle& op, Stack* stack);
+void hidden_loss_forward_meta(const OperatorHandle& op, Stack* stack);
+
+void log_probs_loss(const OperatorHandle& op, Stack* stack);
+void logits_loss(const OperatorHandle& op, Stack* stack);
+void hidden_loss(const OperatorHandle& op, Stack* stack);
+
+}  // namespace sp2dpo::operators
