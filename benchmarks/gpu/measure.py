@@ -8,6 +8,7 @@ buffers that take turns too.
 """
 
 import argparse
+import importlib.metadata
 import itertools
 import json
 import pathlib
@@ -289,11 +290,12 @@ def hidden_level_of(machine, shape, functions):
     calls |= hidden_level.products(batch)
     times, failed = take_turns(machine, calls)
     names = ("pairs", "length", "vocab", "width", "dtype", "mask")
+    products = times.get("its three matrix products")
     return {"shape": dict(zip(names, map(str, shape))), "failed": failed,
             "times": {name: spread(t) for name, t in times.items()},
             "peak bytes": {name: machine.peak(lambda: calls[name][1](calls[name][0](0)))
                            for name in times},
-            "floor": spread(times["its three matrix products"])["median"]}
+            "floor": statistics.median(products) if products else float("nan")}
 
 
 def log_probs_level(machine, pairs):
@@ -334,7 +336,7 @@ def markdown(report):
         yield "**A dry run, without a GPU: no figure here means anything.**\n"
     for name, value in {**report["machine"], **report["versions"]}.items():
         yield f"* {name}: {value}"
-    yield f"* clocks before: {report['clocks'][0]}; after: {report['clocks'][1]}"
+    yield f"* clocks before and after: {'; '.join(report['clocks'])}"
     for name, reason in report["missing"].items():
         yield f"* {name} is not among the peers: {reason}"
     yield "\n## Predicted, asked for and measured\n"
@@ -365,6 +367,18 @@ def markdown(report):
         for name, t in entry["times"].items():
             yield (f"| {entry['pairs']} | {name} | {1e3 * t['median']:.1f} | {1e3 * t['p20']:.1f} "
                    f"| {1e3 * t['p80']:.1f} |")
+
+
+def versions():
+    """Of what is timed, as far as it is installed."""
+    found = {}
+    for name in ("torch", "triton", "liger-kernel", "unsloth", "quack-kernels", "cut-cross-entropy",
+                 "trl"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def shapes(machine, full):
@@ -402,24 +416,33 @@ def main():
     functions, on_rows, missing = contenders(machine)
     of_hidden, missing_there = hidden_level.contenders(machine)
     report = {"machine": machine.describe(), "missing": {**missing, **missing_there},
-              "versions": {"torch": torch.__version__, "commit": arguments.commit},
+              "versions": {"commit": arguments.commit, **versions()},
               "clocks": [machine.clocks()], "logits": [], "hidden": [], "log_probs": []}
     small = (2, 16, 1000, 64, torch.float32 if machine.dry else torch.bfloat16, 25)
     report["hidden errors"] = hidden_level.check(hidden_level.Batch(machine, *small))
     if not report["hidden errors"]["loss"] < 1e-3 or max(report["hidden errors"].values()) > 0.03:
         sys.exit(f"measure: the numbers are wrong: {report['hidden errors']}")
+
+    def write(report):
+        (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+        (arguments.out / "report.md").write_text("\n".join(markdown(report)) + "\n")
+
+    def keep(level, entry):
+        """Written after each step: whoever stops the run has what was measured until then."""
+        report[level].append(entry)
+        write(report)
+
     for shape in shapes(machine, arguments.full):
         print("logits", *shape, flush=True)
-        report["logits"].append(logits_level(machine, shape, functions, on_rows))
+        keep("logits", logits_level(machine, shape, functions, on_rows))
     for shape in hidden_shapes(machine, arguments.full):
         print("hidden states", *shape, flush=True)
-        report["hidden"].append(hidden_level_of(machine, shape, of_hidden))
+        keep("hidden", hidden_level_of(machine, shape, of_hidden))
     for pairs in (8,) if machine.dry else (8, 512, 4096, 1 << 20):
         print("log-probabilities", pairs, flush=True)
-        report["log_probs"].append(log_probs_level(machine, pairs))
+        keep("log_probs", log_probs_level(machine, pairs))
     report["clocks"].append(machine.clocks())
-    (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    (arguments.out / "report.md").write_text("\n".join(markdown(report)) + "\n")
+    write(report)
 
 
 if __name__ == "__main__":

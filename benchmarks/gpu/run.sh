@@ -16,6 +16,7 @@ and asked for beside what was measured, times, peak memory, clocks.
                     with tiny tensors; no figure of it means anything
   --full            the whole grid of shapes instead of the headline ones
   --only STEPS      some of build,tests,sanitizer,times [all]
+  --filter TESTS    GoogleTest's filter for the runs under compute-sanitizer, which takes long [*]
   --python PYTHON   that has torch; default: build/torch-wheel/bin/python if there, else python3
 
 A machine that cannot build (no network, no GoogleTest) takes what another one has built for it:
@@ -29,12 +30,12 @@ TEXT
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 out=$root/build/gpu-report build=$root/build/gpu python= dry=no options=()
-only=build,tests,sanitizer,times architecture=
+only=build,tests,sanitizer,times architecture= filter='*'
 while [ $# -gt 0 ]; do
   case "$1" in
     --dry-run) dry=yes; options+=("$1") ;;
     --full) options+=("$1") ;;
-    --out | --python | --only | --architecture)
+    --out | --python | --only | --architecture | --filter)
       [ $# -ge 2 ] || { echo "run: $1 needs a value" >&2; exit 2; }
       declare "${1#--}=$2"
       shift ;;
@@ -90,18 +91,18 @@ tests() {
   if [ "$dry" = yes ]; then
     "$check" --gtest_list_tests | wc -l | xargs echo "tests and suites that would run:"
   else
-    "$@" "$check" --gtest_brief=1
+    "$@" "$check" --gtest_brief=1 --gtest_filter="$test_filter"
   fi
 }
 if wants tests; then
   step "tests on the GPU"
-  tests
+  test_filter='*' tests
 fi
 for tool in memcheck racecheck initcheck synccheck; do
   wants sanitizer || break
   step "compute-sanitizer $tool"
   if [ "$dry" = yes ] || command -v compute-sanitizer >/dev/null; then
-    tests compute-sanitizer --tool "$tool" --error-exitcode 1
+    test_filter=$filter tests compute-sanitizer --tool "$tool" --error-exitcode 1
   else
     echo "left out: there is no compute-sanitizer"
   fi

@@ -23,7 +23,7 @@ LOG_PROBS_MICROSECONDS = ((3, 6), 5)
 
 def median(entry, name):
     if name == "floor":
-        return entry["floor"]
+        return entry["floor"]  # NaN where it could not be measured
     return entry["times"].get(name, {"median": math.nan})["median"]
 
 
