@@ -2,12 +2,11 @@
 """The loss from hidden states and the head, beside its peers and its own three matrix products."""
 
 import torch
-from torch.nn.functional import linear, logsigmoid
+from peers import BETA, Contenders, Rows, dpo, dpo_of_rows, log_probs_of
+from torch.nn.functional import linear
 
-BETA = 0.1
 
-
-class Batch:
+class Batch(Rows):
     """Hidden states of `pairs` pairs of two answers, the first `mask` percent of each masked."""
 
     def __init__(self, machine, pairs, length, vocab, width, dtype, mask):
@@ -21,26 +20,11 @@ class Batch:
                                     device=machine.device)
         self.labels[:, :length * mask // 100] = -100
         self.host_labels = self.labels.cpu()
-        self.mask = self.labels != -100
+        super().__init__(self.labels)
         self.beta = torch.full((pairs,), BETA, dtype=torch.float64, device=machine.device)
-        # What a trainer has that leaves masked rows out by itself.
-        self.rows = self.mask.flatten().nonzero().squeeze(1)
-        self.answers = self.rows // length
 
     def leaves(self):
         return (self.hidden.detach().requires_grad_(), self.head.detach().requires_grad_())
-
-
-def dpo_of_rows(log_probs, batch):
-    """Of the log-probabilities of the rows that count."""
-    sums = torch.zeros(len(batch.labels), device=log_probs.device)
-    chosen, rejected = sums.index_add(0, batch.answers, log_probs.float()).chunk(2)
-    return -logsigmoid(BETA * (chosen - rejected)).mean()
-
-
-def dpo(log_probs, batch):
-    chosen, rejected = (log_probs.float() * batch.mask).sum(1).chunk(2)
-    return -logsigmoid(BETA * (chosen - rejected)).mean()
 
 
 def contenders(machine):
@@ -48,31 +32,18 @@ def contenders(machine):
     loss = torch.ops.sp2dpo.hidden_loss
 
     def eager(hidden, head, batch):
-        log_probs = linear(hidden, head).float().log_softmax(-1)
-        return dpo(log_probs.gather(-1, batch.labels.clamp(min=0)[..., None]).squeeze(-1), batch)
+        return dpo(log_probs_of(linear(hidden, head), batch.labels), batch)
 
     def eager_compacted(hidden, head, batch):
-        rows = hidden.flatten(0, 1)[batch.rows]
-        log_probs = linear(rows, head).float().log_softmax(-1)
-        labels = batch.labels.flatten()[batch.rows]
-        return dpo_of_rows(log_probs.gather(-1, labels[:, None]).squeeze(-1), batch)
+        logits = linear(hidden.flatten(0, 1)[batch.rows], head)
+        return dpo_of_rows(log_probs_of(logits, batch.labels.flatten()[batch.rows]), batch)
 
-    found = {
+    contenders = Contenders(machine, {
         "sp2dpo": lambda hidden, head, batch: loss(hidden, head, None, batch.host_labels,
                                                    batch.beta)[0],
         "sp2dpo, labels on the device": lambda hidden, head, batch: loss(
             hidden, head, None, batch.labels, batch.beta)[0],
-        "eager": eager, "eager, compacted": eager_compacted}
-    missing = {}
-
-    def add(name, make, needs_gpu=True):
-        if machine.dry and needs_gpu:
-            missing[name] = "is for a GPU"
-            return
-        try:
-            found.update(make())
-        except Exception as error:  # whatever another project's import raises
-            missing[name] = f"{type(error).__name__}: {error}"
+        "eager": eager, "eager, compacted": eager_compacted})
 
     def trl():
         from trl.trainer.utils import selective_log_softmax
@@ -94,10 +65,10 @@ def contenders(machine):
                 hidden.flatten(0, 1)[batch.rows], head, batch.labels.flatten()[batch.rows],
                 reduction="none"), batch)}
 
-    add("TRL", trl, needs_gpu=False)
-    add("Liger", liger, needs_gpu=False)
-    add("CCE", cut_cross_entropy)
-    return found, missing
+    contenders.add("TRL", trl, needs_gpu=False)
+    contenders.add("Liger", liger, needs_gpu=False)
+    contenders.add("CCE", cut_cross_entropy)
+    return contenders.found, contenders.missing
 
 
 def products(batch):
@@ -120,10 +91,7 @@ def check(batch):
     for dtype in (batch.hidden.dtype, torch.float64):
         hidden, head = (t.detach().to(dtype).requires_grad_() for t in (batch.hidden, batch.head))
         if dtype == torch.float64:
-            log_probs = linear(hidden, head).log_softmax(-1)
-            log_probs = log_probs.gather(-1, batch.labels.clamp(min=0)[..., None]).squeeze(-1)
-            chosen, rejected = (log_probs * batch.mask).sum(1).chunk(2)
-            loss = -logsigmoid(BETA * (chosen - rejected)).mean()
+            loss = dpo(log_probs_of(linear(hidden, head), batch.labels), batch)
         else:
             loss = torch.ops.sp2dpo.hidden_loss(hidden, head, None, batch.host_labels,
                                                 batch.beta)[0]

@@ -21,9 +21,8 @@ import time
 import hidden_level
 import targets
 import torch
+from peers import BETA, Contenders, Rows, dpo, dpo_of_rows, log_probs_of
 from torch.nn.functional import logsigmoid
-
-BETA = 0.1
 
 
 class Machine:
@@ -75,7 +74,7 @@ class Machine:
                 "memory": properties.total_memory, "cuda": torch.version.cuda}
 
 
-class Batch:
+class Batch(Rows):
     """`pairs` pairs of two answers of `length` rows each, the first `mask` percent of them masked."""
 
     def __init__(self, machine, pairs, length, vocab, dtype, mask):
@@ -89,21 +88,9 @@ class Batch:
         lift = 8 + 3 * torch.randn(self.labels.shape, generator=generator, device=machine.device)
         self.logits.scatter_(-1, self.labels[..., None], lift[..., None].to(dtype))
         self.labels[:, :length * mask // 100] = -100
-        self.mask = self.labels != -100
+        super().__init__(self.labels)
         self.beta = torch.full((pairs,), BETA, dtype=torch.float64, device=machine.device)
         self.buffers = [torch.empty_like(self.logits) for _ in range(machine.buffers)]
-        self.rows = self.mask.flatten().nonzero().squeeze(1)
-        self.answers = self.rows // length
-
-
-def dpo(log_probs, batch):
-    """The loss of the tokens' log-probabilities [2P, T], as every trainer writes it."""
-    chosen, rejected = (log_probs.float() * batch.mask).sum(1).chunk(2)
-    return -logsigmoid(BETA * (chosen - rejected)).mean()
-
-
-def eager_log_probs(logits, labels):
-    return logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
 
 
 def compiled_log_probs(logits, labels):
@@ -120,34 +107,24 @@ def cross_entropy_peer(cross_entropy):
 def contenders(machine):
     """{name: (logits, batch) -> loss}, {name: (rows that count, batch) -> loss}, and why those are
     missing that are."""
-    found = {
+    contenders = Contenders(machine, {
         "sp2dpo": lambda logits, batch: torch.ops.sp2dpo.logits_loss(
             logits, batch.labels, batch.beta)[0],
-        "eager": lambda logits, batch: dpo(eager_log_probs(logits, batch.labels), batch)}
-    missing = {}
-
-    def add(name, make, needs_gpu=True):
-        if machine.dry and needs_gpu:
-            missing[name] = "is for a GPU"
-            return
-        try:
-            found[name] = make()
-        except Exception as error:  # whatever another project's import raises
-            missing[name] = f"{type(error).__name__}: {error}"
+        "eager": lambda logits, batch: dpo(log_probs_of(logits, batch.labels), batch)})
 
     def compacted(cross_entropy):
         """The same on the rows that count, which somebody has put together beforehand."""
-        return lambda rows, batch: hidden_level.dpo_of_rows(
+        return lambda rows, batch: dpo_of_rows(
             -cross_entropy(rows, batch.labels.flatten()[batch.rows]), batch)
 
     def compiled():
         function = torch.compile(compiled_log_probs)
-        return lambda logits, batch: dpo(function(logits, batch.labels), batch)
+        return {"torch.compile": lambda logits, batch: dpo(function(logits, batch.labels), batch)}
 
     def trl():
         from trl.trainer.utils import selective_log_softmax
-        return lambda logits, batch: dpo(
-            selective_log_softmax(logits, batch.labels.clamp(min=0)), batch)
+        return {"TRL": lambda logits, batch: dpo(
+            selective_log_softmax(logits, batch.labels.clamp(min=0)), batch)}
 
     def liger():
         from liger_kernel.transformers import LigerCrossEntropyLoss
@@ -162,24 +139,22 @@ def contenders(machine):
         return lambda logits, labels: cross_entropy(
             logits, labels, ignore_index=-100, reduction="none", inplace_backward=True)
 
-    add("torch.compile", compiled)
-    add("TRL", trl, needs_gpu=False)
-    on_rows = {}
+    contenders.add("torch.compile", compiled)
+    contenders.add("TRL", trl, needs_gpu=False)
+    on_rows = {"eager, compacted": compacted(lambda rows, labels: -log_probs_of(rows, labels))}
 
     def add_cross_entropy(name, make):
         def both():
             cross_entropy = make()
             on_rows[f"{name}, compacted"] = compacted(cross_entropy)
-            return cross_entropy_peer(cross_entropy)
+            return {name: cross_entropy_peer(cross_entropy)}
 
-        add(name, both)
+        contenders.add(name, both)
 
     add_cross_entropy("Liger", liger)
     add_cross_entropy("Unsloth", unsloth)
     add_cross_entropy("QuACK", quack)
-    on_rows["eager, compacted"] = compacted(
-        lambda rows, labels: -eager_log_probs(rows, labels))
-    return found, on_rows, missing
+    return contenders.found, on_rows, contenders.missing
 
 
 def take_turns(machine, calls):

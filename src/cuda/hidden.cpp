@@ -16,6 +16,7 @@ using detail::require;
 
 constexpr std::size_t alignment = 256;  // cuBLASLt's fastest algorithms want it
 constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
+
 /// Numbers by the place of a row among those that count, and the buffers of one chunk of them.
 struct Buffers {
   Buffers(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
@@ -59,30 +60,36 @@ struct Buffers {
   std::size_t row_bytes, pair_bytes, bytes;
 };
 
-bool fits(const Matrix& gradient, std::int64_t rows, std::int64_t columns, DType dtype) {
-  return gradient.data == nullptr || (gradient.rows == rows && gradient.columns == columns &&
-                                      gradient.dtype == dtype && gradient.stride == columns);
+void check_gradient(const char* call, const char* name, const Matrix& m, std::int64_t rows,
+                    std::int64_t columns, DType dtype) {
+  require(m.data == nullptr ||
+              (m.rows == rows && m.columns == columns && m.dtype == dtype && m.stride == columns),
+          "{}: {} is {} [{}, {}] with {} elements from row to row, not a dense {} [{}, {}]", call,
+          name, name_of(m.dtype), m.rows, m.columns, m.stride, name_of(dtype), rows, columns);
 }
 
 void check_matrices(const char* call, const HiddenRows& rows, bool one_chunk) {
   const DType dtype = rows.hidden.dtype;
   require(dtype != DType::float64, "{}: hidden is float64; float16, bfloat16 and float32 are taken",
           call);
-  require(rows.hidden.data && rows.head.data && rows.labels.label,
-          "{}: hidden, head or labels have no memory", call);
+  require(rows.hidden.data != nullptr, "{}: hidden.data is null", call);
+  require(rows.head.data != nullptr, "{}: head.data is null", call);
+  require(rows.labels.label != nullptr, "{}: labels.label is null", call);
   require(rows.head.dtype == dtype && rows.head.columns == rows.hidden.columns,
           "{}: the head is {} [{}, {}], the hidden states are {} [{}, {}]: they must agree in "
           "element type and width",
           call, name_of(rows.head.dtype), rows.head.rows, rows.head.columns, name_of(dtype),
           rows.hidden.rows, rows.hidden.columns);
   const bool in_own_type = one_chunk && !rows.add && rows.d_head.dtype == dtype;
-  require(fits(rows.d_hidden, rows.hidden.rows, rows.hidden.columns, dtype) &&
-              fits(rows.d_head, rows.head.rows, rows.head.columns,
-                   in_own_type ? dtype : DType::float32) &&
-              fits(rows.d_bias, 1, rows.head.rows, DType::float32),
-          "{}: a gradient has not the shape or element type of what it is the gradient of, or is "
-          "not dense",
-          call);
+  check_gradient(call, "d_hidden", rows.d_hidden, rows.hidden.rows, rows.hidden.columns, dtype);
+  check_gradient(call, "d_head", rows.d_head, rows.head.rows, rows.head.columns,
+                 in_own_type ? dtype : DType::float32);
+  check_gradient(call, "d_bias", rows.d_bias, 1, rows.head.rows, DType::float32);
+}
+
+void check_sums(const char* call, const AnswerSums& out) {
+  require(out.chosen && out.rejected && out.chosen_rows && out.rejected_rows,
+          "{}: one of the four arrays of answers is null", call);
 }
 
 void zero(const Matrix& m, Stream stream) {
@@ -103,7 +110,8 @@ class Chunks {
         scratch_{at.row, at.row_bytes},
         products_(products),
         stream_(stream) {
-    require(lists.rows && lists.bounds, "{}: a list of rows or bounds is null", call);
+    require(lists.rows != nullptr, "{}: lists.rows is null", call);
+    require(lists.bounds != nullptr, "{}: lists.bounds is null", call);
     require(memory.workspace != nullptr && memory.workspace_bytes >= at.bytes,
             "{}: chunks of {} rows want {} bytes of workspace, given are {}", call, chunk_rows,
             at.bytes, memory.workspace == nullptr ? 0 : memory.workspace_bytes);
@@ -235,6 +243,7 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
   check_matrices(call, rows, true);
+  check_sums(call, out);
   Chunks chunks(call, rows, pairs, lists, chunk_rows, {}, memory, products, stream);
   const auto count = std::ssize(pairs.rows());
   for (std::int64_t first = 0; first < count; first += chunk_rows)
@@ -251,7 +260,9 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
   check_matrices(call, rows, std::ssize(pairs.rows()) <= chunk_rows);
-  require(out.d_chosen && out.d_rejected, "{}: d_chosen or d_rejected is null", call);
+  check_sums(call, out.answers);
+  require(out.d_chosen != nullptr, "{}: d_chosen is null", call);
+  require(out.d_rejected != nullptr, "{}: d_rejected is null", call);
   require(reference.data == nullptr ||
               (reference.dtype == rows.hidden.dtype && reference.rows == rows.hidden.rows &&
                reference.columns == rows.hidden.columns),
@@ -278,7 +289,7 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
     const AnswerRows answers = answers_of(lists, begin, end, at.label, rows, loss.average_log_prob);
     const AnswerSums sums{out.answers.chosen + begin, out.answers.rejected + begin,
                           out.answers.chosen_rows + begin, out.answers.rejected_rows + begin};
-    answer_log_probs(answers, at.log_prob, /*empty_allowed=*/true, sums, stream);
+    answer_log_probs(answers, at.log_prob, lists.empty_allowed, sums, stream);
     PairInputs inputs = loss.inputs.from(begin);
     inputs.policy_chosen = {sums.chosen, DType::float64};
     inputs.policy_rejected = {sums.rejected, DType::float64};

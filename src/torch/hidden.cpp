@@ -303,12 +303,9 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
     loss_on_cpu(objective, options, controls, pairs, reference_sums, rows, chunk_rows,
                 loss_type({hidden}), result);
   } else {
-    on_device::HiddenPass pass(
-        rows, pairs, objective, options, controls, reference_sums,
-        reference_hidden.defined() ? matrix_of(reference_hidden) : ConstMatrix(), chunk_rows,
-        device);
-    result.loss = std::move(pass.loss);
-    result.record = std::move(pass.record);
+    on_device::hidden_loss(rows, pairs, objective, options, controls, reference_sums,
+                           reference_hidden.defined() ? matrix_of(reference_hidden) : ConstMatrix(),
+                           chunk_rows, device, result);
   }
   if (needs[0]) result.hidden = d_hidden.to(hidden.scalar_type()).view(hidden.sizes());
   if (head_gradient == HeadGradient::rounded) {

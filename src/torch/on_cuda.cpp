@@ -141,14 +141,15 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
                  const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
                  const at::Tensor& d_rejected, const at::Tensor& bad_row,
-                 const ConstMatrix& reference) {
+                 const ConstMatrix& reference, bool empty_allowed) {
   run_on(sums.device(), [&](cuda::Stream stream) {
-    const DeviceLists lists(loss.rows, sums.device());
+    DeviceLists on_device(loss.rows, sums.device());
+    on_device.lists.empty_allowed = empty_allowed;
     const HiddenMemory space(rows, loss.rows, chunk_rows, reference.data != nullptr, sums.device());
     cuda::RowMemory memory = space.memory;
     memory.bad_row = reinterpret_cast<std::uint64_t*>(bad_row.data_ptr<std::int64_t>());
     cuda::hidden_loss(
-        rows, loss, lists.lists, chunk_rows,
+        rows, loss, on_device.lists, chunk_rows,
         {answer_sums(sums, counts), d_chosen.data_ptr<double>(), d_rejected.data_ptr<double>()},
         memory, products_on(sums.device()), stream, reference);
   });

@@ -32,7 +32,7 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
                  const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
                  const at::Tensor& d_rejected, const at::Tensor& bad_row,
-                 const ConstMatrix& reference);
+                 const ConstMatrix& reference, bool empty_allowed);
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, bool average,
                       std::int64_t chunk_rows, const at::Tensor& sums, const at::Tensor& counts);
 /// As cuda::hidden_chunk_rows.

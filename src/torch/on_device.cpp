@@ -85,23 +85,22 @@ PairStep::PairStep(const LogitsCall& call, const RowPass& pass)
   reduced_loss = handed_out(call.pairs, call.options, loss, table, sums, total, call.dtype, record);
 }
 
-HiddenPass::HiddenPass(const HiddenRows& rows, const LabelledPairs& pairs,
-                       const AnyObjective& objective, const LossOptions& options,
-                       const Controls& controls, const Tensor& reference,
-                       const ConstMatrix& reference_hidden, std::int64_t chunk_rows,
-                       const at::Device& device)
-    : table(pairs.pairs(), device) {
+void hidden_loss(const HiddenRows& rows, const LabelledPairs& pairs, const AnyObjective& objective,
+                 const LossOptions& options, const Controls& controls, const Tensor& reference,
+                 const ConstMatrix& reference_hidden, std::int64_t chunk_rows,
+                 const at::Device& device, HiddenParts& result) {
   check_options(pairs, options);
-  const SequenceLoss call =
+  PairTable table(pairs.pairs(), device);
+  const SequenceLoss loss =
       sequence_loss(pairs, objective, options, controls, reference, table.outputs);
   const AnswerSums sums(pairs.pairs(), device);
   const Tensor bad_row = at::full({}, -1, sums.rows.options());
-  on_cuda::hidden_loss(rows, call, chunk_rows, sums.log_probs, sums.rows,
+  on_cuda::hidden_loss(rows, loss, chunk_rows, sums.log_probs, sums.rows,
                        table.rows.select(0, d_chosen_row), table.rows.select(0, d_rejected_row),
-                       bad_row, reference_hidden);
-  const Tensor total = call.outputs.gradient_scale * table.rows.select(0, loss_row).sum();
-  record = record_of_sums(table, sums, call.average_log_prob, controls, bad_row, at::kFloat);
-  loss = handed_out(pairs, options, call, table, sums, total, at::kFloat, record);
+                       bad_row, reference_hidden, options.empty_rows != EmptyRows::error);
+  const Tensor total = loss.outputs.gradient_scale * table.rows.select(0, loss_row).sum();
+  result.record = record_of_sums(table, sums, loss.average_log_prob, controls, bad_row, at::kFloat);
+  result.loss = handed_out(pairs, options, loss, table, sums, total, at::kFloat, result.record);
 }
 
 Tensor hidden_answers(const HiddenRows& rows, const LabelledPairs& pairs, bool average,

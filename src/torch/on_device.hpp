@@ -30,19 +30,13 @@ struct PairStep {
   detail::PairRecord record;
 };
 
-/// The loss of hidden states, whose gradients go to where `rows` says; loss and record are as they
-/// are handed out. The reference is that of the answers, float64 [2, P], or undefined; or
+/// The loss of hidden states and its record, as they are handed out, to `result`; the gradients go
+/// to where `rows` says. The reference is that of the answers, float64 [2, P], or undefined; or
 /// `reference_hidden` are the hidden states of one under the same head.
-struct HiddenPass {
-  HiddenPass(const HiddenRows& rows, const LabelledPairs& pairs, const AnyObjective& objective,
-             const LossOptions& options, const Controls& controls, const at::Tensor& reference,
-             const ConstMatrix& reference_hidden, std::int64_t chunk_rows,
-             const at::Device& device);
-
-  PairTable table;
-  at::Tensor loss;
-  detail::PairRecord record;
-};
+void hidden_loss(const HiddenRows& rows, const LabelledPairs& pairs, const AnyObjective& objective,
+                 const LossOptions& options, const Controls& controls, const at::Tensor& reference,
+                 const ConstMatrix& reference_hidden, std::int64_t chunk_rows,
+                 const at::Device& device, HiddenParts& result);
 
 /// The answers' log-probabilities under a reference, float64 [2, P].
 at::Tensor hidden_answers(const HiddenRows& rows, const LabelledPairs& pairs, bool average,

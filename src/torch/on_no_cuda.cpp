@@ -35,7 +35,7 @@ void row_log_probs_and_gradient(const LogitRows&, const RowLabels&, const RowSta
 
 void hidden_loss(const HiddenRows&, const SequenceLoss&, std::int64_t, const at::Tensor& sums,
                  const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                 const ConstMatrix&) {
+                 const ConstMatrix&, bool) {
   refuse(sums.device());
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -119,7 +120,17 @@ struct Problem {
             rows};
   }
 
-  [[nodiscard]] Result on_device(std::int64_t chunk_rows, std::uint64_t* bad_row = nullptr) const {
+  /// The arguments of a call, to be changed before it is made.
+  struct Call {
+    HiddenRows& rows;
+    PairRowLists& lists;
+    HiddenOutputs& out;
+    std::int64_t& chunk_rows;
+  };
+
+  [[nodiscard]] Result on_device(std::int64_t chunk_rows, std::uint64_t* bad_row = nullptr,
+                                 const std::function<void(const Call&)>& change = {},
+                                 int calls = 1) const {
     const DeviceArray<unsigned char> hidden_(hidden), head_(head), bias_(bias),
         d_hidden(hidden.size()), d_head(float_bytes(vocab * width)), d_bias(float_bytes(vocab));
     const DeviceArray<std::int64_t> labels_(labels), counts(2 * pair_count);
@@ -128,8 +139,13 @@ struct Problem {
     const DeviceArray<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
         beta_(beta);
     const DeviceArray<std::uint64_t> bad(std::vector{no_bad_row});
-    const HiddenRows all = hidden_rows(hidden_.data(), head_.data(), bias_.data(), labels_.data(),
-                                       d_hidden.data(), d_head.data(), d_bias.data());
+    HiddenRows all = hidden_rows(hidden_.data(), head_.data(), bias_.data(), labels_.data(),
+                                 d_hidden.data(), d_head.data(), d_bias.data());
+    PairRowLists lists{list.data(), begins.data()};
+    HiddenOutputs out{
+        {policy.data(), policy.data() + pair_count, counts.data(), counts.data() + pair_count},
+        slopes.data(),
+        slopes.data() + pair_count};
     PairOutputs outputs = outputs_of(losses.data(), slopes.data());
     const AnyObjective objective = Sigmoid{};
     const SequenceLoss loss = sequence_loss(answers, objective, outputs, beta_.data());
@@ -138,15 +154,14 @@ struct Problem {
     const std::size_t bytes = hidden_workspace(all, answers, chunk_rows, shared) - missing_bytes;
     const DeviceArray<unsigned char> workspace(bytes);
     MatrixProducts products;
-    hidden_loss(
-        all, loss, {list.data(), begins.data()}, chunk_rows,
-        {{policy.data(), policy.data() + pair_count, counts.data(), counts.data() + pair_count},
-         slopes.data(),
-         slopes.data() + pair_count},
-        {workspace.data(), bytes, bad.data()}, products, nullptr,
-        as_const(matrix(shared ? reference_.data() : nullptr, dtype, rows, width)));
+    if (change) change({all, lists, out, chunk_rows});
+    for (int i = 0; i < calls; ++i)
+      hidden_loss(all, loss, lists, chunk_rows, out, {workspace.data(), bytes, bad.data()},
+                  products, nullptr,
+                  as_const(matrix(shared ? reference_.data() : nullptr, dtype, rows, width)));
     if (bad_row != nullptr) *bad_row = bad.get()[0];
-    return {policy.get(), losses.get(), numbers(d_hidden.get(), dtype),
+    return {policy.get(), losses.get(),
+            all.d_hidden.data == nullptr ? std::vector<double>() : numbers(d_hidden.get(), dtype),
             numbers(d_head.get(), DType::float32), numbers(d_bias.get(), DType::float32)};
   }
 

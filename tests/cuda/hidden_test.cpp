@@ -14,6 +14,7 @@
 namespace sp2dpo::cuda {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
@@ -101,6 +102,82 @@ TEST(CudaHidden, SkipsPairsWithAnAnswerWithoutRows) {
     for (const std::int64_t chunk_rows : {rows, std::int64_t{4}})
       expect_same(problem.on_device(chunk_rows), want, 3e-6);
   }
+}
+
+TEST(CudaHidden, MakesTheSameOfTheGradientsThatAreWanted) {
+  const Problem problem(DType::float32);
+  const Result all = problem.on_device(12);
+  const auto before = [](std::int64_t count) {
+    return numbers(Problem::float_bytes(count), DType::float32);
+  };
+  for (int wanted = 0; wanted < 8; ++wanted) {
+    const bool hidden = (wanted & 1) != 0, head = (wanted & 2) != 0, bias = (wanted & 4) != 0;
+    const Result got = problem.on_device(12, nullptr, [&](const Problem::Call& call) {
+      if (!hidden) call.rows.d_hidden.data = nullptr;
+      if (!head) call.rows.d_head.data = nullptr;
+      if (!bias) call.rows.d_bias.data = nullptr;
+    });
+    EXPECT_EQ(got.losses, all.losses) << wanted;
+    EXPECT_EQ(got.d_hidden, hidden ? all.d_hidden : std::vector<double>()) << wanted;
+    EXPECT_EQ(got.d_head, head ? all.d_head : before(vocab * width)) << wanted;
+    EXPECT_EQ(got.d_bias, bias ? all.d_bias : before(vocab)) << wanted;
+  }
+}
+
+TEST(CudaHidden, AddsToWhatAnotherCallLeft) {
+  Problem problem(DType::float32);
+  const Result once = problem.on_device(12), twice = problem.on_device(12, nullptr, {}, 2);
+  const auto before = numbers(Problem::float_bytes(vocab * width), DType::float32);
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_NEAR(twice.d_head[i] - before[i], 2 * (once.d_head[i] - before[i]), 1e-6);
+  problem.add = false;
+  EXPECT_EQ(problem.on_device(12, nullptr, {}, 2).d_head, problem.on_device(12).d_head);
+}
+
+TEST(CudaHidden, NamesWhatIsWrong) {
+  const Problem problem(DType::float32);
+  using Change = void (*)(const Problem::Call&);
+  const std::pair<Change, const char*> wrong[] = {
+      {[](const Problem::Call& call) { call.rows.hidden.data = nullptr; }, "hidden.data is null"},
+      {[](const Problem::Call& call) { call.rows.head.data = nullptr; }, "head.data is null"},
+      {[](const Problem::Call& call) { call.rows.labels.label = nullptr; }, "labels.label is null"},
+      {[](const Problem::Call& call) { call.rows.head.columns = 5; }, "the head is"},
+      {[](const Problem::Call& call) { call.rows.head.dtype = DType::bfloat16; }, "the head is"},
+      {[](const Problem::Call& call) { call.rows.hidden.dtype = DType::float64; }, "float64"},
+      {[](const Problem::Call& call) { call.rows.d_hidden.dtype = DType::bfloat16; },
+       "d_hidden is bfloat16"},
+      {[](const Problem::Call& call) { call.rows.d_head.rows = 3; }, "d_head is float32 [3, 24]"},
+      {[](const Problem::Call& call) { call.rows.d_bias.stride = 71; }, "d_bias is float32"},
+      {[](const Problem::Call& call) { call.lists.rows = nullptr; }, "lists.rows is null"},
+      {[](const Problem::Call& call) { call.lists.bounds = nullptr; }, "lists.bounds is null"},
+      {[](const Problem::Call& call) { call.out.d_chosen = nullptr; }, "d_chosen is null"},
+      {[](const Problem::Call& call) { call.out.d_rejected = nullptr; }, "d_rejected is null"},
+      {[](const Problem::Call& call) { call.out.answers.chosen = nullptr; }, "answers is null"},
+      {[](const Problem::Call& call) { call.out.answers.rejected_rows = nullptr; },
+       "answers is null"},
+      {[](const Problem::Call& call) { call.chunk_rows = 0; }, "at least one row, not 0"},
+      {[](const Problem::Call& call) { call.chunk_rows = -1; }, "at least one row, not -1"}};
+  for (const auto& [change, words] : wrong)
+    EXPECT_THAT(
+        [&] { (void)problem.on_device(rows, nullptr, change); },
+        ThrowsMessage<InvalidArgument>(AllOf(HasSubstr("cuda::hidden_loss: "), HasSubstr(words))));
+}
+
+TEST(CudaHidden, MakesAnAnswerWithoutRowsNanWhereNoneIsAllowed) {
+  Problem problem(DType::float32);
+  problem.lists_masked = true;
+  problem.labels[5] = ignored;  // the only row of the second pair's chosen answer
+  const auto losses = [&](bool allowed) {
+    return problem
+        .on_device(rows, nullptr,
+                   [&](const Problem::Call& call) { call.lists.empty_allowed = allowed; })
+        .losses;
+  };
+  const auto kept = losses(true), refused = losses(false);
+  EXPECT_EQ(kept, problem.on_device(rows).losses);
+  EXPECT_FALSE(std::isnan(kept[1]));
+  EXPECT_TRUE(std::isnan(refused[1]));
+  EXPECT_EQ(refused[0], kept[0]);
 }
 
 TEST(CudaHidden, GivesAReferencesLogProbabilities) {

@@ -46,6 +46,9 @@ class MatrixProducts {
 struct PairRowLists {
   const std::int64_t* rows = nullptr;    ///< PairRows::rows()
   const std::int64_t* bounds = nullptr;  ///< PairRows::bounds()
+  /// Whether an answer may have no row that counts, with the log-probability 0. Otherwise it has
+  /// NaN, for a caller that did not look at the labels and so could not refuse it.
+  bool empty_allowed = true;
 };
 
 /// Where hidden_loss writes by pair, in device memory.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -184,6 +185,22 @@ TEST(TorchCuda, LabelsOnTheCpuSayWhatHasNoRows) {
         return all;
       },
       3e-6);
+}
+
+TEST(TorchCuda, AnAnswerWithoutRowsIsNanWhereNobodyCouldRefuseIt) {
+  const Batch batch(at::Device(at::kCUDA, 0));
+  batch.host_labels.select(0, pairs).fill_(-100);  // the first pair's rejected answer
+  const Tensor labels = batch.host_labels.to(batch.device);
+  for (const auto empty_rows : {EmptyRows::error, EmptyRows::keep}) {
+    const Loss<> loss({}, {.empty_rows = empty_rows});
+    for (const auto& out :
+         {loss.from_logits(batch.logits, labels, batch.reference, {.beta = 0.1}),
+          loss.from_hidden(batch.hidden, batch.head, {}, labels, batch.reference, {.beta = 0.1})}) {
+      const Tensor losses = out.losses().cpu();
+      EXPECT_EQ(std::isnan(losses[0].item<float>()), empty_rows == EmptyRows::error);
+      EXPECT_FALSE(std::isnan(losses[1].item<float>()));
+    }
+  }
 }
 
 TEST(TorchCuda, ABadLabelIsFoundWhenAskedFor) {
