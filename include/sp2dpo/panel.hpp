@@ -36,9 +36,10 @@ struct PanelGap {
         {vote.annotator, vote.prompt, signed_gap(vote, weights.empty() ? 1.0 : weights[category])});
   }
   // The gap takes part in the order, so that a sum does not depend on the order of the file.
-  std::ranges::sort(gaps, [](const PanelGap& a, const PanelGap& b) {
+  const auto before = [](const PanelGap& a, const PanelGap& b) {
     return std::tie(a.annotator, a.prompt, a.gap) < std::tie(b.annotator, b.prompt, b.gap);
-  });
+  };
+  if (!std::ranges::is_sorted(gaps, before)) std::ranges::sort(gaps, before);
   std::size_t kept = 0;
   for (std::size_t begin = 0, end = 0; begin < gaps.size(); begin = end) {
     PanelGap cell = gaps[begin];
@@ -79,11 +80,15 @@ template <class OverPrompts>
   Panel panel;
   auto& names = panel.names;
   std::vector<double> prompts;
+  bool all_count = true;
   for (std::size_t begin = 0, end = 0; begin < cells.size(); begin = end) {
     prompts.clear();
     for (end = begin; end < cells.size() && cells[end].annotator == cells[begin].annotator; ++end)
       prompts.push_back(cells[end].gap);
-    if (std::ssize(prompts) < rules.min_prompts) continue;
+    if (std::ssize(prompts) < rules.min_prompts) {
+      all_count = false;
+      continue;
+    }
     names.push_back(cells[begin].annotator);
     panel.answers.insert(panel.answers.end(), prompts.begin(), prompts.end());
     panel.annotators.push_back(over_prompts(prompts));
@@ -94,7 +99,8 @@ template <class OverPrompts>
   std::array<int, 256> named{};
   std::size_t last = 0;
   for (const auto& vote : votes) {
-    if (!std::ranges::binary_search(names, std::string_view(vote.annotator))) continue;
+    if (!all_count && !std::ranges::binary_search(names, std::string_view(vote.annotator)))
+      continue;
     ++panel.gap.n_annotations;
     const auto category = static_cast<std::size_t>(vote.category);
     ++named[category];

@@ -29,6 +29,24 @@ struct ScheduleEntry {
   std::optional<double> weight{};  ///< factor of the pair's loss; empty: the schedule has none
 };
 
+namespace detail {
+
+/// What must hold of an entry, wherever it lies: a beta finite and positive, a category that has a
+/// name, and a weight, finite and not negative, where `first` of the schedule has one.
+inline void check(const ScheduleEntry& entry, std::string_view first, bool weighted,
+                  const Categories& categories) {
+  require(std::isfinite(entry.beta) && entry.beta > 0,
+          "pair {}: beta must be finite and positive, not {}", entry.id, entry.beta);
+  if (entry.gap) (void)categories.name(entry.gap->category);
+  require(entry.weight.has_value() == weighted, "pair {} has {} weight, unlike pair {}", entry.id,
+          entry.weight ? "a" : "no", first);
+  require(!entry.weight || (std::isfinite(*entry.weight) && *entry.weight >= 0),
+          "pair {}: the weight must be finite and not negative, not {}", entry.id,
+          entry.weight.value_or(0));
+}
+
+}  // namespace detail
+
 /// One beta a pair, in the order of the pairs: what training is given. Immutable once made: every
 /// id is there once, every beta finite and positive, and all pairs have a weight or none has.
 class Schedule {
@@ -43,17 +61,9 @@ class Schedule {
                     entries_.size());
     for (std::uint32_t i = 0; i < entries_.size(); ++i) {
       const auto& entry = entries_[i];
-      detail::require(std::isfinite(entry.beta) && entry.beta > 0,
-                      "pair {}: beta must be finite and positive, not {}", entry.id, entry.beta);
+      detail::check(entry, entries_.front().id, has_weights(), categories_);
       detail::require(index_.insert(i, entries_, &ScheduleEntry::id),
                       "pair {} is in the schedule twice", entry.id);
-      if (entry.gap) (void)categories_.name(entry.gap->category);
-      detail::require(entry.weight.has_value() == entries_.front().weight.has_value(),
-                      "pair {} has {} weight, unlike pair {}", entry.id, entry.weight ? "a" : "no",
-                      entries_.front().id);
-      detail::require(!entry.weight || (std::isfinite(*entry.weight) && *entry.weight >= 0),
-                      "pair {}: the weight must be finite and not negative, not {}", entry.id,
-                      entry.weight.value_or(0));
     }
   }
 
@@ -66,6 +76,20 @@ class Schedule {
   [[nodiscard]] std::span<const ScheduleEntry> entries() const noexcept { return entries_; }
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+
+  /// visit(entry) for every entry in their order.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (const auto& entry : entries_) visit(entry);
+  }
+
+  /// The schedule after change(entry) of every entry.
+  template <class Change>
+  [[nodiscard]] Schedule changed(const Change& change) const {
+    auto entries = entries_;
+    for (auto& entry : entries) change(entry);
+    return Schedule(std::move(entries), categories_);
+  }
 
   /// Null where there is no such pair.
   [[nodiscard]] const ScheduleEntry* find(std::string_view id) const {

@@ -13,8 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/detail/id_index.hpp>
+#include <sp2dpo/detail/block_list.hpp>
 #include <sp2dpo/detail/runs.hpp>
+#include <sp2dpo/pair_ids.hpp>
 #include <sp2dpo/schedule.hpp>
 
 namespace sp2dpo {
@@ -37,18 +38,16 @@ class ScheduleBuilder {
  public:
   /// Holds up to `most_in_memory` annotations, and the rest in a temporary file without a name.
   /// Throws InvalidArgument naming an id that is there twice.
-  explicit ScheduleBuilder(std::vector<std::string> pair_ids, Categories categories = {},
+  explicit ScheduleBuilder(const std::vector<std::string>& pair_ids, Categories categories = {},
+                           std::size_t most_in_memory = std::numeric_limits<std::size_t>::max())
+      : ScheduleBuilder(PairIds(pair_ids), std::move(categories), most_in_memory) {}
+
+  explicit ScheduleBuilder(PairIds pair_ids, Categories categories = {},
                            std::size_t most_in_memory = std::numeric_limits<std::size_t>::max())
       : ids_(std::move(pair_ids)),
         categories_(std::move(categories)),
         most_in_memory_(most_in_memory),
-        index_(ids_.size()),
-        last_(ids_.size(), none) {
-    detail::require(ids_.size() < none, "a schedule holds fewer than {} pairs, not {}", none,
-                    ids_.size());
-    for (std::uint32_t i = 0; i < ids_.size(); ++i)
-      detail::require(index_.insert(i, ids_), "pair {} is there twice", ids_[i]);
-  }
+        last_(ids_.size(), none) {}
 
   ScheduleBuilder(const ScheduleBuilder&) = delete;
   ScheduleBuilder& operator=(const ScheduleBuilder&) = delete;
@@ -78,6 +77,10 @@ class ScheduleBuilder {
     for (std::uint32_t i = vote.link; i != none; i = votes_[i].link)
       require_other(pair, votes_[i], vote);
     ++n_annotations_;
+    if (counts_.size() <= vote.annotator) counts_.resize(vote.annotator + std::size_t{1});
+    auto& by_prompt = counts_[vote.annotator];
+    if (by_prompt.size() <= vote.prompt) by_prompt.resize(vote.prompt + std::size_t{1});
+    ++by_prompt[vote.prompt];
     if (votes_.size() >= most_in_memory_) move_to_file();
     if (last_[pair] == none) touched_.push_back(pair);
     push(pair, vote);
@@ -90,37 +93,64 @@ class ScheduleBuilder {
   [[nodiscard]] Schedule build(const A& aggregate, const M& to_beta, Missing missing = {}) const {
     std::vector<ScheduleEntry> entries;
     entries.reserve(ids_.size());
-    visit_pairs([&](const std::string& id, std::span<const Annotation> votes) {
-      const auto gap = votes.empty() ? std::nullopt : std::optional<SemanticGap>(aggregate(votes));
-      if (gap) {
-        Clip clipped = Clip::none;
-        if constexpr (ClippingMapper<M>) clipped = to_beta.clip(*gap);
-        entries.push_back({id, to_beta(*gap), gap, clipped});
-        return;
-      }
-      detail::require(missing.policy != Missing::Policy::error,
-                      "pair {} has {} annotations, too few for a gap", id, votes.size());
-      if (missing.policy == Missing::Policy::base_beta)
-        entries.push_back({.id = id, .beta = missing.beta});
+    for_each_entry(aggregate, to_beta, missing, [&](std::string_view, ScheduleEntry* entry) {
+      if (entry != nullptr) entries.push_back(std::move(*entry));
     });
     return Schedule(std::move(entries), categories_);
+  }
+
+  /// As build(), for a schedule that shall not be held: use(id, entry) for each pair in their
+  /// order, where `entry` is null for a pair that is left out. Threads may take parts of the pairs,
+  /// those with numbers from `first` to before `last`, at the same time.
+  template <Aggregator A, BetaMapper M, class Use>
+  void for_each_entry(const A& aggregate, const M& to_beta, Missing missing, const Use& use,
+                      std::size_t first = 0,
+                      std::size_t last = std::numeric_limits<std::size_t>::max()) const {
+    ScheduleEntry entry;
+    visit_pairs(
+        first, std::min(last, ids_.size()),
+        [&](std::string_view id, std::span<const Annotation> votes) {
+          entry.gap = votes.empty() ? std::nullopt : std::optional<SemanticGap>(aggregate(votes));
+          detail::require(entry.gap || missing.policy != Missing::Policy::error,
+                          "pair {} has {} annotations, too few for a gap", id, votes.size());
+          if (!entry.gap && missing.policy == Missing::Policy::drop) {
+            use(id, static_cast<ScheduleEntry*>(nullptr));
+            return;
+          }
+          entry.id = id;
+          entry.clipped = Clip::none;
+          if constexpr (ClippingMapper<M>)
+            if (entry.gap) entry.clipped = to_beta.clip(*entry.gap);
+          entry.beta = entry.gap ? to_beta(*entry.gap) : missing.beta;
+          use(id, &entry);
+        });
   }
 
   /// visit(votes) for every pair that has annotations, in the pairs' order: for what must see all
   /// of them before it can aggregate one pair's.
   template <class Visit>
   void for_each_pair(Visit visit) const {
-    visit_pairs([&](const std::string&, std::span<const Annotation> votes) {
+    visit_pairs(0, ids_.size(), [&](std::string_view, std::span<const Annotation> votes) {
       if (!votes.empty()) visit(votes);
     });
   }
 
-  [[nodiscard]] std::span<const std::string> ids() const noexcept { return ids_; }
+  [[nodiscard]] const PairIds& ids() const noexcept { return ids_; }
+  [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
   [[nodiscard]] bool has(std::string_view id) const { return find(id) != none; }
   [[nodiscard]] std::size_t n_annotations() const noexcept { return n_annotations_; }
 
+  /// visit(annotator, prompt, how many annotations) for every annotator and prompt that has some.
+  template <class Visit>
+  void for_each_count(Visit visit) const {
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+      for (std::size_t j = 0; j < counts_[i].size(); ++j)
+        if (counts_[i][j] > 0) visit(annotators_[i], prompts_[j], counts_[i][j]);
+  }
+
  private:
-  static constexpr std::uint32_t none = detail::IdIndex::none;
+  static constexpr std::uint32_t none = PairIds::none;
+  static constexpr std::size_t merged_at_once = std::size_t{1} << 14;  // votes from the file
 
   /// One annotation.
   struct Vote {
@@ -164,7 +194,7 @@ class ScheduleBuilder {
 
   [[nodiscard]] std::uint32_t find(std::string_view id) const {
     if (latest_ != none && ids_[latest_] == id) return latest_;
-    return index_.find(id, ids_);
+    return ids_.find(id);
   }
 
   void require_other(std::uint32_t pair, const Vote& one, const Vote& vote) const {
@@ -191,16 +221,20 @@ class ScheduleBuilder {
   /// All but the latest pair's votes, of which more may follow: grouped by pair, a file's doubled
   /// annotations are thus found at once.
   void move_to_file() {
+    constexpr std::size_t at_once = 4096;
     std::ranges::sort(touched_);
-    std::vector<Vote> run, kept;
-    run.reserve(votes_.size());
+    std::vector<Vote> some, kept;
     for (const std::uint32_t pair : touched_) {
-      const auto begin = run.size();
-      append_from_memory(pair, pair == latest_ ? kept : run);
-      for (auto i = begin; i < run.size(); ++i) run[i].link = pair;
+      const auto begin = some.size();
+      append_from_memory(pair, pair == latest_ ? kept : some);
+      for (auto i = begin; i < some.size(); ++i) some[i].link = pair;
       last_[pair] = none;
+      if (some.size() < at_once) continue;
+      runs_.append(some);
+      some.clear();
     }
-    if (!run.empty()) runs_.append(run);
+    if (!some.empty()) runs_.append(some);
+    runs_.end_run();
     votes_.clear();
     touched_.clear();
     for (const Vote& vote : kept) push(latest_, vote);
@@ -209,13 +243,13 @@ class ScheduleBuilder {
 
   /// visit(id, votes) for every pair, in their order.
   template <class Visit>
-  void visit_pairs(const Visit& visit) const {
+  void visit_pairs(std::size_t first, std::size_t last, const Visit& visit) const {
     constexpr auto pair_of = [](const Vote& vote) { return vote.link; };
-    typename detail::Runs<Vote>::template Merge<decltype(pair_of)> merge(runs_, pair_of,
-                                                                         most_in_memory_ / 4);
+    typename detail::Runs<Vote>::template Merge<decltype(pair_of)> merge(
+        runs_, pair_of, static_cast<std::uint32_t>(first), merged_at_once);
     std::vector<Vote> votes;
     std::vector<Annotation> annotations;
-    for (std::uint32_t pair = 0; pair < ids_.size(); ++pair) {
+    for (auto pair = static_cast<std::uint32_t>(first); pair < last; ++pair) {
       votes.clear();
       std::size_t sources = 0, source = runs_.size();
       merge.take(pair, [&](const Vote& vote, std::size_t run) {
@@ -246,27 +280,27 @@ class ScheduleBuilder {
     }
   }
 
-  std::vector<std::string> ids_;
+  PairIds ids_;
   Categories categories_;
   std::size_t most_in_memory_;
-  detail::IdIndex index_;
   std::vector<std::uint32_t> last_;     // by pair: its last vote in memory
   std::vector<std::uint32_t> touched_;  // the pairs that have one
   std::uint32_t latest_ = none;         // the pair of the latest annotation
-  std::vector<Vote> votes_;
+  detail::BlockList<Vote> votes_;
   detail::Runs<Vote> runs_;
   std::size_t n_annotations_ = 0;
+  std::vector<std::vector<std::int64_t>> counts_;  // of annotations, by annotator and prompt
   Names annotators_;
   Names prompts_;
 };
 
 /// A schedule of these pairs from these annotations: ScheduleBuilder in one call.
 template <Aggregator A, BetaMapper M>
-[[nodiscard]] Schedule build_schedule(std::vector<std::string> pair_ids,
+[[nodiscard]] Schedule build_schedule(const std::vector<std::string>& pair_ids,
                                       std::span<const Annotation> annotations, const A& aggregate,
                                       const M& to_beta, Missing missing = {},
                                       Categories categories = {}) {
-  ScheduleBuilder builder(std::move(pair_ids), std::move(categories));
+  ScheduleBuilder builder(pair_ids, std::move(categories));
   for (const auto& annotation : annotations) builder.add(annotation);
   return builder.build(aggregate, to_beta, missing);
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "json_rows.hpp"
 #include "json_text.hpp"
 #include "plain_name.hpp"
+#include "plain_row.hpp"
+#include "rows_ahead.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/io/annotations.hpp>
@@ -17,8 +21,8 @@ namespace {
 constexpr std::int64_t most_samples = std::numeric_limits<std::int32_t>::max();
 
 /// The one of `values` that has this field's text for a name.
-template <class Enum>
-Enum one_of(const Field& field, std::initializer_list<Enum> values) {
+template <class Enum, class AField>
+Enum one_of(const AField& field, std::initializer_list<Enum> values) {
   const auto text = field.text();
   std::string names;
   for (const Enum value : values) {
@@ -28,19 +32,15 @@ Enum one_of(const Field& field, std::initializer_list<Enum> values) {
   field.fail(fmt::format("expected one of {}, not \"{}\"", names, text));
 }
 
-}  // namespace
-
-AnnotationReader::AnnotationReader(RowsFrom rows, AnnotationReaderOptions options)
-    : RowReader(std::move(rows), options.lenient), options_(std::move(options)) {}
-
-bool AnnotationReader::next(Annotation& annotation) {
-  return next_row([&] {
-    parse(annotation);
-    return true;
-  });
+/// key == name, without a call.
+template <std::size_t size>
+bool same(std::string_view key, const char (&name)[size]) {
+  return key.size() == size - 1 && std::memcmp(key.data(), name, size - 1) == 0;
 }
 
-void AnnotationReader::parse(Annotation& annotation) {
+/// `row`: as a Field, or a PlainRow.
+template <class Row>
+void parse(const Row& row, const Categories& categories, Annotation& annotation) {
   enum : unsigned {
     pair_id = 1,
     annotator = 2,
@@ -59,41 +59,40 @@ void AnnotationReader::parse(Annotation& annotation) {
   annotation.rationale.clear();
   annotation.meta.clear();
 
-  const Field row = json().row();
-  row.each([&](const Field& field) {
-    const auto key = field.key();
-    if (key == "pair_id") {
+  row.each([&](const auto& field) {
+    const auto is = [key = field.key()](const auto& name) { return same(key, name); };
+    if (is("pair_id")) {
       field.id(annotation.pair_id);
       seen |= pair_id;
-    } else if (key == "annotator") {
+    } else if (is("annotator")) {
       annotation.annotator = field.name();
       seen |= annotator;
-    } else if (key == "prompt") {
+    } else if (is("prompt")) {
       annotation.prompt = field.name();
       seen |= prompt;
-    } else if (key == "category") {
-      const auto known = options_.categories.find(field.text());
+    } else if (is("category")) {
+      const auto known = categories.find(field.text());
       if (!known)
-        field.fail(fmt::format("unknown category \"{}\"; there are: {}", field.text(),
-                               options_.categories.list()));
+        field.fail(
+            fmt::format("unknown category \"{}\"; there are: {}", field.text(), categories.list()));
       annotation.category = *known;
       seen |= category;
-    } else if (key == "magnitude") {
+    } else if (is("magnitude")) {
       annotation.magnitude = field.number(0, 1);
       seen |= magnitude;
-    } else if (key == "confidence") {
+    } else if (is("confidence")) {
       annotation.confidence = field.number(0, 1);
       seen |= confidence;
-    } else if (key == "preferred") {
+    } else if (is("preferred")) {
       annotation.preferred =
           one_of(field, {Preferred::chosen, Preferred::rejected, Preferred::tie});
-    } else if (key == "order") {
+    } else if (is("order")) {
       annotation.order = one_of(field, {Order::chosen_first, Order::rejected_first});
-    } else if (key == "sample") {
+    } else if (is("sample")) {
       annotation.sample = static_cast<std::int32_t>(field.integer(0, most_samples));
-    } else if (key == "rationale") {
+    } else if (is("rationale")) {
       annotation.rationale = field.text();
-    } else if (key == "meta") {
+    } else if (is("meta")) {
       field.append_to(annotation.meta);
     } else {
       field.check();
@@ -101,6 +100,75 @@ void AnnotationReader::parse(Annotation& annotation) {
   });
   for (const auto& [bit, field] : needed)
     if ((seen & bit) == 0) row.fail(field, "is missing");
+}
+
+/// Parses rows by the fast way, and those that are not plain by the one that says why.
+class AnnotationParser {
+ public:
+  AnnotationParser(const std::string& file, const Categories& categories)
+      : file_(file), categories_(categories) {}
+
+  void operator()(std::int64_t line, std::string_view row, Annotation& annotation) {
+    if (not_plain_ == 0) {
+      try {
+        return parse(PlainRow(plain_, row), categories_, annotation);
+      } catch (NotPlain) {
+        not_plain_ = 64;  // such a row is seldom alone
+      }
+    }
+    --not_plain_;
+    parse(rows_(file_, line, row), categories_, annotation);
+  }
+
+ private:
+  const std::string& file_;
+  const Categories& categories_;
+  simdjson::ondemand::parser plain_;
+  RowParser rows_;
+  int not_plain_ = 0;  // how many rows are not to be tried
+};
+
+}  // namespace
+
+struct AnnotationReader::Ahead : RowsAhead<Annotation> {
+  using RowsAhead::RowsAhead;
+};
+
+AnnotationReader::AnnotationReader(RowsFrom rows, AnnotationReaderOptions options)
+    : RowReader(std::move(rows), options.lenient),
+      ahead_(std::make_unique<Ahead>(
+          source(), [&file = source().name(), categories = std::move(options.categories)] {
+            const auto parser = std::make_shared<AnnotationParser>(file, categories);
+            return [parser](std::int64_t line, std::string_view row, Annotation& annotation) {
+              (*parser)(line, row, annotation);
+            };
+          })) {}
+
+AnnotationReader::~AnnotationReader() = default;
+
+Annotation* AnnotationReader::next_place() {
+  Annotation* place = nullptr;
+  const bool there = next_row(
+      [this] {
+        if (!ahead_->next()) return false;
+        at(ahead_->line(), ahead_->bytes_read());
+        return true;
+      },
+      [&] {
+        place = &ahead_->value();
+        return true;
+      });
+  return there ? place : nullptr;
+}
+
+const Annotation* AnnotationReader::next() {
+  return next_place();
+}
+
+bool AnnotationReader::next(Annotation& annotation) {
+  Annotation* const place = next_place();
+  if (place != nullptr) std::swap(annotation, *place);
+  return place != nullptr;
 }
 
 std::vector<Annotation> read_annotations(RowsFrom rows, const AnnotationReaderOptions& options) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hashed_file.hpp"
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <sp2dpo/io/row_source.hpp>
 
 namespace sp2dpo::io {
 
@@ -24,7 +24,6 @@ HashedFile::HashedFile(const std::filesystem::path& path)
     return;
   }
   struct stat known {};
-  // Of a pipe, a thread would wait for bytes that may never come.
   regular_ = ::fstat(descriptor_, &known) == 0 && S_ISREG(known.st_mode);
 }
 
@@ -41,9 +40,9 @@ HashedFile::~HashedFile() {
 }
 
 void HashedFile::fill(Block& block) {
-  block.bytes.resize(block_size);
+  block.bytes.resize(block_size + RowSource::padding);
   ssize_t got;
-  do got = ::read(descriptor_, block.bytes.data(), block.bytes.size());
+  do got = ::read(descriptor_, block.bytes.data(), block_size);
   while (got < 0 && errno == EINTR);
   block.error = got < 0 ? errno : 0;
   block.size = got < 0 ? 0 : static_cast<std::size_t>(got);
@@ -52,7 +51,7 @@ void HashedFile::fill(Block& block) {
 
 /// Fills one block after the other, from the second one on, until nothing is left.
 void HashedFile::read_ahead() {
-  for (std::size_t i = 1;; i = 1 - i) {
+  for (std::size_t i = 1;; i = (i + 1) % blocks_.size()) {
     Block& block = blocks_[i];
     {
       std::unique_lock lock(mutex_);
@@ -69,40 +68,28 @@ void HashedFile::read_ahead() {
   }
 }
 
-HashedFile::Block& HashedFile::next_block() {
-  if (!thread_.joinable()) {
-    Block& block = blocks_[current_];
-    const bool first = block.bytes.empty();
-    fill(block);
-    // A file of one block is not worth a thread.
-    if (first && regular_ && block.size == block_size) {
-      block.full = true;
-      blocks_[1].bytes.resize(block_size);
+std::string_view HashedFile::next() {
+  if (!sha256_.empty() || error_ != 0) return {};
+  if (thread_.joinable()) {
+    std::unique_lock lock(mutex_);
+    blocks_[current_].full = false;
+    changed_.notify_one();
+    current_ = (current_ + 1) % blocks_.size();
+    changed_.wait(lock, [&] { return blocks_[current_].full; });
+  } else {
+    const bool first = blocks_[current_].bytes.empty();
+    fill(blocks_[current_]);
+    // Of a pipe, a thread would wait for bytes that may never come; a file of one block is not
+    // worth one.
+    if (first && regular_ && blocks_[current_].size == block_size) {
+      blocks_[current_].full = true;
       thread_ = std::thread(&HashedFile::read_ahead, this);
     }
-    return block;
   }
-  std::unique_lock lock(mutex_);
-  blocks_[current_].full = false;
-  changed_.notify_one();
-  current_ = 1 - current_;
-  changed_.wait(lock, [&] { return blocks_[current_].full; });
-  return blocks_[current_];
-}
-
-std::size_t HashedFile::read(char* to, std::size_t size) {
-  if (!sha256_.empty() || error_ != 0) return 0;
-  if (used_ == size_) {
-    const Block& block = next_block();
-    used_ = 0;
-    size_ = block.size;
-    error_ = block.error;
-    if (size_ == 0 && error_ == 0) sha256_ = hex(hash_.finish());
-  }
-  const std::size_t got = std::min(size, size_ - used_);
-  std::memcpy(to, blocks_[current_].bytes.data() + used_, got);
-  used_ += got;
-  return got;
+  const Block& block = blocks_[current_];
+  error_ = block.error;
+  if (block.size == 0 && error_ == 0) sha256_ = hex(hash_.finish());
+  return {block.bytes.data(), block.size};
 }
 
 }  // namespace sp2dpo::io

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -14,8 +15,8 @@
 
 namespace sp2dpo::io {
 
-/// The bytes of a file from its beginning to its end, and their SHA-256. A regular file of more
-/// than one block is read and hashed by a thread of its own, one block ahead of the caller.
+/// The bytes of a file from its beginning to its end, block by block, and their SHA-256. A regular
+/// file of more than one block is read and hashed by a thread of its own, ahead of the caller.
 class HashedFile {
  public:
   explicit HashedFile(const std::filesystem::path& path);
@@ -23,9 +24,12 @@ class HashedFile {
   HashedFile& operator=(const HashedFile&) = delete;
   ~HashedFile();
 
-  /// Up to `size` bytes; 0 at the end, and where the file cannot be read: see error().
-  std::size_t read(char* to, std::size_t size);
+  /// The next block, good until the call after it, with RowSource::padding more bytes behind it
+  /// that can be read. Empty at the end, and where the file cannot be read: see error().
+  [[nodiscard]] std::string_view next();
 
+  /// No pipe or the like: what there is to read is there.
+  [[nodiscard]] bool regular() const noexcept { return regular_; }
   /// Of the system: why the file could not be opened or read. 0: it could.
   [[nodiscard]] int error() const noexcept { return error_; }
   /// In hex; empty before the end.
@@ -41,7 +45,6 @@ class HashedFile {
 
   void fill(Block& block);
   void read_ahead();
-  Block& next_block();
 
   int descriptor_;
   int error_ = 0;
@@ -49,10 +52,8 @@ class HashedFile {
   Sha256 hash_;
   std::string sha256_;
 
-  std::array<Block, 2> blocks_;
+  std::array<Block, 3> blocks_;
   std::size_t current_ = 0;  // the block that the caller is in
-  std::size_t size_ = 0;     // its bytes
-  std::size_t used_ = 0;     // those handed out
   std::mutex mutex_;         // guards `full` and stop_; the rest of a block is its holder's
   std::condition_variable changed_;
   bool stop_ = false;

@@ -43,17 +43,18 @@ void append(JsonWriter& json, const ScheduleEntry& entry, const Categories& cate
 
 }  // namespace
 
-std::int64_t join_schedule(RowsFrom pairs, const Schedule& schedule,
+std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
                            const std::filesystem::path& out, const JoinOptions& options) {
   PairRows rows(std::move(pairs), options.pairs);
   OutputFile file(plain_name(out));
   const auto is_ours = [&](std::string_view key) {
     return key == "beta" || key == "sp2dpo" || (key == "weight" && schedule.has_weights());
   };
+  const auto find = schedule.finder();
   std::int64_t written = 0;
   std::string line;
   for (PreferencePair pair; rows.next(pair);) {
-    const ScheduleEntry* const entry = schedule.find(pair.id);
+    const ScheduleEntry* const entry = find(pair.id);
     if (entry == nullptr) continue;
     bool there = false;
     const Field row = rows.row();

@@ -128,28 +128,14 @@ void Field::id(std::string& to) const {
   to.assign(name());
 }
 
+bool Field::is_repeated(std::string_view key, simdjson::dom::object object) {
+  return std::count_if(object.begin(), object.end(),
+                       [&](const auto& field) { return field.key == key; }) > 1;
+}
+
 simdjson::dom::object Field::fields() const {
   simdjson::dom::object object;
   if (value_.get(object) != simdjson::SUCCESS) expected("an object");
-  const auto twice = [&](std::string_view key) { fail(key, "the key is there twice"); };
-  constexpr std::size_t few = 32;
-  std::string_view keys[few];
-  std::size_t n = 0;
-  std::uint64_t seen = 0;  // a bit by length and first letter: few keys must be compared at all
-  for (const auto [key, value] : object) {
-    if (n == few) {
-      std::vector<std::string_view> all;
-      for (const auto [name, ignored] : object) all.push_back(name);
-      std::ranges::sort(all);
-      if (const auto same = std::ranges::adjacent_find(all); same != all.end()) twice(*same);
-      break;
-    }
-    const auto first = key.empty() ? 0U : static_cast<unsigned char>(key.front());
-    const auto bit = std::uint64_t{1} << (8 * key.size() + first) % 64;
-    if ((seen & bit) != 0 && std::find(keys, keys + n, key) != keys + n) twice(key);
-    seen |= bit;
-    keys[n++] = key;
-  }
   return object;
 }
 
@@ -221,47 +207,55 @@ std::string canonical_json(std::string_view text) {
   }
 }
 
-JsonRows::JsonRows(std::unique_ptr<RowSource> source) : source_(std::move(source)) {
+namespace {
+
+[[noreturn]] void refuse(const std::string& file, std::int64_t line, std::string_view text,
+                         simdjson::error_code error) {
+  if (line == 1 && text.starts_with("\x1F\x8B"))
+    throw DataError(file, line, "", "is gzip data; a name that ends in .gz would say so");
+  if (line == 1 && text.starts_with("PAR1"))
+    throw DataError(file, line, "", "is a Parquet file; sp2dpo::parquet has a source of its rows");
+  if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "a byte that is not UTF-8");
+  if (const auto trouble = find_trouble(text))
+    throw DataError(file, line, std::string(trouble->field), trouble->message);
+  throw DataError(file, line, "",
+                  fmt::format("not a JSON object: {}", simdjson::error_message(error)));
+}
+
+}  // namespace
+
+Field RowParser::operator()(const std::string& file, std::int64_t line, std::string_view text) {
   static_assert(RowSource::padding >= simdjson::SIMDJSON_PADDING);
+  if (line == 1 && text.starts_with("\xEF\xBB\xBF"))
+    throw DataError(file, 1, "", "begins with a byte order mark; save it as plain UTF-8");
+  // By powers of two, or every line that is a little longer than the ones before would allocate.
+  if (text.size() > parser_.capacity())
+    if (const auto error = parser_.allocate(std::bit_ceil(text.size())))
+      refuse(file, line, text, error);
+  element value;
+  if (const auto error = parser_.parse(text.data(), text.size(), false).get(value))
+    refuse(file, line, text, error);
+  return Field(file, line, value);
+}
+
+JsonRows::JsonRows(std::unique_ptr<RowSource> source) : source_(std::move(source)) {
   detail::require(source_ != nullptr, "there is no source of rows");
 }
 
 bool JsonRows::next() {
   while (source_->next(text_))
-    if (text_.find_first_not_of(" \t\r") != std::string_view::npos) return true;
+    if (!is_blank_row(text_)) return true;
   return false;
 }
 
 Field JsonRows::row() {
-  if (source_->line() == 1 && text_.starts_with("\xEF\xBB\xBF"))
-    throw DataError(source_->name(), 1, "",
-                    "begins with a byte order mark; save it as plain UTF-8");
-  // By powers of two, or every line that is a little longer than the ones before would allocate.
-  if (text_.size() > parser_.capacity())
-    if (const auto error = parser_.allocate(std::bit_ceil(text_.size()))) fail(error);
-  element value;
-  if (const auto error = parser_.parse(text_.data(), text_.size(), false).get(value)) fail(error);
-  return Field(source_->name(), source_->line(), value);
+  return parser_(source_->name(), source_->line(), text_);
 }
 
 std::string_view JsonRows::text() const {
   constexpr std::string_view blank = " \t\r";
   const auto begin = text_.find_first_not_of(blank);
   return text_.substr(begin, text_.find_last_not_of(blank) - begin + 1);
-}
-
-void JsonRows::fail(simdjson::error_code error) const {
-  const auto& file = source_->name();
-  const auto line = source_->line();
-  if (line == 1 && text_.starts_with("\x1F\x8B"))
-    throw DataError(file, line, "", "is gzip data; a name that ends in .gz would say so");
-  if (line == 1 && text_.starts_with("PAR1"))
-    throw DataError(file, line, "", "is a Parquet file; sp2dpo::parquet has a source of its rows");
-  if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "a byte that is not UTF-8");
-  if (const auto trouble = find_trouble(text_))
-    throw DataError(file, line, std::string(trouble->field), trouble->message);
-  throw DataError(file, line, "",
-                  fmt::format("not a JSON object: {}", simdjson::error_message(error)));
 }
 
 }  // namespace sp2dpo::io

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +15,27 @@
 #include <sp2dpo/io/row_source.hpp>
 
 namespace sp2dpo::io {
+
+/// The keys of an object that have gone by, as long as they are not many.
+class Keys {
+ public:
+  /// Whether the key is among them; from now on it is. Not to be asked when full().
+  bool has(std::string_view key) {
+    const auto first = key.empty() ? 0U : static_cast<unsigned char>(key.front());
+    const auto bit = std::uint64_t{1} << (8 * key.size() + first) % 64;
+    const auto end = keys_.begin() + n_;
+    const bool there = (seen_ & bit) != 0 && std::find(keys_.begin(), end, key) != end;
+    seen_ |= bit;
+    keys_[n_++] = key;
+    return there;
+  }
+  [[nodiscard]] bool full() const noexcept { return n_ == keys_.size(); }
+
+ private:
+  std::array<std::string_view, 32> keys_;
+  std::size_t n_ = 0;
+  std::uint64_t seen_ = 0;  // a bit by length and first letter: few keys must be compared at all
+};
 
 /// A JSON value together with its place in its file, for messages: `pairs.jsonl:7: field
 /// "chosen[0].content": expected a string, not 3`.
@@ -44,7 +67,12 @@ class Field {
   template <class F>
   void each(F f) const {
     const auto object = fields();
-    for (const auto [key, value] : object) f(Field(*this, key, value));
+    Keys keys;
+    for (const auto [key, value] : object) {
+      if (keys.full() ? is_repeated(key, object) : keys.has(key))
+        fail(key, "the key is there twice");
+      f(Field(*this, key, value));
+    }
   }
   /// Calls f(item) for each item of a list.
   template <class F>
@@ -66,6 +94,8 @@ class Field {
       : file_(parent.file_), line_(parent.line_), value_(value), parent_(&parent), index_(index) {}
 
   [[noreturn]] void expected(std::string_view what) const;
+  /// Whether the object has that key more than once.
+  static bool is_repeated(std::string_view key, simdjson::dom::object object);
   [[nodiscard]] simdjson::dom::object fields() const;
   [[nodiscard]] simdjson::dom::array items() const;
 
@@ -80,8 +110,19 @@ class Field {
 /// The same value as canonical JSON. Throws InvalidArgument where `text` is no JSON.
 [[nodiscard]] std::string canonical_json(std::string_view text);
 
-/// The rows of a source, each an object. One document per row: a bad row spoils no other, and the
+/// Makes fields of rows, one at a time. One document per row: a bad row spoils no other, and the
 /// parser looks at every byte of it.
+class RowParser {
+ public:
+  /// The row `text` of that file, behind which RowSource::padding more bytes can be read; good
+  /// until the next one. Throws DataError where it is no JSON object.
+  [[nodiscard]] Field operator()(const std::string& file, std::int64_t line, std::string_view text);
+
+ private:
+  simdjson::dom::parser parser_;
+};
+
+/// The rows of a source, each an object.
 class JsonRows {
  public:
   explicit JsonRows(std::unique_ptr<RowSource> source);
@@ -93,14 +134,12 @@ class JsonRows {
   /// Its text, without what is blank around it.
   [[nodiscard]] std::string_view text() const;
 
-  [[nodiscard]] const RowSource& source() const noexcept { return *source_; }
+  [[nodiscard]] RowSource& source() const noexcept { return *source_; }
 
  private:
-  [[noreturn]] void fail(simdjson::error_code error) const;
-
   std::unique_ptr<RowSource> source_;
   std::string_view text_;
-  simdjson::dom::parser parser_;
+  RowParser parser_;
 };
 
 }  // namespace sp2dpo::io

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <iterator>
 
+#include <fmt/compile.h>
 #include <simdjson.h>
 
 #include <sp2dpo/detail/require.hpp>
@@ -52,7 +53,8 @@ void append_json(std::string& to, std::string_view text) {
 void append_json(std::string& to, double number) {
   detail::require(std::isfinite(number), "JSON has no number {}", number);
   const std::size_t start = to.size();
-  fmt::format_to(std::back_inserter(to), "{}", number);
+  char digits[32];
+  to.append(digits, fmt::format_to(digits, FMT_COMPILE("{}"), number));
   // Without it a column of betas that begins with 1 would be taken for a column of integers.
   if (to.find_first_of(".e", start) == std::string::npos) to += ".0";
 }

@@ -16,7 +16,8 @@
 
 namespace sp2dpo::io {
 
-/// The lines of a text file, plain or (by its name) gzip. One buffer, which grows with the longest.
+/// The lines of a text file, plain or (by its name) gzip. Only a line that goes over the end of a
+/// block is copied.
 class LineSource final : public RowSource {
  public:
   /// Throws DataError where the file cannot be opened.
@@ -30,22 +31,21 @@ class LineSource final : public RowSource {
   [[nodiscard]] std::int64_t line() const noexcept override { return line_; }
   [[nodiscard]] std::int64_t bytes_read() const noexcept override { return bytes_read_; }
   [[nodiscard]] const std::string& sha256() const noexcept override { return file_.sha256(); }
+  [[nodiscard]] bool waits() const noexcept override { return !file_.regular(); }
   [[nodiscard]] std::unique_ptr<RowSource> again() const override;
 
  private:
   struct Inflater;
 
   [[noreturn]] void fail(const std::string& message) const;
-  std::size_t read_file(char* to, std::size_t size);  // 0: the end
-  std::size_t read_text(char* to, std::size_t size);  // 0: the end
-  void fill();
+  std::string_view read_file();  // empty: the end
+  std::string_view read_text();  // empty: the end
 
   std::string name_;
   HashedFile file_;
   std::unique_ptr<Inflater> inflater_;
-  std::vector<char> buffer_;
-  std::size_t begin_ = 0;  // of the line to come
-  std::size_t end_ = 0;    // of what was read
+  std::string_view text_;        // what is left of the latest block
+  std::vector<char> straddler_;  // the line that began in a block before it
   bool at_end_ = false;
   std::int64_t line_ = 0;
   std::int64_t bytes_read_ = 0;

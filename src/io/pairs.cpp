@@ -4,9 +4,9 @@
 #include <optional>
 #include <utility>
 
-#include "id_set.hpp"
 #include "json_rows.hpp"
 #include "json_text.hpp"
+#include "sha256.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/io/pairs.hpp>
@@ -110,15 +110,10 @@ std::string content_id(const PreferencePair& pair) {
   return content_id(pair, hash);
 }
 
-struct PairReader::Ids {
-  IdSet seen;
-  Sha256 content;
-};
-
 PairReader::PairReader(RowsFrom rows, PairReaderOptions options)
     : RowReader(std::move(rows), options.lenient),
       options_(std::move(options)),
-      ids_(std::make_unique<Ids>()) {
+      content_(std::make_unique<Sha256>()) {
   for (const std::string_view taken : {"prompt", "chosen", "rejected"})
     detail::require(options_.id_field != taken, "the column \"{}\" cannot be the id as well",
                     taken);
@@ -129,7 +124,7 @@ PairReader::~PairReader() = default;
 bool PairReader::next(PreferencePair& pair) {
   return next_row([&] {
     parse(pair);
-    if (ids_->seen.insert(pair.id)) return true;
+    if (ids_.add(pair.id)) return true;
     if (options_.duplicates == PairReaderOptions::Duplicates::error)
       throw DataError(
           path().string(), line(), std::string(id_column(options_)),
@@ -195,7 +190,7 @@ void PairReader::parse(PreferencePair& pair) {
   if (!own_ids_) own_ids_ = has_id;
   if (has_id != *own_ids_)
     row.fail(id_field, has_id ? "is here, but the first row has none" : "is missing");
-  if (!has_id) pair.id = content_id(pair, ids_->content);
+  if (!has_id) pair.id = content_id(pair, *content_);
 }
 
 std::vector<PreferencePair> read_pairs(RowsFrom rows, const PairReaderOptions& options) {

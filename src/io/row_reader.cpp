@@ -15,16 +15,8 @@ RowReader::RowReader(RowsFrom rows, bool lenient)
 
 RowReader::~RowReader() = default;
 
-const RowSource& RowReader::source() const noexcept {
+RowSource& RowReader::source() const noexcept {
   return json_->source();
-}
-
-std::int64_t RowReader::line() const noexcept {
-  return source().line();
-}
-
-std::int64_t RowReader::bytes_read() const noexcept {
-  return source().bytes_read();
 }
 
 std::string RowReader::sha256() const {
@@ -35,7 +27,17 @@ std::string RowReader::sha256() const {
 }
 
 bool RowReader::next_row(const std::function<bool()>& parse) {
-  while (json_->next()) {
+  return next_row(
+      [this] {
+        const bool there = json_->next();
+        at(source().line(), source().bytes_read());
+        return there;
+      },
+      parse);
+}
+
+bool RowReader::next_row(const std::function<bool()>& advance, const std::function<bool()>& parse) {
+  while (advance()) {
     try {
       if (!parse()) continue;
       ++rows_;

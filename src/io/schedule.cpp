@@ -2,7 +2,6 @@
 #include <limits>
 #include <utility>
 
-#include "id_set.hpp"
 #include "json_rows.hpp"
 #include "json_text.hpp"
 #include "plain_name.hpp"
@@ -175,7 +174,7 @@ class ScheduleReader : public RowReader {
     if (entry.weight.has_value() != weighted_)
       row.fail("weight", weighted_ ? "is missing, and the rows before have it"
                                    : "is there, and the rows before have none");
-    if (!ids_.insert(entry.id)) row.fail("id", fmt::format("the id {} was there before", entry.id));
+    if (!ids_.add(entry.id)) row.fail("id", fmt::format("the id {} was there before", entry.id));
     return true;
   }
 
@@ -269,7 +268,7 @@ class ScheduleReader : public RowReader {
   Categories categories_;
   std::optional<ScheduleManifest> manifest_;
   bool weighted_ = false;
-  IdSet ids_;
+  PairIds ids_;
 };
 
 }  // namespace
@@ -361,15 +360,15 @@ PartDescription describe(const Missing& missing) {
   return {"error", {}};
 }
 
-ScheduleCounts count(const Schedule& schedule, std::int64_t pairs, std::int64_t annotations) {
+ScheduleCounts count(const ScheduleView& schedule, std::int64_t pairs, std::int64_t annotations) {
   ScheduleCounts counts{.pairs = pairs,
                         .annotations = annotations,
                         .missing = pairs - static_cast<std::int64_t>(schedule.size())};
-  for (const auto& entry : schedule.entries()) {
+  schedule.for_each([&](const ScheduleEntry& entry) {
     counts.missing += entry.gap ? 0 : 1;
     counts.clipped_low += entry.clipped == Clip::low ? 1 : 0;
     counts.clipped_high += entry.clipped == Clip::high ? 1 : 0;
-  }
+  });
   return counts;
 }
 
@@ -417,7 +416,7 @@ std::string_view flag_of(const ScheduleEntry& entry) {
   return entry.clipped == Clip::low ? "clipped_low" : "clipped_high";
 }
 
-void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
+void write_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                     const ScheduleManifest& manifest, const std::filesystem::path& manifest_file) {
   OutputFile file(plain_name(path));
   std::optional<OutputFile> beside;
@@ -425,11 +424,11 @@ void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
   (beside ? *beside : file).write(manifest_json(manifest, schedule.categories()) + '\n');
 
   std::string line;
-  for (const auto& entry : schedule.entries()) {
+  schedule.for_each([&](const ScheduleEntry& entry) {
     line.clear();
     append_entry(line, entry, schedule.categories());
     file.write(line);
-  }
+  });
   if (beside) beside->commit();
   file.commit();
 }

@@ -33,7 +33,7 @@ arrow::FieldVector added_fields(bool weights) {
 /// The columns of added_fields(), for rows one after the other.
 class AddedColumns {
  public:
-  AddedColumns(const Schedule& schedule, const std::string& name)
+  AddedColumns(const ScheduleView& schedule, const std::string& name)
       : schedule_(schedule), name_(name) {}
 
   arrow::Status append(const ScheduleEntry& entry) {
@@ -55,7 +55,7 @@ class AddedColumns {
   }
 
  private:
-  const Schedule& schedule_;
+  const ScheduleView& schedule_;
   const std::string& name_;
   arrow::DoubleBuilder beta_, weight_, gap_;
   arrow::StringBuilder category_, schedule_name_;
@@ -63,7 +63,7 @@ class AddedColumns {
 
 }  // namespace
 
-std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const Schedule& schedule,
+std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const ScheduleView& schedule,
                                    const std::filesystem::path& out, const JoinOptions& options) {
   auto source = std::make_unique<ParquetRows>(pairs);
   const ParquetRows& rows = *source;
@@ -102,9 +102,10 @@ std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const Sch
     length = 0;
   };
 
+  const auto find = schedule.finder();
   std::int64_t written = 0;
   for (PreferencePair pair; reader.next(pair);) {
-    const ScheduleEntry* const entry = schedule.find(pair.id);
+    const ScheduleEntry* const entry = find(pair.id);
     if (entry == nullptr) continue;
     if (rows.batch() != batch || rows.place() != first + length) {
       flush();

@@ -88,8 +88,7 @@ bool ParquetRows::next(std::string_view& row) {
 void ParquetRows::hash() {
   if (!sha256_.empty()) return;
   HashedFile file(name_);
-  std::vector<char> block(std::size_t{1} << 16);
-  while (file.read(block.data(), block.size()) > 0) continue;
+  while (!file.next().empty()) continue;
   if (file.error() != 0)
     throw DataError(name_, 0, "",
                     "cannot be read: " + std::generic_category().message(file.error()));

@@ -25,6 +25,7 @@ class ParquetRows final : public RowSource {
   [[nodiscard]] std::int64_t line() const noexcept override { return row_; }
   [[nodiscard]] std::int64_t bytes_read() const noexcept override;
   [[nodiscard]] const std::string& sha256() const noexcept override { return sha256_; }
+  [[nodiscard]] bool waits() const noexcept override { return false; }
   [[nodiscard]] std::unique_ptr<RowSource> again() const override;
 
   [[nodiscard]] const arrow::Schema& schema() const noexcept { return *batches_->schema(); }

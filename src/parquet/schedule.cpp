@@ -19,7 +19,7 @@ namespace sp2dpo::io {
 
 namespace {
 
-constexpr std::size_t rows_at_a_time = std::size_t{1} << 16;
+constexpr std::size_t rows_at_a_time = std::size_t{1} << 14;
 constexpr std::int64_t rows_in_a_group = std::int64_t{1} << 20;
 
 arrow::FieldVector fields(bool weights) {
@@ -67,7 +67,7 @@ arrow::Result<arrow::ArrayVector> columns(std::span<const ScheduleEntry> entries
 
 }  // namespace
 
-void write_parquet_schedule(const std::filesystem::path& path, const Schedule& schedule,
+void write_parquet_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                             const ScheduleManifest& manifest,
                             const std::filesystem::path& manifest_file) {
   auto schema = arrow::schema(fields(schedule.has_weights()));
@@ -81,12 +81,17 @@ void write_parquet_schedule(const std::filesystem::path& path, const Schedule& s
   }
 
   ParquetWriter file(path, schema, rows_in_a_group);
-  const auto entries = schedule.entries();
-  for (std::size_t begin = 0; begin < entries.size(); begin += rows_at_a_time) {
-    const auto some = entries.subspan(begin, std::min(rows_at_a_time, entries.size() - begin));
+  std::vector<ScheduleEntry> some;
+  const auto flush = [&] {
     const auto made = columns(some, schedule.categories(), schedule.has_weights());
     file.write(*arrow::RecordBatch::Make(schema, std::ssize(some), value_of(made, path)));
-  }
+    some.clear();
+  };
+  schedule.for_each([&](const ScheduleEntry& entry) {
+    some.push_back(entry);
+    if (some.size() == rows_at_a_time) flush();
+  });
+  if (!some.empty()) flush();
   if (beside) beside->commit();
   file.commit();
 }

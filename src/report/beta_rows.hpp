@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule_view.hpp>
 
 namespace sp2dpo::report {
 
@@ -21,6 +21,6 @@ struct BetaRow {
 
 /// One row for each category that occurs, one for pairs without a gap, one for all. Throws
 /// InvalidArgument for a schedule without pairs.
-[[nodiscard]] std::vector<BetaRow> beta_rows(const Schedule& schedule);
+[[nodiscard]] std::vector<BetaRow> beta_rows(const ScheduleView& schedule);
 
 }  // namespace sp2dpo::report

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "statistics.hpp"
@@ -19,7 +20,7 @@ bool beyond_chance(double correlation, std::size_t n) {
 
 }  // namespace
 
-std::vector<Finding> all_checks(const Schedule& schedule, const Evidence& evidence,
+std::vector<Finding> all_checks(const ScheduleView& schedule, const Evidence& evidence,
                                 const CheckLimits& limits) {
   const auto betas = betas_of(schedule);
   const std::size_t n = betas.size();
@@ -95,17 +96,19 @@ std::vector<Finding> all_checks(const Schedule& schedule, const Evidence& eviden
                             reliability));
   }
 
-  std::size_t missing = 0, clipped = 0, incomplete = 0;
-  int largest = 0;
+  std::size_t missing = 0, clipped = 0;
   std::vector<std::size_t> named(schedule.categories().size());
-  for (const auto& entry : schedule.entries())
-    if (entry.gap) largest = std::max(largest, entry.gap->n_annotators);
-  for (const auto& entry : schedule.entries()) {
+  std::map<int, std::size_t> by_annotators;
+  schedule.for_each([&](const ScheduleEntry& entry) {
     missing += !entry.gap.has_value();
     clipped += entry.clipped != Clip::none;
-    incomplete += entry.gap && entry.gap->n_annotators < largest;
-    if (entry.gap) ++named[static_cast<std::size_t>(entry.gap->category)];
-  }
+    if (!entry.gap) return;
+    ++by_annotators[entry.gap->n_annotators];
+    ++named[static_cast<std::size_t>(entry.gap->category)];
+  });
+  const int largest = by_annotators.empty() ? 0 : by_annotators.rbegin()->first;
+  const std::size_t incomplete =
+      by_annotators.empty() ? 0 : n - missing - by_annotators.rbegin()->second;
   add("missing", share(missing), limits.share_missing, share(missing) > limits.share_missing,
       fmt::format("{} have no gap, and the beta stated for such pairs.", percent(missing)));
   add("clipped", share(clipped), limits.share_clipped, share(clipped) > limits.share_clipped,
@@ -131,7 +134,7 @@ std::vector<Finding> all_checks(const Schedule& schedule, const Evidence& eviden
   return findings;
 }
 
-std::vector<Finding> check_schedule(const Schedule& schedule,
+std::vector<Finding> check_schedule(const ScheduleView& schedule,
                                     std::span<const double> length_differences,
                                     const CheckLimits& limits) {
   auto findings = all_checks(schedule, {.length_differences = length_differences}, limits);

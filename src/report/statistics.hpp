@@ -8,14 +8,15 @@
 #include <vector>
 
 #include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule_view.hpp>
 
 namespace sp2dpo::report {
 
-[[nodiscard]] inline std::vector<double> betas_of(const Schedule& schedule) {
+[[nodiscard]] inline std::vector<double> betas_of(const ScheduleView& schedule) {
   detail::require(schedule.size() > 0, "the schedule has no pairs");
   std::vector<double> betas;
-  for (const auto& entry : schedule.entries()) betas.push_back(entry.beta);
+  betas.reserve(schedule.size());
+  schedule.for_each([&](const ScheduleEntry& entry) { betas.push_back(entry.beta); });
   return betas;
 }
 

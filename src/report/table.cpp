@@ -14,7 +14,8 @@ namespace {
 
 struct Group {
   std::vector<double> betas;
-  std::vector<double> gaps{};
+  double gaps = 0;  // their sum
+  std::size_t with_gap = 0;
 };
 
 BetaRow row(std::string name, Group& group) {
@@ -23,23 +24,26 @@ BetaRow row(std::string name, Group& group) {
   return {std::move(name),
           group.betas.size(),
           {at(0), at(0.25), at(0.5), at(0.75), at(1)},
-          group.gaps.empty() ? std::nullopt : std::optional(mean(group.gaps))};
+          group.with_gap == 0 ? std::nullopt
+                              : std::optional(group.gaps / static_cast<double>(group.with_gap))};
 }
 
 }  // namespace
 
-std::vector<BetaRow> beta_rows(const Schedule& schedule) {
+std::vector<BetaRow> beta_rows(const ScheduleView& schedule) {
   Group all{.betas = betas_of(schedule)};
   Group without_gap;
   std::vector<Group> by_category(schedule.categories().size());
-  for (const auto& entry : schedule.entries()) {
+  schedule.for_each([&](const ScheduleEntry& entry) {
     auto& group =
         entry.gap ? by_category[static_cast<std::size_t>(entry.gap->category)] : without_gap;
     group.betas.push_back(entry.beta);
-    if (!entry.gap) continue;
-    group.gaps.push_back(entry.gap->value);
-    all.gaps.push_back(entry.gap->value);
-  }
+    if (!entry.gap) return;
+    for (auto* const counted : {&group, &all}) {
+      counted->gaps += entry.gap->value;
+      ++counted->with_gap;
+    }
+  });
   std::vector<BetaRow> rows;
   for (std::size_t i = 0; i < by_category.size(); ++i)
     if (!by_category[i].betas.empty())
@@ -49,7 +53,7 @@ std::vector<BetaRow> beta_rows(const Schedule& schedule) {
   return rows;
 }
 
-std::string beta_table(const Schedule& schedule, Interval envelope) {
+std::string beta_table(const ScheduleView& schedule, Interval envelope) {
   std::string table = fmt::format("{:<16}{:>7}{:>9}{:>8}{:>8}{:>8}{:>8}{:>10}\n", "category",
                                   "pairs", "beta min", "25 %", "median", "75 %", "max", "mean gap");
   for (const auto& row : beta_rows(schedule)) {
@@ -60,11 +64,11 @@ std::string beta_table(const Schedule& schedule, Interval envelope) {
   }
 
   std::size_t clipped_low = 0, clipped_high = 0, missing = 0;
-  for (const auto& entry : schedule.entries()) {
+  schedule.for_each([&](const ScheduleEntry& entry) {
     clipped_low += entry.clipped == Clip::low;
     clipped_high += entry.clipped == Clip::high;
     missing += !entry.gap;
-  }
+  });
   const auto [low, high] = at_ends(betas_of(schedule), envelope);
   const double n = static_cast<double>(schedule.size());
   table += fmt::format(
@@ -75,20 +79,20 @@ std::string beta_table(const Schedule& schedule, Interval envelope) {
   return table;
 }
 
-std::string beta_bars(const Schedule& schedule, Interval envelope, int bins) {
+std::string beta_bars(const ScheduleView& schedule, Interval envelope, int bins) {
   detail::require(bins >= 1, "a histogram needs at least one bin, not {}", bins);
   constexpr std::int64_t widest = 50;
   const double width = (envelope.high - envelope.low) / bins;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(bins));
   std::int64_t outside = 0;
-  for (const auto& entry : schedule.entries()) {
+  schedule.for_each([&](const ScheduleEntry& entry) {
     if (entry.beta < envelope.low || entry.beta > envelope.high) {
       ++outside;
-      continue;
+      return;
     }
     const int bin = width > 0 ? static_cast<int>((entry.beta - envelope.low) / width) : 0;
     ++counts[static_cast<std::size_t>(std::min(bin, bins - 1))];
-  }
+  });
   const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
   std::string text;
   double from = envelope.low;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <utility>
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/stats/rank_correlation.hpp>
@@ -66,14 +66,14 @@ double sort_inversions(std::vector<double>& values) {
 }  // namespace
 
 std::vector<double> mid_ranks(std::span<const double> values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::sort(order, {}, [&](std::size_t i) { return values[i]; });
+  std::vector<std::pair<double, std::size_t>> order(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) order[i] = {values[i], i};
+  std::ranges::sort(order);
   std::vector<double> ranks(values.size());
   for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+    while (end < order.size() && order[end].first == order[begin].first) ++end;
     for (std::size_t i = begin; i < end; ++i)
-      ranks[order[i]] = static_cast<double>(begin + end + 1) / 2;
+      ranks[order[i].second] = static_cast<double>(begin + end + 1) / 2;
   }
   return ranks;
 }

@@ -49,12 +49,11 @@ struct Row {
   stats::Estimate difference{};  // to the first row's, pair by pair
 };
 
-std::vector<std::string> pair_ids(const PairOptions& options) {
-  std::vector<std::string> ids;
+PairIds pair_ids(const PairOptions& options) {
   io::PairReader reader(rows_of(options.file), options.reader_options());
-  for (PreferencePair pair; reader.next(pair);) ids.push_back(pair.id);
+  for (PreferencePair pair; reader.next(pair);) continue;
   list_skipped(reader);
-  return ids;
+  return reader.take_ids();
 }
 
 /// Every aggregator that needs no key, and each annotator alone.

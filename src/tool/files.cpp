@@ -32,7 +32,7 @@ io::RowsFrom rows_of(const std::filesystem::path& path) {
   return path;
 }
 
-void save_schedule(const std::filesystem::path& path, const Schedule& schedule,
+void save_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                    const io::ScheduleManifest& manifest,
                    const std::filesystem::path& manifest_file) {
   auto* write = io::write_schedule;
@@ -42,7 +42,7 @@ void save_schedule(const std::filesystem::path& path, const Schedule& schedule,
   write(path, schedule, manifest, manifest_file);
 }
 
-void save_join(const std::filesystem::path& pairs, const Schedule& schedule,
+void save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
                const std::filesystem::path& out, const io::JoinOptions& options) {
 #ifdef SP2DPO_WITH_PARQUET
   if (is_parquet(out)) {

@@ -15,10 +15,10 @@ namespace sp2dpo::tool {
 
 /// From and to JSON Lines or Parquet, by the files' names.
 [[nodiscard]] io::RowsFrom rows_of(const std::filesystem::path& path);
-void save_schedule(const std::filesystem::path& path, const Schedule& schedule,
+void save_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                    const io::ScheduleManifest& manifest,
                    const std::filesystem::path& manifest_file);
-void save_join(const std::filesystem::path& pairs, const Schedule& schedule,
+void save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
                const std::filesystem::path& out, const io::JoinOptions& options);
 
 }  // namespace sp2dpo::tool

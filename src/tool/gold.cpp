@@ -158,14 +158,13 @@ MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Go
 
 }  // namespace
 
-Gold read_gold(const std::string& file, std::span<const std::string> pair_ids) {
-  const std::unordered_set<std::string_view> known(pair_ids.begin(), pair_ids.end());
+Gold read_gold(const std::string& file, const PairIds& pair_ids) {
   std::unordered_set<std::string> seen;
   Gold gold;
   io::CsvReader rows(file);
   const auto id = rows.column("pair_id"), preferred = rows.column("preferred");
   while (rows.next()) {
-    if (!known.contains(rows.cell(id)))
+    if (pair_ids.find(rows.cell(id)) == PairIds::none)
       rows.fail(id, fmt::format("there is no pair {}", rows.cell(id)));
     if (!seen.insert(rows.cell(id)).second)
       rows.fail(id, fmt::format("a second verdict on the pair {}", rows.cell(id)));
@@ -204,16 +203,10 @@ void FitOptions::declare(CLI::App& app) {
 }
 
 MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions& options,
-                               std::span<const std::string> annotations,
-                               std::span<const std::string> pair_ids, const Categories& categories,
-                               bool lenient) {
-  if (!chosen.looks_at_all && options.gold.empty()) return chosen.make(ScheduleBuilder({}));
-  Gold gold;
-  if (!options.gold.empty()) gold = read_gold(options.gold, pair_ids);
-  ScheduleBuilder builder({pair_ids.begin(), pair_ids.end()}, categories, most_in_memory);
-  add_annotations(builder, annotations, categories, lenient);
-  auto made = chosen.make(builder);
-  return options.gold.empty() ? made : calibrated(std::move(made), options, gold, builder);
+                               const std::optional<Gold>& gold,
+                               const ScheduleBuilder& annotations) {
+  auto made = chosen.make(annotations);
+  return gold ? calibrated(std::move(made), options, *gold, annotations) : made;
 }
 
 }  // namespace sp2dpo::tool

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ struct Gold {
 
 /// A CSV file with the columns pair_id, preferred. Throws DataError for a pair that is not among
 /// `pair_ids` or comes twice, for a verdict that is none, and where there is none at all.
-[[nodiscard]] Gold read_gold(const std::string& file, std::span<const std::string> pair_ids);
+[[nodiscard]] Gold read_gold(const std::string& file, const PairIds& pair_ids);
 
 /// Reads annotations into the builder, with its checks; a lenient reader skips what is bad.
 void add_annotations(ScheduleBuilder& builder, std::span<const std::string> files,
@@ -40,13 +41,11 @@ struct FitOptions {
   void declare(CLI::App& app);
 };
 
-/// The aggregator made, and calibrated where there is a gold file: a gap then is sign · (2p − 1),
-/// where p is how often verdicts of that strength are right. Reads the annotations only where they
-/// are looked at.
+/// The aggregator made of the annotations and, where there is gold, calibrated: a gap then is
+/// sign · (2p − 1), where p is how often verdicts of that strength are right.
 [[nodiscard]] MadeAggregator make_aggregator(const ChosenAggregator& chosen,
                                              const FitOptions& options,
-                                             std::span<const std::string> annotations,
-                                             std::span<const std::string> pair_ids,
-                                             const Categories& categories, bool lenient);
+                                             const std::optional<Gold>& gold,
+                                             const ScheduleBuilder& annotations);
 
 }  // namespace sp2dpo::tool

@@ -7,6 +7,9 @@
 #include "command.hpp"
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace {
 
@@ -61,6 +64,10 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef __GLIBC__
+  // What is large goes back to the system when it is let go of, and not by chance.
+  mallopt(M_MMAP_THRESHOLD, 1 << 17);
+#endif
   try {
     return run(argc, argv);
   } catch (const sp2dpo::tool::UsageError& error) {

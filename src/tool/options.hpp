@@ -14,8 +14,8 @@
 
 namespace sp2dpo::tool {
 
-/// How many annotations a ScheduleBuilder holds here, 8 MB; the rest goes to a temporary file.
-inline constexpr std::size_t most_in_memory = std::size_t{1} << 18;
+/// How many annotations a ScheduleBuilder holds here, 18 MB; the rest goes to a temporary file.
+inline constexpr std::size_t most_in_memory = std::size_t{9} << 16;
 
 /// Options that every command with a file of pairs has.
 struct PairOptions {

@@ -150,18 +150,16 @@ ChosenAggregator trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
 /// The aggregator that the key `of` names, and what is put around it:
 /// wrap(its MadeAggregator, the annotations) gives the whole.
 template <class Wrap>
-ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, bool looks_at_all,
-                        Wrap wrap) {
+ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, Wrap wrap) {
   auto of = choose_aggregator(spec.text("of").value_or("jmamp"), defaults);
   return {[make = std::move(of.make), name = spec.name(),
            wrap = std::move(wrap)](const ScheduleBuilder& annotations) {
-            MadeAggregator made = make(annotations);
-            io::PartDescription whole{name, {{"of", io::json_value(made.description)}}};
-            made.description = std::move(whole);
-            wrap(made, annotations);
-            return made;
-          },
-          of.looks_at_all || looks_at_all};
+    MadeAggregator made = make(annotations);
+    io::PartDescription whole{name, {{"of", io::json_value(made.description)}}};
+    made.description = std::move(whole);
+    wrap(made, annotations);
+    return made;
+  }};
 }
 
 using Aggregate = decltype(MadeAggregator::aggregate);
@@ -171,7 +169,7 @@ ChosenAggregator single(Spec& spec, const AggregatorDefaults& defaults) {
   const auto prompt = spec.text("prompt");
   if (!annotator && !prompt)
     throw UsageError(fmt::format("{} needs annotator=NAME, prompt=NAME or both", spec.what()));
-  return around(spec, defaults, false, [=](MadeAggregator& made, const ScheduleBuilder&) {
+  return around(spec, defaults, [=](MadeAggregator& made, const ScheduleBuilder&) {
     if (annotator) made.description.parameters.emplace("annotator", io::json_value(*annotator));
     if (prompt) made.description.parameters.emplace("prompt", io::json_value(*prompt));
     made.aggregate =
@@ -184,7 +182,7 @@ ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults)
   if (otherwise != "tie" && otherwise != "drop")
     throw UsageError(
         fmt::format("{}: otherwise: expected tie or drop, not \"{}\"", spec.what(), otherwise));
-  return around(spec, defaults, false, [=](MadeAggregator& made, const ScheduleBuilder&) {
+  return around(spec, defaults, [=](MadeAggregator& made, const ScheduleBuilder&) {
     using Consensus = OrderConsensus<Aggregate>;
     made.description.parameters.emplace("otherwise", io::json_value(otherwise));
     made.aggregate =
@@ -203,7 +201,7 @@ ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
   if (way == std::end(ways))
     throw UsageError(fmt::format("{}: how: expected none, center, zscore or rank, not \"{}\"",
                                  spec.what(), name));
-  return around(spec, defaults, true,
+  return around(spec, defaults,
                 [name, how = way->second](MadeAggregator& made, const ScheduleBuilder& builder) {
                   AnswerCounts counts;
                   builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
@@ -219,7 +217,7 @@ ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
 
 ChosenAggregator dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
   return around(
-      spec, defaults, true,
+      spec, defaults,
       [n = defaults.n_categories](MadeAggregator& made, const ScheduleBuilder& builder) {
         stats::DawidSkeneFit fit(n);
         builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
@@ -245,11 +243,10 @@ MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaul
 
 ChosenAggregator reliability(Spec& spec, const AggregatorDefaults& defaults) {
   return {[name = spec.name(), defaults](const ScheduleBuilder& annotations) {
-            LeaveOneOut fit;
-            annotations.for_each_pair([&](const auto& votes) { fit.add(votes); });
-            return weighted_jmamp(name, defaults, fit.weights());
-          },
-          true};
+    LeaveOneOut fit;
+    annotations.for_each_pair([&](const auto& votes) { fit.add(votes); });
+    return weighted_jmamp(name, defaults, fit.weights());
+  }};
 }
 
 /// A weight for each of the annotators, and for nobody else.
@@ -274,22 +271,20 @@ ChosenAggregator weighted(Spec& spec, const AggregatorDefaults& defaults) {
   const auto table = spec.text("table");
   if (!table) throw UsageError(fmt::format("{} needs table=FILE.csv", spec.what()));
   return {[name = spec.name(), file = *table, defaults](const ScheduleBuilder& annotations) {
-            std::set<std::string> annotators;
-            annotations.for_each_pair([&](const auto& votes) {
-              for (const auto& vote : votes) annotators.insert(vote.annotator);
-            });
-            io::CsvReader rows(file);
-            auto weights = read_weights(rows, annotators);
-            for (const auto& annotator : annotators)
-              if (!weights.contains(annotator))
-                throw DataError(file, 0, "annotator",
-                                fmt::format("there is no weight for {}", annotator));
-            const auto n = std::ssize(weights);
-            auto made = weighted_jmamp(name, defaults, std::move(weights));
-            made.inputs.push_back({"weights", file, rows.sha256(), n});
-            return made;
-          },
-          true};
+    std::set<std::string> annotators;
+    annotations.for_each_pair([&](const auto& votes) {
+      for (const auto& vote : votes) annotators.insert(vote.annotator);
+    });
+    io::CsvReader rows(file);
+    auto weights = read_weights(rows, annotators);
+    for (const auto& annotator : annotators)
+      if (!weights.contains(annotator))
+        throw DataError(file, 0, "annotator", fmt::format("there is no weight for {}", annotator));
+    const auto n = std::ssize(weights);
+    auto made = weighted_jmamp(name, defaults, std::move(weights));
+    made.inputs.push_back({"weights", file, rows.sha256(), n});
+    return made;
+  }};
 }
 
 struct AggregatorEntry {
@@ -322,13 +317,13 @@ constexpr AggregatorEntry aggregators[] = {
 constexpr std::string_view mapper_option = "--mapper";
 
 ChosenMapper linear(Spec&, const MapperDefaults& defaults) {
-  return {[](Schedule schedule) { return schedule; }, io::describe(defaults.linear),
+  return {[](SpooledSchedule schedule) { return schedule; }, io::describe(defaults.linear),
           defaults.linear.envelope()};
 }
 
 template <class M>
 ChosenMapper remapped(const M& mapper, io::PartDescription description, Interval envelope) {
-  return {[mapper](const Schedule& schedule) { return remap(schedule, mapper); },
+  return {[mapper](const SpooledSchedule& schedule) { return remap(schedule, mapper); },
           std::move(description), envelope};
 }
 
@@ -362,7 +357,7 @@ ChosenMapper logistic(Spec& spec, const MapperDefaults& defaults) {
 
 ChosenMapper rank(Spec&, const MapperDefaults& defaults) {
   const Interval envelope = defaults.linear.envelope();
-  return {[envelope](Schedule schedule) {
+  return {[envelope](SpooledSchedule schedule) {
             auto gaps = gap_values(schedule);
             if (gaps.empty()) return schedule;  // every beta is the one stated for that
             return remap(schedule, Rank(std::move(gaps), envelope));
@@ -381,7 +376,7 @@ ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
   auto description = io::describe(Rank({0}, envelope));
   description.name = spec.name();
   description.parameters.emplace("seed", std::to_string(seed));
-  return {[=](const Schedule& schedule) { return randomized(schedule, seed, envelope); },
+  return {[=](const SpooledSchedule& schedule) { return randomized(schedule, seed, envelope); },
           std::move(description), envelope};
 }
 
@@ -389,7 +384,7 @@ ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
 template <class Control>
 ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
   auto of = choose_mapper(spec.text("of").value_or("linear"), defaults);
-  return {[map = std::move(of.map), envelope = of.envelope, make](Schedule schedule) {
+  return {[map = std::move(of.map), envelope = of.envelope, make](SpooledSchedule schedule) {
             return make(map(std::move(schedule)), envelope);
           },
           {spec.name(), {{"of", io::json_value(of.description)}}},
@@ -397,18 +392,18 @@ ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
 }
 
 ChosenMapper mean(Spec& spec, const MapperDefaults& defaults) {
-  return control(spec, defaults, [](const Schedule& schedule, Interval) {
+  return control(spec, defaults, [](const SpooledSchedule& schedule, Interval) {
     return remap(schedule, Constant(mean_beta(schedule)));
   });
 }
 
 ChosenMapper inverted_betas(Spec& spec, const MapperDefaults& defaults) {
-  return control(spec, defaults, inverted);
+  return control(spec, defaults, inverted<SpooledSchedule>);
 }
 
 ChosenMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
   const auto seed = spec.seed();
-  auto chosen = control(spec, defaults, [seed](const Schedule& schedule, Interval) {
+  auto chosen = control(spec, defaults, [seed](const SpooledSchedule& schedule, Interval) {
     return shuffled(schedule, seed);
   });
   chosen.description.parameters.emplace("seed", std::to_string(seed));
@@ -417,7 +412,7 @@ ChosenMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
 
 ChosenMapper weight(Spec& spec, const MapperDefaults& defaults) {
   return control(spec, defaults,
-                 [](const Schedule& schedule, Interval) { return weighted(schedule); });
+                 [](const SpooledSchedule& schedule, Interval) { return weighted(schedule); });
 }
 
 struct MapperEntry {

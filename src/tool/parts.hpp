@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <sp2dpo/io/schedule.hpp>
+#include <sp2dpo/spooled_schedule.hpp>
 
 namespace sp2dpo::tool {
 
@@ -26,7 +27,6 @@ struct MadeAggregator {
 /// some look at all of them before they can aggregate one pair's.
 struct ChosenAggregator {
   std::function<MadeAggregator(const ScheduleBuilder& annotations)> make;
-  bool looks_at_all = false;  ///< otherwise make() does not look at what it is given
 };
 
 /// What all of them are told.
@@ -42,7 +42,7 @@ struct AggregatorDefaults {
 /// A mapper by name. It is given the schedule that Linear made, since some look at all gaps, or at
 /// all betas, at once.
 struct ChosenMapper {
-  std::function<Schedule(Schedule)> map;
+  std::function<SpooledSchedule(SpooledSchedule)> map;
   io::PartDescription description;
   Interval envelope;  ///< of the betas that may come out
 };

@@ -295,8 +295,8 @@ void run(const Options& options) {
     lengths = read_lengths(options, file);
     evidence.length_differences = lengths;
   }
-  std::vector<std::string> ids;
-  for (const auto& entry : schedule.entries()) ids.push_back(entry.id);
+  PairIds ids;
+  for (const auto& entry : schedule.entries()) ids.add(entry.id);
   ScheduleBuilder builder(std::move(ids), schedule.categories(), most_in_memory);
   if (!options.annotations.empty()) {
     read_annotations(options, file, builder);

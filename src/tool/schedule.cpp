@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,6 +29,7 @@
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/report/checks.hpp>
 #include <sp2dpo/report/table.hpp>
+#include <sp2dpo/spooled_schedule.hpp>
 
 namespace sp2dpo::tool {
 
@@ -75,8 +77,8 @@ Missing missing(const Options& options) {
 }
 
 struct Pairs {
-  std::vector<std::string> ids;
-  std::vector<double> length_differences;  // chosen minus rejected, in bytes
+  PairIds ids;
+  std::vector<float> length_differences{};  // chosen minus rejected, in bytes
   io::InputFile file;
   std::int64_t duplicates = 0;
 };
@@ -85,104 +87,105 @@ Pairs read_pairs(const Options& options) {
   Pairs pairs;
   io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
   Progress progress(reader);
-  for (PreferencePair pair; reader.next(pair); progress.row()) {
-    pairs.ids.push_back(pair.id);
-    pairs.length_differences.push_back(length_difference(pair));
-  }
+  for (PreferencePair pair; reader.next(pair); progress.row())
+    pairs.length_differences.push_back(static_cast<float>(length_difference(pair)));
   list_skipped(reader);
+  pairs.ids = reader.take_ids();
   pairs.file = {"pairs", options.pairs.file, reader.sha256(), reader.rows()};
   pairs.duplicates = reader.duplicates();
   return pairs;
 }
 
-/// How many annotations there are by each annotator under each prompt.
-class Coverage {
- public:
-  void count(const Annotation& annotation) {
-    // A panel is small, and its rows often come in the same order for every pair.
-    for (std::size_t tried = 0; tried < cells_.size(); ++tried) {
-      if (++last_ >= cells_.size()) last_ = 0;
-      Cell& cell = cells_[last_];
-      if (cell.prompt == annotation.prompt && cell.annotator == annotation.annotator) {
-        ++cell.count;
-        return;
-      }
+/// How many annotations there are by each annotator under each prompt, as lines of text.
+std::string coverage_table(const ScheduleBuilder& builder) {
+  std::map<std::string_view, std::map<std::string_view, std::int64_t>> table;
+  std::map<std::string_view, std::size_t> widths;  // by prompt
+  std::size_t first = 0;
+  builder.for_each_count([&](std::string_view annotator, std::string_view prompt, auto count) {
+    table[annotator][prompt] = count;
+    auto& width = widths[prompt];
+    width = std::max({width, prompt.size(), std::to_string(count).size()});
+    first = std::max(first, annotator.size());
+  });
+  std::string text = fmt::format("\nAnnotations by annotator and prompt\n  {:{}}", "", first);
+  for (const auto& [prompt, width] : widths) text += fmt::format("  {:>{}}", prompt, width);
+  for (const auto& [annotator, row] : table) {
+    text += fmt::format("\n  {:{}}", annotator, first);
+    for (const auto& [prompt, width] : widths) {
+      const auto cell = row.find(prompt);
+      text += fmt::format("  {:>{}}", cell == row.end() ? 0 : cell->second, width);
     }
-    last_ = cells_.size();
-    cells_.push_back({annotation.annotator, annotation.prompt, 1});
   }
-
-  /// As lines of text.
-  [[nodiscard]] std::string table() const {
-    std::map<std::string_view, std::map<std::string_view, std::int64_t>> table;
-    std::map<std::string_view, std::size_t> widths;  // by prompt
-    std::size_t first = 0;
-    for (const auto& cell : cells_) {
-      table[cell.annotator][cell.prompt] = cell.count;
-      auto& width = widths[cell.prompt];
-      width = std::max({width, cell.prompt.size(), std::to_string(cell.count).size()});
-      first = std::max(first, cell.annotator.size());
-    }
-    std::string text = fmt::format("\nAnnotations by annotator and prompt\n  {:{}}", "", first);
-    for (const auto& [prompt, width] : widths) text += fmt::format("  {:>{}}", prompt, width);
-    for (const auto& [annotator, row] : table) {
-      text += fmt::format("\n  {:{}}", annotator, first);
-      for (const auto& [prompt, width] : widths) {
-        const auto cell = row.find(prompt);
-        text += fmt::format("  {:>{}}", cell == row.end() ? 0 : cell->second, width);
-      }
-    }
-    return text + '\n';
-  }
-
- private:
-  struct Cell {
-    std::string annotator;
-    std::string prompt;
-    std::int64_t count;
-  };
-  std::vector<Cell> cells_;
-  std::size_t last_ = 0;
-};
+  return text + '\n';
+}
 
 io::InputFile read_annotations(const std::string& file, const Options& options,
-                               const Categories& categories, ScheduleBuilder& builder,
-                               Coverage& coverage) {
+                               const Categories& categories, ScheduleBuilder& builder) {
   io::AnnotationReader reader(rows_of(file), {categories, options.pairs.reader.lenient});
   Progress progress(reader);
-  for (Annotation annotation; reader.next(annotation); progress.row())
-    if (io::add_to(builder, annotation, reader)) coverage.count(annotation);
+  for (; const Annotation* const annotation = reader.next(); progress.row())
+    (void)io::add_to(builder, *annotation, reader);
   list_skipped(reader);
   return {"annotations", file, reader.sha256(), reader.rows()};
 }
 
-Schedule build(const ScheduleBuilder& builder, const MadeAggregator& aggregator,
-               const Linear& to_beta, const Missing& missing) {
-  const auto& aggregate = aggregator.aggregate;
-  if (missing.policy != Missing::Policy::error) return builder.build(aggregate, to_beta, missing);
-  auto schedule = builder.build(aggregate, to_beta, {.policy = Missing::Policy::drop});
-  if (schedule.size() == builder.ids().size()) return schedule;
-  const auto first = std::ranges::find_if(
-      builder.ids(), [&](const std::string& id) { return schedule.find(id) == nullptr; });
-  throw Error(
-      fmt::format("{} of {} pairs have too few annotations for a gap, the first of them {}\n"
-                  "  --missing drop leaves such pairs out, --missing base-beta=B gives them a beta",
-                  builder.ids().size() - schedule.size(), builder.ids().size(), *first));
+/// A stretch of the pairs made into entries.
+struct Part {
+  SpooledSchedule entries;
+  std::size_t missing = 0;
+  std::string first_missing{};
+};
+
+/// Makes the schedule; of `length_differences` stay those of its pairs.
+SpooledSchedule build(const ScheduleBuilder& builder, const MadeAggregator& aggregator,
+                      const Linear& to_beta, const Missing& missing,
+                      std::vector<float>& length_differences) {
+  const bool all_needed = missing.policy == Missing::Policy::error;
+  const std::size_t n = builder.ids().size();
+  const auto part_of = [&](std::size_t first, std::size_t last) {
+    Part part{.entries = SpooledSchedule(builder.categories())};
+    std::size_t pair = first;
+    builder.for_each_entry(
+        aggregator.aggregate, to_beta,
+        all_needed ? Missing{.policy = Missing::Policy::drop} : missing,
+        [&](std::string_view id, const ScheduleEntry* entry) {
+          const float length_difference = length_differences[pair++];
+          if (entry != nullptr) {
+            length_differences[first + part.entries.size()] = length_difference;
+            part.entries.add(*entry);
+          } else if (part.missing++ == 0) {
+            part.first_missing = id;
+          }
+        },
+        first, last);
+    return part;
+  };
+  // Two threads: more than that would wait for the temporary files.
+  const std::size_t middle = n < 1000 ? n : n / 2;
+  auto others = std::async(std::launch::async, part_of, middle, n);
+  Part part = part_of(0, middle);
+  const Part other = others.get();
+  const auto rest = length_differences.begin() + static_cast<std::ptrdiff_t>(middle);
+  const auto end =
+      std::copy_n(rest, other.entries.size(),
+                  length_differences.begin() + static_cast<std::ptrdiff_t>(part.entries.size()));
+  length_differences.erase(end, length_differences.end());
+  other.entries.for_each([&](const ScheduleEntry& entry) { part.entries.add(entry); });
+
+  if (const auto left_out = part.missing + other.missing; all_needed && left_out > 0)
+    throw Error(fmt::format(
+        "{} of {} pairs have too few annotations for a gap, the first of them {}\n"
+        "  --missing drop leaves such pairs out, --missing base-beta=B gives them a beta",
+        left_out, n, part.missing > 0 ? part.first_missing : other.first_missing));
+  if (part.entries.size() == 0)
+    throw Error("no pair has enough annotations for a gap: nothing is left");
+  return std::move(part.entries);
 }
 
-/// One value for each pair becomes one for each pair of the schedule.
-void keep_scheduled(std::vector<double>& values, std::span<const std::string> ids,
-                    const Schedule& schedule) {
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < ids.size(); ++i)
-    if (schedule.find(ids[i]) != nullptr) values[kept++] = values[i];
-  values.resize(kept);
-}
-
-std::string findings_of(const Schedule& schedule, std::span<const double> length_differences,
+std::string findings_of(const SpooledSchedule& schedule, std::span<const float> length_differences,
                         Interval envelope) {
-  const auto findings =
-      report::check_schedule(schedule, length_differences, {.envelope = envelope});
+  const std::vector<double> lengths(length_differences.begin(), length_differences.end());
+  const auto findings = report::check_schedule(schedule, lengths, {.envelope = envelope});
   if (findings.empty()) return "No failure signature found\n";
   std::string text;
   for (const auto& finding : findings)
@@ -216,31 +219,32 @@ void run(const Options& options) {
       options.mapper, {to_beta, options.envelope_given, options.gap_range_given, categories});
 
   Pairs pairs = read_pairs(options);
-  const MadeAggregator aggregator =
-      make_aggregator(chosen, options.fit, options.annotations, pairs.ids, categories,
-                      options.pairs.reader.lenient);
   std::optional<ScheduleBuilder> builder(std::in_place, std::move(pairs.ids), categories,
                                          most_in_memory);
-  Coverage coverage;
-  io::ScheduleManifest manifest{.inputs = {pairs.file},
-                                .aggregator = aggregator.description,
-                                .mapper = mapper.description,
-                                .missing = io::describe(policy)};
+  std::optional<Gold> gold;
+  if (!options.fit.gold.empty()) gold = read_gold(options.fit.gold, builder->ids());
+  io::ScheduleManifest manifest{
+      .inputs = {pairs.file}, .mapper = mapper.description, .missing = io::describe(policy)};
   for (const auto& file : options.annotations)
-    manifest.inputs.push_back(read_annotations(file, options, categories, *builder, coverage));
+    manifest.inputs.push_back(read_annotations(file, options, categories, *builder));
+  const MadeAggregator aggregator = make_aggregator(chosen, options.fit, gold, *builder);
+  manifest.aggregator = aggregator.description;
   manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
 
-  Schedule linear_schedule = build(*builder, aggregator, to_beta, policy);
-  if (linear_schedule.size() == 0)
-    throw Error("no pair has enough annotations for a gap: nothing is left");
-  keep_scheduled(pairs.length_differences, builder->ids(), linear_schedule);
-  const auto n_pairs = std::ssize(builder->ids());
+  SpooledSchedule schedule = build(*builder, aggregator, to_beta, policy, pairs.length_differences);
+  const auto n_pairs = static_cast<std::int64_t>(builder->ids().size());
   const auto n_annotations = static_cast<std::int64_t>(builder->n_annotations());
-  builder.reset();  // the schedule has the ids as well, and what follows takes memory of its own
-  const Schedule schedule = mapper.map(std::move(linear_schedule));
+  const std::string coverage = coverage_table(*builder);
+  builder.reset();  // what follows takes memory of its own
+  schedule = mapper.map(std::move(schedule));
   manifest.counts = io::count(schedule, n_pairs, n_annotations);
-  save_schedule(options.out, schedule, manifest, options.manifest);
 
+  auto distribution = std::async(std::launch::async, [&] {
+    return fmt::format("Pairs by beta\n{}\n{}\n{}", report::beta_bars(schedule, mapper.envelope),
+                       report::beta_table(schedule, mapper.envelope),
+                       findings_of(schedule, pairs.length_differences, mapper.envelope));
+  });
+  save_schedule(options.out, schedule, manifest, options.manifest);
   if (!options.join.empty())
     save_join(options.pairs.file, schedule, options.join,
               {.pairs = options.pairs.reader_options(),
@@ -256,12 +260,8 @@ void run(const Options& options) {
                         policy.policy == Missing::Policy::drop
                             ? "left out"
                             : fmt::format("given beta {}", policy.beta));
-  text += fmt::format("\n{}{}\nPairs by beta\n{}\n{}\n{}\n{} is written: {} betas\n",
-                      aggregator.summary, coverage.table(),
-                      report::beta_bars(schedule, mapper.envelope),
-                      report::beta_table(schedule, mapper.envelope),
-                      findings_of(schedule, pairs.length_differences, mapper.envelope), options.out,
-                      schedule.size());
+  text += fmt::format("\n{}{}\n{}\n{} is written: {} betas\n", aggregator.summary, coverage,
+                      distribution.get(), options.out, schedule.size());
   fmt::print(people, "{}", text);
 }
 

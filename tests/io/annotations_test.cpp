@@ -123,6 +123,87 @@ TEST(AnnotationReader, ChecksEveryFieldByTypeAndRange) {
   }
 }
 
+// There is a faster way for rows that are plain, which others must not fall into.
+TEST(AnnotationReader, ReadsARowTheSameHoweverItIsWritten) {
+  const auto plain = read(least).at(0);
+  const auto expect_same = [&](const std::string& line) {
+    SCOPED_TRACE(line);
+    const auto other = read(line).at(0);
+    EXPECT_EQ(other.pair_id, plain.pair_id);
+    EXPECT_EQ(other.annotator, plain.annotator);
+    EXPECT_EQ(other.prompt, plain.prompt);
+    EXPECT_EQ(other.category, plain.category);
+    EXPECT_EQ(other.magnitude, plain.magnitude);
+    EXPECT_EQ(other.confidence, plain.confidence);
+  };
+  for (const auto& [field, value] : {std::pair{"pair_id", R"("\u0061")"},
+                                     {"annotator", R"("\u0078")"},
+                                     {"confidence", "1.0"},
+                                     {"magnitude", "5e-1"},
+                                     {"magnitude", "0.50000"},
+                                     {"unknown", R"({"a":[1,{"b":null}]})"},
+                                     {"unknown", R"("\"")"},
+                                     {"annotator", "  \t\"x\" "}})
+    expect_same(with(field, value));
+  std::string escaped_key(least);
+  escaped_key.replace(escaped_key.find("prompt"), 6, "pr\\u006fmpt");
+  expect_same(escaped_key);
+  expect_same(std::string(least) + " \r");
+
+  EXPECT_EQ(read(with("rationale", R"("a \"quoted\" \\ \u00e9")")).at(0).rationale,
+            "a \"quoted\" \\ \u00e9");
+  EXPECT_EQ(read(with("pair_id", "17")).at(0).pair_id, "17");
+  EXPECT_EQ(read(with("meta", R"({"b":1,"a":2})")).at(0).meta, R"({"a":2,"b":1})");
+}
+
+TEST(AnnotationReader, RefusesWhatIsNoJsonInAnyPlaceOfARow) {
+  const std::string line(least);
+  for (const auto& bad :
+       {line + "}", line + " {}", line + line, line.substr(0, line.size() - 1), "[" + line + "]",
+        "[" + line, with("magnitude", "01"), with("magnitude", "0.5.5"), with("magnitude", ".5"),
+        with("sample", "+1"), with("confidence", "1,"), with("rationale", "\"a\tb\""),
+        with("rationale", "\"\xff\""), with("rationale", "'a'"), with("rationale", "\"a"),
+        with("unknown", "tru"), with("rationale", R"("\x")"), with("rationale", R"("\ud83d")")}) {
+    const auto error = error_of([&] { (void)read(line + "\n" + bad + "\n"); });
+    EXPECT_EQ(error.line, 2) << bad;
+  }
+  EXPECT_THAT(
+      error_of([&] { (void)read(line.substr(0, line.size() - 1) + R"(,"prompt":"p"})"); }).what(),
+      HasSubstr("the key is there twice"));
+}
+
+TEST(AnnotationReader, GivesTheRowsOfALargeFileInTheirOrderWithTheirLines) {
+  const Folder folder;
+  std::string text;
+  constexpr int n = 20'000;
+  for (int i = 0; i < n; ++i) {
+    if (i % 50 == 7) text += "\n";
+    if (i % 1000 == 500)
+      text += with("magnitude", "2") + '\n';
+    else if (i % 300 < 70)
+      text += with("unknown", "[]") + '\n';
+    else
+      text += with("sample", std::to_string(i)) + '\n';
+  }
+  AnnotationReader reader(folder.write("a.jsonl", text), {.lenient = true});
+  int i = -1;
+  std::int64_t line = 0;
+  const auto go_on = [&] {
+    ++i;
+    line += i % 50 == 7 ? 2 : 1;
+  };
+  while (const Annotation* const annotation = reader.next()) {
+    go_on();
+    if (i % 1000 == 500) go_on();
+    ASSERT_EQ(reader.line(), line);
+    ASSERT_EQ(annotation->sample, i % 300 < 70 ? 0 : i);
+  }
+  EXPECT_EQ(i, n - 1);
+  EXPECT_EQ(reader.n_skipped(), n / 1000);
+  EXPECT_EQ(reader.skipped().at(0).line, 501 + 500 / 50);
+  EXPECT_EQ(reader.bytes_read(), static_cast<std::int64_t>(text.size()));
+}
+
 TEST(AnnotationReader, KnowsTheCategoriesItIsGiven) {
   const auto annotations =
       read(with("category", "\"tone\""), {.categories = Categories({"content", "tone"})});

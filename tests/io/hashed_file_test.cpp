@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "files.hpp"
 
@@ -18,7 +19,7 @@ std::string bytes(std::size_t n) {
 }
 
 // Sizes around the block, and with enough blocks that each is used again.
-TEST(HashedFile, GivesAllBytesAndTheirHashHoweverTheyAreAskedFor) {
+TEST(HashedFile, GivesAllBytesAndTheirHash) {
   const test::Folder folder;
   for (const std::size_t n : {0ul, 1ul, (1ul << 19) - 1, 1ul << 19, (1ul << 19) + 1, 5'000'000ul}) {
     const auto text = bytes(n);
@@ -26,34 +27,35 @@ TEST(HashedFile, GivesAllBytesAndTheirHashHoweverTheyAreAskedFor) {
     Sha256 hash;
     hash.update(text);
     const auto expected = hex(hash.finish());
-    for (const std::size_t step : {997ul, 1ul << 19, 3'000'000ul}) {
-      HashedFile file(path);
-      std::string read, part(step, '\0');
-      while (const std::size_t got = file.read(part.data(), step)) {
-        EXPECT_EQ(file.sha256(), "");
-        read.append(part, 0, got);
-      }
-      EXPECT_EQ(file.error(), 0);
-      EXPECT_TRUE(read == text) << n << " bytes by " << step;
-      EXPECT_EQ(file.sha256(), expected);
-      EXPECT_EQ(file.read(part.data(), step), 0u);
+    HashedFile file(path);
+    EXPECT_EQ(file.sha256(), "");
+    std::string read;
+    for (std::string_view block; !(block = file.next()).empty();) {
+      EXPECT_EQ(file.sha256(), "");
+      read += block;
     }
+    EXPECT_EQ(file.error(), 0);
+    EXPECT_TRUE(read == text) << n << " bytes";
+    EXPECT_EQ(file.sha256(), expected);
+    EXPECT_TRUE(file.next().empty());
   }
 }
 
 TEST(HashedFile, CanBeLeftBeforeItsEnd) {
   const test::Folder folder;
-  const auto path = folder.write("f", bytes(5'000'000));
-  char part[10];
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(HashedFile(path).read(part, sizeof part), sizeof part);
+  const auto text = bytes(5'000'000);
+  const auto path = folder.write("f", text);
+  for (int i = 0; i < 50; ++i) {
+    HashedFile file(path);
+    for (int blocks = 0; blocks < i % 4; ++blocks) EXPECT_FALSE(file.next().empty());
+  }
 }
 
 TEST(HashedFile, SaysWhyItCannotBeRead) {
   const test::Folder folder;
   EXPECT_EQ(HashedFile(folder / "none").error(), ENOENT);
   HashedFile of_folder(folder / ".");
-  char part[10];
-  EXPECT_EQ(of_folder.read(part, sizeof part), 0u);
+  EXPECT_TRUE(of_folder.next().empty());
   EXPECT_EQ(of_folder.error(), EISDIR);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sha256.hpp"
 
-#include "id_set.hpp"
 #include <gtest/gtest.h>
 
 namespace sp2dpo::io {
@@ -16,14 +15,6 @@ TEST(Sha256, AgreesWithTheStandard) {
   hash.update("abcdbcdecdefdefgefghfghighijhijk");
   hash.update("ijkljklmklmnlmnomnopnopq");
   EXPECT_EQ(hex(hash.finish()), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-}
-
-TEST(IdSet, KnowsWhatWasThereBefore) {
-  IdSet ids;
-  for (int i = 0; i < 100'000; ++i) ASSERT_TRUE(ids.insert(std::to_string(i))) << i;
-  for (int i = 0; i < 100'000; ++i) ASSERT_FALSE(ids.insert(std::to_string(i))) << i;
-  EXPECT_TRUE(ids.insert(""));
-  EXPECT_FALSE(ids.insert(""));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,13 +10,17 @@
 
 namespace sp2dpo::detail {
 
-/// Where in a list an id stands: 4 bytes a slot, of which no more than half are taken. The ids stay
-/// in the list, which is handed in with each call; `id` gets one out of an element.
+/// Where in a list an id stands: 4 bytes a slot, of which no more than three quarters are taken.
+/// The ids stay in the list, which is handed in with each call; `id` gets one out of an element.
 class IdIndex {
  public:
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
-  explicit IdIndex(std::size_t n) : slots_(std::bit_ceil(2 * n + 1), none) {}
+  /// For up to `n` ids.
+  explicit IdIndex(std::size_t n) : slots_(n + n / 3 + 1, none) {}
+
+  /// How many ids there is room for.
+  [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size() / 4 * 3; }
 
   /// False where the id of list[place] is in the index already.
   template <class List, class Id = std::identity>
@@ -37,10 +40,11 @@ class IdIndex {
  private:
   template <class List, class Id>
   [[nodiscard]] std::size_t slot_of(std::string_view wanted, const List& list, Id id) const {
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t slot = std::hash<std::string_view>{}(wanted)&mask;
+    // The high half of the product spreads the hashes over any number of slots without a division.
+    const auto hash = static_cast<unsigned __int128>(std::hash<std::string_view>{}(wanted));
+    auto slot = static_cast<std::size_t>((hash * slots_.size()) >> 64);
     while (slots_[slot] != none && std::invoke(id, list[slots_[slot]]) != wanted)
-      slot = (slot + 1) & mask;
+      slot = slot + 1 == slots_.size() ? 0 : slot + 1;
     return slot;
   }
 

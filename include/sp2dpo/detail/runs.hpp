@@ -2,39 +2,31 @@
 #pragma once
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
-#include <memory>
 #include <queue>
 #include <span>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include <sp2dpo/error.hpp>
+#include <sp2dpo/detail/temporary_file.hpp>
 
 namespace sp2dpo::detail {
 
-/// Sorted runs of records in a temporary file without a name, which is gone with this object.
+/// Sorted runs of records in a temporary file.
 template <class Record>
 requires std::is_trivially_copyable_v<Record>
 class Runs {
  public:
-  /// Throws Error where there is no room for it.
-  void append(std::span<const Record> run) {
-    if (!file_) file_.reset(std::tmpfile());
-    if (!file_ || std::fseek(file_.get(), 0, SEEK_END) != 0 ||
-        std::fwrite(run.data(), sizeof(Record), run.size(), file_.get()) != run.size() ||
-        std::fflush(file_.get()) != 0)
-      fail("written");
-    const std::int64_t begin = ends_.empty() ? 0 : ends_.back();
-    ends_.push_back(begin + std::ssize(run));
+  /// Adds to the run that is being written; end_run() closes it.
+  void append(std::span<const Record> records) {
+    file_.append(records.data(), records.size_bytes());
+    written_ += std::ssize(records);
+  }
+  void end_run() {
+    if (written_ > (ends_.empty() ? 0 : ends_.back())) ends_.push_back(written_);
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return ends_.size(); }
@@ -43,13 +35,16 @@ class Runs {
   template <class Key>
   class Merge {
    public:
-    /// Holds about `records` records at a time.
-    Merge(const Runs& runs, Key key, std::size_t records) : runs_(runs), key_(key) {
+    /// Begins with the smallest key that is not below `first`. Holds about `records` records at a
+    /// time.
+    Merge(const Runs& runs, Key key, std::uint32_t first, std::size_t records)
+        : runs_(runs), key_(key) {
       const std::size_t each =
           std::max<std::size_t>(64, records / std::max<std::size_t>(1, runs.ends_.size()));
       std::int64_t begin = 0;
       for (const std::int64_t end : runs.ends_) {
-        cursors_.push_back({begin, end, std::vector<Record>(each)});
+        cursors_.push_back(
+            {runs.lower_bound(begin, end, key, first), end, std::vector<Record>(each)});
         begin = end;
       }
       for (std::size_t i = 0; i < cursors_.size(); ++i) refill(i);
@@ -88,11 +83,7 @@ class Runs {
       cursor.filled =
           std::min(cursor.records.size(), static_cast<std::size_t>(cursor.end - cursor.begin));
       if (cursor.filled == 0) return;
-      std::FILE* const file = runs_.file_.get();
-      if (std::fseek(file, static_cast<long>(cursor.begin) * static_cast<long>(sizeof(Record)),
-                     SEEK_SET) != 0 ||
-          std::fread(cursor.records.data(), sizeof(Record), cursor.filled, file) != cursor.filled)
-        fail("read");
+      runs_.read(cursor.begin, cursor.records.data(), cursor.filled);
       cursor.begin += static_cast<std::int64_t>(cursor.filled);
       heads_.emplace(key_(cursor.records[0]), run);
     }
@@ -104,16 +95,29 @@ class Runs {
   };
 
  private:
-  [[noreturn]] static void fail(const char* what) {
-    throw Error(fmt::format("a temporary file cannot be {}: {}", what,
-                            std::generic_category().message(errno)));
+  void read(std::int64_t begin, Record* to, std::size_t count) const {
+    file_.read(begin * static_cast<std::int64_t>(sizeof(Record)), to, count * sizeof(Record));
   }
 
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  std::unique_ptr<std::FILE, Close> file_;
-  std::vector<std::int64_t> ends_;  // of each run, in records
+  /// The first of the run's records [begin, end) whose key is not below `first`.
+  template <class Key>
+  std::int64_t lower_bound(std::int64_t begin, std::int64_t end, Key key,
+                           std::uint32_t first) const {
+    while (first > 0 && begin < end) {
+      const std::int64_t middle = begin + (end - begin) / 2;
+      Record record;
+      read(middle, &record, 1);
+      if (key(record) < first)
+        begin = middle + 1;
+      else
+        end = middle;
+    }
+    return begin;
+  }
+
+  TemporaryFile file_;
+  std::int64_t written_ = 0;        // records
+  std::vector<std::int64_t> ends_;  // of each run
 };
 
 }  // namespace sp2dpo::detail

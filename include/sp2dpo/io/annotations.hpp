@@ -23,14 +23,20 @@ class AnnotationReader : public RowReader {
  public:
   /// Throws DataError where the file cannot be opened.
   explicit AnnotationReader(RowsFrom rows, AnnotationReaderOptions options = {});
+  ~AnnotationReader();
 
-  /// False at the end. Reuses what `annotation` holds. Throws DataError with file, line and field.
+  /// The next one, good until the call after it; null at the end. Throws DataError with file, line
+  /// and field. Of a large file, the rows to come are read by other threads meanwhile.
+  const Annotation* next();
+  /// The same, where it is to be kept: false at the end. Reuses what `annotation` holds.
   bool next(Annotation& annotation);
 
  private:
-  void parse(Annotation& annotation);
+  struct Ahead;
 
-  AnnotationReaderOptions options_;
+  Annotation* next_place();
+
+  std::unique_ptr<Ahead> ahead_;
 };
 
 /// The whole file at once.

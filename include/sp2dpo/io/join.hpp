@@ -6,7 +6,7 @@
 #include <string>
 
 #include <sp2dpo/io/pairs.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule_view.hpp>
 
 namespace sp2dpo::io {
 
@@ -19,8 +19,9 @@ struct JoinOptions {
 /// Writes the rows of a pairs file with `beta`, `sp2dpo` (gap, category, schedule) and, where the
 /// schedule has weights, `weight` added (docs/formats.md). Rows whose pair the schedule lacks are
 /// left out. Returns how many were written. Throws DataError with file, line and field for a row
-/// that is wrong or has such a column already, and where a file cannot be read or written.
-std::int64_t join_schedule(RowsFrom pairs, const Schedule& schedule,
+/// that is wrong or has such a column already, and where a file cannot be read or written. Of a
+/// SpooledSchedule, the pairs must come in the order of the file.
+std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
                            const std::filesystem::path& out, const JoinOptions& options = {});
 
 }  // namespace sp2dpo::io

@@ -9,8 +9,11 @@
 
 #include <sp2dpo/io/row_reader.hpp>
 #include <sp2dpo/pair.hpp>
+#include <sp2dpo/pair_ids.hpp>
 
 namespace sp2dpo::io {
+
+class Sha256;
 
 /// The id of a pair that has none of its own: the first 16 hex digits of SHA-256 over the canonical
 /// JSON `{"chosen":…,"prompt":…,"rejected":…}`.
@@ -26,10 +29,11 @@ struct PairReaderOptions {
 };
 
 /// Reads a file of preference pairs row by row, as text or as conversations, with the prompt given
-/// or implied (docs/formats.md). Of the rows gone by it keeps 16 bytes each, to know a double id.
+/// or implied (docs/formats.md). Of the rows gone by it keeps the ids, to know a double one.
 ///
 ///     PairReader reader("pairs.jsonl.gz");
-///     for (PreferencePair pair; reader.next(pair);) ids.push_back(pair.id);
+///     for (PreferencePair pair; reader.next(pair);) use(pair);
+///     ScheduleBuilder builder(reader.take_ids());
 class PairReader : public RowReader {
  public:
   /// Throws DataError where the file cannot be opened.
@@ -42,16 +46,18 @@ class PairReader : public RowReader {
   /// Rows passed over because their id was there before.
   [[nodiscard]] std::int64_t duplicates() const noexcept { return duplicates_; }
 
- private:
-  struct Ids;
+  /// The ids of the pairs that were read, in their order; to be called when all are.
+  [[nodiscard]] PairIds take_ids() { return std::move(ids_); }
 
+ private:
   void parse(PreferencePair& pair);
   [[nodiscard]] std::string first_place_of(const std::string& id) const;
 
   PairReaderOptions options_;
   std::optional<bool> own_ids_;  // whether the first row has an id column, once there was one
   std::int64_t duplicates_ = 0;
-  std::unique_ptr<Ids> ids_;
+  PairIds ids_;
+  std::unique_ptr<Sha256> content_;
 };
 
 /// The whole file at once.

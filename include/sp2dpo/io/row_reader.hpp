@@ -26,11 +26,11 @@ class RowReader {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// Of the row that was read last, as its source counts: from 1.
-  [[nodiscard]] std::int64_t line() const noexcept;
+  [[nodiscard]] std::int64_t line() const noexcept { return line_; }
   /// Rows that were handed out and not refused.
   [[nodiscard]] std::int64_t rows() const noexcept { return rows_; }
   /// Of the file as it lies on the disk, for a sign of progress.
-  [[nodiscard]] std::int64_t bytes_read() const noexcept;
+  [[nodiscard]] std::int64_t bytes_read() const noexcept { return bytes_read_; }
   /// SHA-256 of the file's bytes in hex. Throws InvalidArgument before the end of the file.
   [[nodiscard]] std::string sha256() const;
 
@@ -52,9 +52,17 @@ class RowReader {
   /// Goes on to the next row for which `parse` returns true; false at the end of the file. `parse`
   /// returns false for a row to pass over in silence, and throws DataError for a bad one.
   bool next_row(const std::function<bool()>& parse);
+  /// The same where something else goes on to the rows: advance() is false behind the last of them,
+  /// and before that calls at().
+  bool next_row(const std::function<bool()>& advance, const std::function<bool()>& parse);
+  /// Where the row that advance() went on to lies, and how much of the file was read for it.
+  void at(std::int64_t line, std::int64_t bytes_read) noexcept {
+    line_ = line;
+    bytes_read_ = bytes_read;
+  }
 
   [[nodiscard]] JsonRows& json() noexcept { return *json_; }
-  [[nodiscard]] const RowSource& source() const noexcept;
+  [[nodiscard]] RowSource& source() const noexcept;
 
  private:
   void skip(const DataError& error);
@@ -62,6 +70,8 @@ class RowReader {
   bool lenient_;
   std::unique_ptr<JsonRows> json_;
   std::filesystem::path path_;
+  std::int64_t line_ = 0;
+  std::int64_t bytes_read_ = 0;
   std::int64_t rows_ = 0;
   std::int64_t n_skipped_ = 0;
   std::vector<DataError> skipped_;

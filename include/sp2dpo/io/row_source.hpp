@@ -36,9 +36,17 @@ class RowSource {
   [[nodiscard]] virtual std::int64_t bytes_read() const noexcept = 0;
   /// SHA-256 of the file's bytes in hex; empty before the end of the file.
   [[nodiscard]] virtual const std::string& sha256() const noexcept = 0;
+  /// Whether next() may wait for what is yet to be written, as of a pipe. A source that says no may
+  /// be read ahead by other threads, one at a time.
+  [[nodiscard]] virtual bool waits() const noexcept { return true; }
   /// The same rows from the beginning; null where they come only once.
   [[nodiscard]] virtual std::unique_ptr<RowSource> again() const = 0;
 };
+
+/// Whether a row holds nothing; readers pass over such rows.
+[[nodiscard]] inline bool is_blank_row(std::string_view row) {
+  return row.find_first_not_of(" \t\r") == std::string_view::npos;
+}
 
 /// The lines of a file, gzip where its name ends in `.gz`. Throws DataError where it cannot be
 /// opened.

@@ -14,6 +14,7 @@
 #include <sp2dpo/mappers.hpp>
 #include <sp2dpo/schedule.hpp>
 #include <sp2dpo/schedule_builder.hpp>
+#include <sp2dpo/schedule_view.hpp>
 
 namespace sp2dpo::io {
 
@@ -65,7 +66,7 @@ struct ScheduleCounts {
   friend bool operator==(const ScheduleCounts&, const ScheduleCounts&) = default;
 };
 
-[[nodiscard]] ScheduleCounts count(const Schedule& schedule, std::int64_t pairs,
+[[nodiscard]] ScheduleCounts count(const ScheduleView& schedule, std::int64_t pairs,
                                    std::int64_t annotations);
 
 /// Where a schedule comes from. No time, host or user, so that the same inputs make the same bytes.
@@ -91,7 +92,7 @@ struct ScheduleManifest {
 /// first line with the manifest; `manifest_file` takes the manifest instead where it is not empty.
 /// Throws DataError where a file cannot be written, InvalidArgument for a name that ends in `.gz`
 /// or `.parquet`.
-void write_schedule(const std::filesystem::path& path, const Schedule& schedule,
+void write_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                     const ScheduleManifest& manifest,
                     const std::filesystem::path& manifest_file = {});
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule_view.hpp>
 #include <sp2dpo/stats/estimate.hpp>
 
 namespace sp2dpo::report {
@@ -58,11 +58,12 @@ struct Evidence {
 /// of the envelope or almost constant, tied to the answers' lengths, made of guesses, missing or
 /// clipped; a panel that is not complete; one category for all. Throws InvalidArgument for a
 /// schedule without pairs, or where there are lengths for some pairs only.
-[[nodiscard]] std::vector<Finding> all_checks(const Schedule& schedule, const Evidence& evidence,
+[[nodiscard]] std::vector<Finding> all_checks(const ScheduleView& schedule,
+                                              const Evidence& evidence,
                                               const CheckLimits& limits = {});
 
 /// Those of all_checks() that found something.
-[[nodiscard]] std::vector<Finding> check_schedule(const Schedule& schedule,
+[[nodiscard]] std::vector<Finding> check_schedule(const ScheduleView& schedule,
                                                   std::span<const double> length_differences = {},
                                                   const CheckLimits& limits = {});
 

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/io/row_source.hpp>
+
+namespace sp2dpo::io {
+
+/// The rows of a source, made into values some blocks ahead of the caller by threads of their own,
+/// and handed out in their order. A source that may wait, and one of a single block, gets none.
+template <class Value>
+class RowsAhead {
+ public:
+  /// Makes the value of a row, behind which RowSource::padding more bytes can be read. Throws
+  /// DataError for a row that is wrong.
+  using Parse = std::function<void(std::int64_t line, std::string_view row, Value& value)>;
+
+  /// The source must outlive it, and is its own as long as it lives. `make_parse` makes a Parse for
+  /// each thread.
+  RowsAhead(RowSource& source, std::function<Parse()> make_parse)
+      : source_(source), make_parse_(std::move(make_parse)), parse_(make_parse_()) {}
+  RowsAhead(const RowsAhead&) = delete;
+  RowsAhead& operator=(const RowsAhead&) = delete;
+
+  ~RowsAhead() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    emptied_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  /// Goes on to the next row that is not blank; false at the end. Throws what the source throws.
+  bool next() {
+    for (++row_;; row_ = 0) {
+      Block& block = blocks_[current_];
+      if (row_ < block.lines.size()) return true;
+      if (block.broken) std::rethrow_exception(block.broken);
+      if (block.last) return false;
+      if (threads_.empty()) {
+        fill(block);
+        parse(block, parse_);
+        start_threads(block);
+      } else {
+        go_on();
+      }
+    }
+  }
+
+  /// The current row's, to be read or taken. Throws the DataError of a row that is wrong.
+  [[nodiscard]] Value& value() {
+    Block& block = blocks_[current_];
+    if (const auto& error = block.rows[row_].error) throw *error;
+    return block.rows[row_].value;
+  }
+
+  [[nodiscard]] std::int64_t line() const { return blocks_[current_].lines[row_].number; }
+  [[nodiscard]] std::int64_t bytes_read() const { return blocks_[current_].bytes_read; }
+
+ private:
+  static constexpr std::size_t block_size = std::size_t{1} << 17;
+
+  struct Line {
+    std::size_t begin, size;
+    std::int64_t number;
+  };
+  struct Row {
+    Value value{};
+    std::optional<DataError> error{};
+  };
+  struct Block {
+    std::string text;
+    std::vector<Line> lines;
+    std::vector<Row> rows;        // of the lines; those behind them keep their memory
+    std::exception_ptr broken;    // what the source threw behind the lines
+    bool last = false;            // the source is at its end
+    std::int64_t bytes_read = 0;  // by the source, so far
+    enum class State : std::uint8_t { empty, in_work, ready } state = State::empty;
+  };
+
+  void fill(Block& block) {
+    block.text.clear();
+    block.lines.clear();
+    try {
+      std::string_view line;
+      while (block.text.size() < block_size) {
+        if (!source_.next(line)) {
+          block.last = true;
+          break;
+        }
+        if (is_blank_row(line)) continue;
+        block.lines.push_back({block.text.size(), line.size(), source_.line()});
+        block.text += line;
+        if (source_.waits()) break;
+      }
+    } catch (...) {
+      block.broken = std::current_exception();
+    }
+    block.bytes_read = source_.bytes_read();
+    block.text.append(RowSource::padding, ' ');
+  }
+
+  static void parse(Block& block, const Parse& parse_row) {
+    if (block.rows.size() < block.lines.size()) block.rows.resize(block.lines.size());
+    for (std::size_t i = 0; i < block.lines.size(); ++i) {
+      const Line& line = block.lines[i];
+      Row& row = block.rows[i];
+      row.error.reset();
+      try {
+        parse_row(line.number, {block.text.data() + line.begin, line.size}, row.value);
+      } catch (const DataError& error) {
+        row.error = error;
+      }
+    }
+  }
+
+  void start_threads(const Block& first) {
+    if (first.last || first.broken || source_.waits()) return;
+    blocks_[current_].state = Block::State::ready;
+    next_ = current_ + 1;
+    const auto n = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_threads);
+    for (std::size_t i = 0; i < n; ++i) threads_.emplace_back([this] { work(); });
+  }
+
+  void work() {
+    const Parse parse_row = make_parse_();
+    for (;;) {
+      Block* block;
+      {
+        // One after the other, so that the blocks lie in the order of the file.
+        const std::lock_guard filling(filling_);
+        if (at_end_) return;
+        block = &blocks_[next_];
+        {
+          std::unique_lock lock(mutex_);
+          emptied_.wait(lock, [&] { return stop_ || block->state == Block::State::empty; });
+          if (stop_) return;
+          block->state = Block::State::in_work;
+        }
+        fill(*block);
+        next_ = (next_ + 1) % blocks_.size();
+        at_end_ = block->last || block->broken;
+      }
+      parse(*block, parse_row);
+      {
+        const std::lock_guard lock(mutex_);
+        block->state = Block::State::ready;
+      }
+      ready_.notify_one();
+    }
+  }
+
+  /// Hands the current block back, and waits for the next one.
+  void go_on() {
+    std::unique_lock lock(mutex_);
+    blocks_[current_].state = Block::State::empty;
+    emptied_.notify_one();  // only one thread waits at a time, the others for filling_
+    current_ = (current_ + 1) % blocks_.size();
+    ready_.wait(lock, [&] { return blocks_[current_].state == Block::State::ready; });
+  }
+
+  static constexpr std::size_t most_threads = 4;
+
+  RowSource& source_;
+  const std::function<Parse()> make_parse_;
+  const Parse parse_;  // of the caller's thread
+  std::array<Block, 2 + most_threads> blocks_;
+  std::size_t current_ = 0;                         // the caller's block
+  std::size_t row_ = static_cast<std::size_t>(-1);  // in it
+
+  std::mutex filling_;  // guards the source and the next two
+  std::size_t next_ = 0;
+  bool at_end_ = false;
+  std::mutex mutex_;  // guards states and stop_; the rest of a block is its holder's
+  std::condition_variable emptied_, ready_;
+  bool stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace sp2dpo::io
