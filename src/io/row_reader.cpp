@@ -36,17 +36,9 @@ bool RowReader::next_row(const std::function<bool()>& parse) {
       parse);
 }
 
-bool RowReader::next_row(const std::function<bool()>& advance, const std::function<bool()>& parse) {
-  while (advance()) {
-    try {
-      if (!parse()) continue;
-      ++rows_;
-      return true;
-    } catch (const DataError& error) {
-      skip(error);
-    }
-  }
-  if (rows_ > 0) return false;
+/// A file without a good row is an error.
+void RowReader::require_rows() const {
+  if (rows_ > 0) return;
   throw DataError(path_.string(), 0, "",
                   n_skipped_ == 0
                       ? "holds no rows"

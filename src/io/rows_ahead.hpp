@@ -134,7 +134,9 @@ class RowsAhead {
     if (first.last || first.broken || source_.waits()) return;
     blocks_[current_].state = Block::State::ready;
     next_ = current_ + 1;
-    const auto n = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, most_threads);
+    // The caller has work of its own.
+    const std::size_t others = std::max(std::thread::hardware_concurrency(), 2U) - 1;
+    const std::size_t n = std::min(others, most_threads);
     for (std::size_t i = 0; i < n; ++i) threads_.emplace_back([this] { work(); });
   }
 

@@ -54,7 +54,20 @@ class RowReader {
   bool next_row(const std::function<bool()>& parse);
   /// The same where something else goes on to the rows: advance() is false behind the last of them,
   /// and before that calls at().
-  bool next_row(const std::function<bool()>& advance, const std::function<bool()>& parse);
+  template <class Advance, class Parse>
+  bool next_row(const Advance& advance, const Parse& parse) {
+    while (advance()) {
+      try {
+        if (!parse()) continue;
+        ++rows_;
+        return true;
+      } catch (const DataError& error) {
+        skip(error);
+      }
+    }
+    require_rows();
+    return false;
+  }
   /// Where the row that advance() went on to lies, and how much of the file was read for it.
   void at(std::int64_t line, std::int64_t bytes_read) noexcept {
     line_ = line;
@@ -66,6 +79,7 @@ class RowReader {
 
  private:
   void skip(const DataError& error);
+  void require_rows() const;
 
   bool lenient_;
   std::unique_ptr<JsonRows> json_;
