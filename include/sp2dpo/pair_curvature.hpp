@@ -62,10 +62,19 @@ SP2DPO_HD double pair_curvature_step(const PairInputs& in, const PairDirection& 
 
 /// pair_curvature_step for the pairs in [begin, end), on the host. What double backward needs: with
 /// the gradient's own gradient as the direction, `out.loss` is what goes to the upstream gradient,
-/// and the derivatives are what goes to the inputs. Returns the sum of what `out.loss` gets.
+/// and the derivatives are what goes to the inputs. Returns the sum of what `out.loss` gets. Throws
+/// as pair_loss does.
 template <TwiceDifferentiable Objective>
 double pair_curvature(const PairInputs& in, const PairDirection& direction, const PairOutputs& out,
                       std::int64_t begin, std::int64_t end, const Objective& objective) {
+  if (begin < end) {
+    constexpr const char* call = "pair_curvature";
+    detail::require_inputs(call, "in.", in);
+    detail::require_values(call, "direction.", "policy_chosen", direction.policy_chosen);
+    detail::require_values(call, "direction.", "policy_rejected", direction.policy_rejected);
+    detail::require_values(call, "direction.", "beta", direction.beta);
+    detail::require_values(call, "direction.", "margin", direction.margin);
+  }
   double sum = 0;
   for (std::int64_t i = begin; i < end; ++i)
     sum += pair_curvature_step(in, direction, out, objective, i);

@@ -4,19 +4,24 @@
 #include <cfloat>
 #include <cmath>
 #include <cstdint>
+#include <string>
 
 #include <sp2dpo/dtype.hpp>
+#include <sp2dpo/error.hpp>
 #include <sp2dpo/objective.hpp>
 
 namespace sp2dpo {
 
 /// One number a pair, read as double: an array (borrowed) of any element type and stride, or one
-/// number that stands for all pairs.
+/// number that stands for all pairs. An array at null is no number: NaN where it is read, and
+/// refused by the calls that can throw, unless there are no pairs.
 class PairValues {
  public:
   SP2DPO_HD PairValues(double number) : number_(number) {}  // NOLINT: a number is a PairValues
   SP2DPO_HD PairValues(const void* data, DType dtype, std::int64_t stride = 1)
-      : data_(data), stride_(stride), dtype_(dtype) {}
+      : data_(data), number_(NAN), stride_(stride), dtype_(dtype), is_array_(true) {}
+
+  [[nodiscard]] bool is_missing() const { return is_array_ && data_ == nullptr; }
 
   [[nodiscard]] SP2DPO_HD double operator[](std::int64_t i) const {
     return data_ == nullptr ? number_ : detail::load(data_, dtype_, i * stride_);
@@ -33,9 +38,10 @@ class PairValues {
 
  private:
   const void* data_ = nullptr;
-  double number_ = 0;
+  double number_;
   std::int64_t stride_ = 1;
   DType dtype_ = DType::float64;
+  bool is_array_ = false;
 };
 
 /// Where one number a pair is written; empty where it is not wanted.
@@ -57,6 +63,8 @@ class PairSink {
           static_cast<char*>(data_) + first * stride_ * static_cast<std::int64_t>(size_of(dtype_));
     return rest;
   }
+
+  friend bool operator==(const PairSink&, const PairSink&) = default;
 
  private:
   void* data_ = nullptr;
@@ -127,6 +135,25 @@ SP2DPO_HD inline bool are_valid(double beta, double margin, double weight) {
          margin <= largest;
 }
 
+/// Throws InvalidArgument, in the name of `call`, where `values` are an array at null.
+inline void require_values(const char* call, const char* owner, const char* name,
+                           const PairValues& values) {
+  if (values.is_missing())
+    throw InvalidArgument(std::string(call) + ": " + owner + name +
+                          " is an array at null; a number or an array of one a pair is wanted");
+}
+
+/// The same of all that belongs to `owner`, "in." or where else they are.
+inline void require_inputs(const char* call, const char* owner, const PairInputs& in) {
+  require_values(call, owner, "policy_chosen", in.policy_chosen);
+  require_values(call, owner, "policy_rejected", in.policy_rejected);
+  require_values(call, owner, "reference_chosen", in.reference_chosen);
+  require_values(call, owner, "reference_rejected", in.reference_rejected);
+  require_values(call, owner, "beta", in.beta);
+  require_values(call, owner, "margin", in.margin);
+  require_values(call, owner, "weight", in.weight);
+}
+
 }  // namespace detail
 
 /// The whole of the loss for pair i, in double: the one place where log-probabilities, beta, margin
@@ -162,9 +189,11 @@ SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const O
 
 /// Loss and gradient of the pairs in [begin, end) on the host, in one pass over memory that the
 /// caller owns. Returns Σ weight_i · value_i, summed in the order of the pairs. Allocates nothing.
+/// Throws InvalidArgument where there are pairs and an input is an array at null.
 template <PairObjective Objective>
 double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t begin, std::int64_t end,
                  const Objective& objective) {
+  if (begin < end) detail::require_inputs("pair_loss", "in.", in);
   double sum = 0;
   for (std::int64_t i = begin; i < end; ++i) sum += pair_step(in, out, objective, i);
   return sum;

@@ -3,11 +3,13 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <sp2dpo/any_objective.hpp>
+#include <sp2dpo/error.hpp>
 #include <sp2dpo/objectives.hpp>
 #include <sp2dpo/pair_curvature.hpp>
 
@@ -184,6 +186,22 @@ struct DoubleOnly {
 };
 static_assert(TwiceDifferentiable<Sigmoid> && TwiceDifferentiable<ApoDown>);
 static_assert(PairObjective<DoubleOnly> && !TwiceDifferentiable<DoubleOnly>);
+
+TEST(PairCurvature, RefusesAnArrayAtNullByName) {
+  const PairValues null(nullptr, DType::float64);
+  const auto curvature_of = [](const PairInputs& in, const PairDirection& direction) {
+    return [=] { AnyObjective(Sigmoid{}).pair_curvature(in, direction, {}, 0, 1); };
+  };
+  const auto refuses = [](const char* argument) {
+    return testing::ThrowsMessage<InvalidArgument>(
+        testing::StartsWith(std::string("pair_curvature: ") + argument + " is an array at null"));
+  };
+  EXPECT_THAT(curvature_of({.beta = null}, {}), refuses("in.beta"));
+  EXPECT_THAT(curvature_of({}, {.policy_chosen = null}), refuses("direction.policy_chosen"));
+  EXPECT_THAT(curvature_of({}, {.policy_rejected = null}), refuses("direction.policy_rejected"));
+  EXPECT_THAT(curvature_of({}, {.beta = null}), refuses("direction.beta"));
+  EXPECT_THAT(curvature_of({}, {.margin = null}), refuses("direction.margin"));
+}
 
 TEST(Dual, CarriesTheDerivativeOfEveryFunction) {
   const auto expect = [](const char* name, auto f, double x) {

@@ -6,10 +6,14 @@
 #include <numbers>
 #include <numeric>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include <sp2dpo/any_objective.hpp>
+#include <sp2dpo/error.hpp>
 #include <sp2dpo/pair_loss.hpp>
 
 namespace sp2dpo {
@@ -346,6 +350,32 @@ TEST(PairLoss, LetsTheNanOfOnePairLeaveTheOthersAlone) {
   EXPECT_TRUE(std::isnan(out.loss[1]) && std::isnan(out.d_chosen[1]) && std::isnan(out.sum));
   EXPECT_EQ(out.loss[0], expected.loss[0]);
   EXPECT_EQ(out.d_chosen[2], expected.d_chosen[2]);
+}
+
+// An array that is not there.
+
+TEST(PairLoss, RefusesAnArrayAtNullByName) {
+  const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
+      {&PairInputs::policy_chosen, "policy_chosen"},
+      {&PairInputs::policy_rejected, "policy_rejected"},
+      {&PairInputs::reference_chosen, "reference_chosen"},
+      {&PairInputs::reference_rejected, "reference_rejected"},
+      {&PairInputs::beta, "beta"},
+      {&PairInputs::margin, "margin"},
+      {&PairInputs::weight, "weight"}};
+  const PairOutputs out{};
+  for (const auto& [input, name] : inputs) {
+    PairInputs in{.beta = 0.1};
+    in.*input = {nullptr, DType::float32};
+    const auto refuses =
+        testing::ThrowsMessage<InvalidArgument>("pair_loss: in." + name +
+                                                " is an array at null; a number or an array of "
+                                                "one a pair is wanted");
+    EXPECT_THAT([&] { pair_loss(in, out, 0, 2, Sigmoid{}); }, refuses);
+    EXPECT_THAT([&] { AnyObjective(Sigmoid{}).pair_loss(in.from(3), out, 0, 2); }, refuses);
+    EXPECT_EQ(pair_loss(in, out, 2, 2, Sigmoid{}), 0) << "no pairs, nothing to read";
+    EXPECT_TRUE(std::isnan(pair_step(in, out, Sigmoid{}, 1))) << name << " is no number";
+  }
 }
 
 /// (1 − z)²: a stranger's objective.

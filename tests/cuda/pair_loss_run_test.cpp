@@ -5,6 +5,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "device_array.hpp"
@@ -252,6 +253,28 @@ TEST(CudaPairLossRun, NamesTheErrorOfAStreamThatIsNone) {
   EXPECT_THAT([&] { run_on_device(batch, Sigmoid{}, stream); },
               ThrowsMessage<CudaError>(HasSubstr("cudaErrorInvalidResourceHandle")));
   expect_usable();
+}
+
+TEST(CudaPairLossRun, RefusesAnArrayAtNullByNameAndLaunchesNothing) {
+  const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
+      {&PairInputs::policy_chosen, "policy_chosen"},
+      {&PairInputs::policy_rejected, "policy_rejected"},
+      {&PairInputs::reference_chosen, "reference_chosen"},
+      {&PairInputs::reference_rejected, "reference_rejected"},
+      {&PairInputs::beta, "beta"},
+      {&PairInputs::margin, "margin"},
+      {&PairInputs::weight, "weight"}};
+  for (const auto& [input, name] : inputs) {
+    PairLossArgs args{.in = {.beta = 0.1}, .pairs = 3};
+    args.in.*input = {nullptr, DType::bfloat16};
+    const auto refuses = ThrowsMessage<InvalidArgument>(
+        HasSubstr("cuda::pair_loss: in." + name + " is an array at null"));
+    EXPECT_THAT([&] { pair_loss(args, Sigmoid{}, nullptr); }, refuses);
+    EXPECT_THAT([&] { pair_loss(args, AnyObjective(NcaPair{}), nullptr); }, refuses);
+    args.pairs = 0;
+    pair_loss(args, Sigmoid{}, nullptr);
+  }
+  EXPECT_THAT(device().launches(), SizeIs(0));
 }
 
 TEST(CudaPairLossRun, RefusesAWorkspaceThatIsNullOrTooSmall) {

@@ -71,6 +71,7 @@ void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stre
   if (args.pairs == 0) return;
   if (args.pairs < 0)
     throw InvalidArgument("cuda::pair_loss: the number of pairs is " + std::to_string(args.pairs));
+  sp2dpo::detail::require_inputs("cuda::pair_loss", "in.", args.in);
   const std::size_t wanted = pair_loss_workspace(args.pairs);
   if (args.workspace_bytes < wanted || (wanted > 0 && args.workspace == nullptr))
     throw InvalidArgument("cuda::pair_loss: " + std::to_string(args.pairs) + " pairs want " +

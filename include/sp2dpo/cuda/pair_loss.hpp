@@ -26,9 +26,9 @@ struct PairLossArgs {
 
 /// sp2dpo::pair_loss on the device, the same numbers from the same code: one launch on `stream`
 /// for up to 4096 pairs, two beyond. Returns at once; allocates and synchronises nothing. Outputs
-/// are the same bits on every run. Throws InvalidArgument for a workspace that is too small,
-/// CudaError where a launch fails. Declared for Sigmoid; pair_loss.cuh gives it for any other
-/// objective.
+/// are the same bits on every run. Throws InvalidArgument for an input that is an array at null and
+/// for a workspace that is too small, CudaError where a launch fails. Declared for Sigmoid;
+/// pair_loss.cuh gives it for any other objective.
 template <PairObjective Objective>
 void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stream);
 
