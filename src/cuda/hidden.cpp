@@ -68,7 +68,15 @@ void check_gradient(const char* call, const char* name, const Matrix& m, std::in
           name, name_of(m.dtype), m.rows, m.columns, m.stride, name_of(dtype), rows, columns);
 }
 
-void check_matrices(const char* call, const HiddenRows& rows, bool one_chunk) {
+/// A matrix of one row may have any stride.
+void check_stride(const char* call, const char* name, const ConstMatrix& m) {
+  require(m.rows <= 1 || m.stride >= m.columns,
+          "{}: {} has {} elements from row to row, fewer than its {} columns", call, name, m.stride,
+          m.columns);
+}
+
+void check_matrices(const char* call, const HiddenRows& rows, const PairRows& pairs,
+                    bool one_chunk) {
   const DType dtype = rows.hidden.dtype;
   require(dtype != DType::float64, "{}: hidden is float64; float16, bfloat16 and float32 are taken",
           call);
@@ -80,6 +88,13 @@ void check_matrices(const char* call, const HiddenRows& rows, bool one_chunk) {
           "element type and width",
           call, name_of(rows.head.dtype), rows.head.rows, rows.head.columns, name_of(dtype),
           rows.hidden.rows, rows.hidden.columns);
+  require(rows.head.rows > 0 && rows.head.columns > 0, "{}: the head is [{}, {}]", call,
+          rows.head.rows, rows.head.columns);
+  check_stride(call, "hidden", rows.hidden);
+  check_stride(call, "head", rows.head);
+  if (const auto last = std::ranges::max_element(pairs.rows()); last != pairs.rows().end())
+    require(*last < rows.hidden.rows, "{}: row {} of hidden states that have {} rows", call, *last,
+            rows.hidden.rows);
   const bool in_own_type = one_chunk && !rows.add && rows.d_head.dtype == dtype;
   check_gradient(call, "d_hidden", rows.d_hidden, rows.hidden.rows, rows.hidden.columns, dtype);
   check_gradient(call, "d_head", rows.d_head, rows.head.rows, rows.head.columns,
@@ -87,9 +102,19 @@ void check_matrices(const char* call, const HiddenRows& rows, bool one_chunk) {
   check_gradient(call, "d_bias", rows.d_bias, 1, rows.head.rows, DType::float32);
 }
 
-void check_sums(const char* call, const AnswerSums& out) {
-  require(out.chosen && out.rejected && out.chosen_rows && out.rejected_rows,
-          "{}: one of the four arrays of answers is null", call);
+void check_loss(const char* call, const SequenceLoss& loss, const HiddenOutputs& out,
+                bool with_reference) {
+  PairInputs inputs = loss.inputs;
+  inputs.policy_chosen = inputs.policy_rejected = 0.0;  // made from the rows
+  if (with_reference) inputs.reference_chosen = inputs.reference_rejected = 0.0;
+  detail::require_inputs(call, "loss.inputs.", inputs);
+  check_sums(call, "out.answers", out.answers);
+  require(out.d_chosen != nullptr, "{}: out.d_chosen is null", call);
+  require(out.d_rejected != nullptr, "{}: out.d_rejected is null", call);
+  require(loss.outputs.d_policy_chosen == PairSink(out.d_chosen, DType::float64),
+          "{}: loss.outputs.d_policy_chosen does not write a dense float64 out.d_chosen", call);
+  require(loss.outputs.d_policy_rejected == PairSink(out.d_rejected, DType::float64),
+          "{}: loss.outputs.d_policy_rejected does not write a dense float64 out.d_rejected", call);
 }
 
 void zero(const Matrix& m, Stream stream) {
@@ -242,8 +267,8 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
   constexpr const char* call = "cuda::hidden_log_probs";
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
-  check_matrices(call, rows, true);
-  check_sums(call, out);
+  check_matrices(call, rows, pairs, true);
+  check_sums(call, "out", out);
   Chunks chunks(call, rows, pairs, lists, chunk_rows, {}, memory, products, stream);
   const auto count = std::ssize(pairs.rows());
   for (std::int64_t first = 0; first < count; first += chunk_rows)
@@ -259,15 +284,14 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
   const PairRows& pairs = loss.rows;
   if (pairs.pairs() == 0) return;
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
-  check_matrices(call, rows, std::ssize(pairs.rows()) <= chunk_rows);
-  check_sums(call, out.answers);
-  require(out.d_chosen != nullptr, "{}: d_chosen is null", call);
-  require(out.d_rejected != nullptr, "{}: d_rejected is null", call);
+  check_matrices(call, rows, pairs, std::ssize(pairs.rows()) <= chunk_rows);
+  check_loss(call, loss, out, reference.data != nullptr);
   require(reference.data == nullptr ||
               (reference.dtype == rows.hidden.dtype && reference.rows == rows.hidden.rows &&
                reference.columns == rows.hidden.columns),
           "{}: the reference's hidden states are {} [{}, {}], not as the policy's", call,
           name_of(reference.dtype), reference.rows, reference.columns);
+  if (reference.data != nullptr) check_stride(call, "reference", reference);
   Chunks chunks(call, rows, pairs, lists, chunk_rows, reference, memory, products, stream);
   const Buffers& at = chunks.at;
   const bool wants_gradient = rows.d_hidden.data || rows.d_head.data || rows.d_bias.data;

@@ -1,7 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include <sp2dpo/cuda/rows.hpp>
+#include <sp2dpo/error.hpp>
+
+namespace sp2dpo::cuda {
+
+/// Throws InvalidArgument, in the name of `call`, where an array of `sums`, its argument of that
+/// name, is null.
+inline void check_sums(const char* call, const char* name, const AnswerSums& sums) {
+  for (const auto& [array, member] : {std::pair<const void*, const char*>{sums.chosen, ".chosen"},
+                                      {sums.rejected, ".rejected"},
+                                      {sums.chosen_rows, ".chosen_rows"},
+                                      {sums.rejected_rows, ".rejected_rows"}})
+    if (array == nullptr)
+      throw InvalidArgument(std::string(call) + ": " + name + member +
+                            " is null; an array of one number a pair is wanted");
+}
+
+}  // namespace sp2dpo::cuda
 
 /// The launches behind the calls of rows.hpp, whose arguments have been checked.
 namespace sp2dpo::cuda::launch {

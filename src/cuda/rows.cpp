@@ -77,7 +77,7 @@ bool is_aligned_alike(const LogitRows& logits, const GradientRows& gradient) {
          (address(logits.data) - address(gradient.data)) % 16 == 0;
 }
 
-void check_answers(const char* call, const AnswerRows& answers, const AnswerSums& sums) {
+void check_answers(const char* call, const AnswerRows& answers) {
   const Sequences& sequences = answers.sequences;
   const bool listed = sequences.layout == Sequences::Layout::listed;
   require(sequences.count >= 0 && (listed || sequences.count % 2 == 0),
@@ -88,8 +88,6 @@ void check_answers(const char* call, const AnswerRows& answers, const AnswerSums
   require(sequences.cu_seqlens != nullptr || sequences.length >= 0, "{}: sequences of {} rows",
           call, sequences.length);
   require(answers.labels.label != nullptr, "{}: labels.label is null", call);
-  require(sums.chosen && sums.rejected && sums.chosen_rows && sums.rejected_rows,
-          "{}: an array of the sums is null", call);
 }
 
 std::int64_t pairs_of(const Sequences& sequences) {
@@ -174,7 +172,8 @@ void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, boo
                       const AnswerSums& out, Stream stream) {
   constexpr const char* call = "cuda::answer_log_probs";
   if (pairs_of(answers.sequences) == 0) return;
-  check_answers(call, answers, out);
+  check_answers(call, answers);
+  check_sums(call, "out", out);
   require(row_log_prob != nullptr, "{}: row_log_prob is null", call);
   launch::answer_log_probs(answers, row_log_prob, empty_allowed, out,
                            answer_blocks(call, answers.sequences), stream);
@@ -185,7 +184,11 @@ void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const P
                       double* coefficient, Stream stream) {
   constexpr const char* call = "cuda::row_coefficients";
   if (pairs_of(answers.sequences) == 0) return;
-  check_answers(call, answers, sums);
+  check_answers(call, answers);
+  check_sums(call, "sums", sums);
+  detail::require_values(call, "", "d_chosen", d_chosen);
+  detail::require_values(call, "", "d_rejected", d_rejected);
+  detail::require_values(call, "", "upstream", upstream);
   require(coefficient != nullptr, "{}: coefficient is null", call);
   launch::row_coefficients(answers, sums, d_chosen, d_rejected, upstream, nll_scale, coefficient,
                            answer_blocks(call, answers.sequences), stream);

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "device_array.hpp"
@@ -9,6 +11,7 @@
 
 #include <sp2dpo/cuda/pair_loss.hpp>
 #include <sp2dpo/cuda/rows.hpp>
+#include <sp2dpo/error.hpp>
 #include <sp2dpo/sequence_loss.hpp>
 
 namespace sp2dpo::cuda {
@@ -154,25 +157,75 @@ TEST(CudaAnswers, AreNanWhereTheyMustNotBeEmpty) {
   EXPECT_THAT(rows.get(), testing::ElementsAre(0, 1));
 }
 
+/// The arguments of both calls, of one pair.
+struct Arguments {
+  std::int64_t label = 0, count = 0;
+  double number = 0;
+  AnswerRows answers{{.count = 2}, {&label}};
+  const double* row_log_prob = &number;
+  AnswerSums sums{&number, &number, &count, &count};
+  PairValues d_chosen = 1.0, d_rejected = 1.0, upstream = 1.0;
+  double* coefficient = &number;
+};
+
 TEST(CudaAnswers, AreRefusedByNameWhereSomethingIsMissing) {
-  const std::int64_t label = 0;
-  const double number = 0;
-  EXPECT_THAT(
-      [&] {
-        answer_log_probs({{.count = 3}, {&label}}, &number, true, {}, nullptr);
-      },
-      ThrowsMessage<InvalidArgument>(HasSubstr("3 sequences do not make up pairs")));
-  EXPECT_THAT(
-      [&] {
-        answer_log_probs({{.count = 2}, {}}, &number, true, {}, nullptr);
-      },
-      ThrowsMessage<InvalidArgument>(HasSubstr("labels.label is null")));
-  EXPECT_THAT(
-      [&] {
-        answer_log_probs({{.count = 2}, {&label}}, &number, true, {}, nullptr);
-      },
-      ThrowsMessage<InvalidArgument>(HasSubstr("an array of the sums is null")));
-  answer_log_probs({}, nullptr, true, {}, nullptr);
+  using Change = void (*)(Arguments&);
+  const auto check = [](auto call, const std::string& name, Change change, const char* words) {
+    Arguments arguments;
+    change(arguments);
+    EXPECT_THAT([&] { call(arguments); },
+                ThrowsMessage<InvalidArgument>(HasSubstr(name + ": " + words)));
+    arguments.answers.sequences = {};
+    call(arguments);  // no pairs, nothing to look at
+  };
+  const auto log_probs = [](const Arguments& a) {
+    answer_log_probs(a.answers, a.row_log_prob, true, a.sums, nullptr);
+  };
+  const auto coefficients = [](const Arguments& a) {
+    row_coefficients(a.answers, a.sums, a.d_chosen, a.d_rejected, a.upstream, 0, a.coefficient,
+                     nullptr);
+  };
+  const std::pair<Change, const char*> of_answers[] = {
+      {[](Arguments& a) { a.answers.sequences.count = 3; }, "3 sequences do not make up pairs"},
+      {[](Arguments& a) { a.answers.sequences.length = -1; }, "sequences of -1 rows"},
+      {[](Arguments& a) {
+         a.answers.sequences.layout = Sequences::Layout::listed;
+         a.answers.sequences.pairs = 1;
+       },
+       "the lists of chosen and rejected sequences are null, or 1 long"},
+      {[](Arguments& a) { a.answers.labels.label = nullptr; }, "labels.label is null"}};
+  for (const auto& [change, words] : of_answers) {
+    check(log_probs, "cuda::answer_log_probs", change, words);
+    check(coefficients, "cuda::row_coefficients", change, words);
+  }
+  const std::pair<Change, std::string> of_sums[] = {
+      {[](Arguments& a) { a.sums.chosen = nullptr; }, ".chosen is null"},
+      {[](Arguments& a) { a.sums.rejected = nullptr; }, ".rejected is null"},
+      {[](Arguments& a) { a.sums.chosen_rows = nullptr; }, ".chosen_rows is null"},
+      {[](Arguments& a) { a.sums.rejected_rows = nullptr; }, ".rejected_rows is null"}};
+  for (const auto& [change, words] : of_sums) {
+    check(log_probs, "cuda::answer_log_probs", change, ("out" + words).c_str());
+    check(coefficients, "cuda::row_coefficients", change, ("sums" + words).c_str());
+  }
+  check(
+      log_probs, "cuda::answer_log_probs", [](Arguments& a) { a.row_log_prob = nullptr; },
+      "row_log_prob is null");
+  const std::pair<Change, const char*> of_coefficients[] = {
+      {[](Arguments& a) {
+         a.d_chosen = {nullptr, DType::float64};
+       },
+       "d_chosen is an array"},
+      {[](Arguments& a) {
+         a.d_rejected = {nullptr, DType::float64};
+       },
+       "d_rejected is an array"},
+      {[](Arguments& a) {
+         a.upstream = {nullptr, DType::float64};
+       },
+       "upstream is an array"},
+      {[](Arguments& a) { a.coefficient = nullptr; }, "coefficient is null"}};
+  for (const auto& [change, words] : of_coefficients)
+    check(coefficients, "cuda::row_coefficients", change, words);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ class DeviceArray {
   ~DeviceArray() { cudaFree(data_); }
 
   [[nodiscard]] T* data() const { return static_cast<T*>(data_); }
+  [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::vector<T> get() const {
     std::vector<T> values(size_);
     expect_success(cudaDeviceSynchronize());

@@ -35,12 +35,12 @@ inline std::vector<double> numbers(const Bytes& bytes, DType dtype) {
 }
 
 struct Result {
-  std::vector<double> policy, losses, d_hidden, d_head, d_bias;
+  std::vector<double> policy, losses, slopes, d_hidden, d_head, d_bias;
 };
 
 /// Three pairs of answers of one to eight rows, some of them masked.
 struct Problem {
-  explicit Problem(DType dtype_) : dtype(dtype_) {
+  explicit Problem(DType dtype_, std::int64_t vocab_ = cuda::vocab) : dtype(dtype_), vocab(vocab_) {
     std::mt19937_64 random(11);
     std::normal_distribution<double> normal(0, 0.7);
     for (auto [bytes, count] :
@@ -50,7 +50,9 @@ struct Problem {
         detail::store(bytes->data(), dtype, i, normal(random));
     }
     for (std::int64_t i = 0; i < rows; ++i)
-      labels.push_back(i % 5 == 3 ? ignored : static_cast<std::int64_t>(random() % vocab));
+      labels.push_back(
+          i % 5 == 3 ? ignored
+                     : static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(vocab)));
   }
 
   [[nodiscard]] PairRows pairs() const {
@@ -79,9 +81,8 @@ struct Problem {
     const PairRows answers = pairs();
     std::vector<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
         log_prob(rows), coefficient(rows);
-    PairOutputs outputs = outputs_of(losses.data(), slopes.data());
-    const AnyObjective objective = Sigmoid{};
-    const SequenceLoss loss = sequence_loss(answers, objective, outputs, beta.data());
+    const SequenceLoss loss = sequence_loss(answers, outputs_of(losses.data(), slopes.data()),
+                                            beta.data(), reference_sums);
     // The library's CPU products have one type throughout; a float32 sum of 16-bit ones is made
     // of exact parts here.
     const auto product = [](const cpu::MatrixProduct::Operand& a,
@@ -109,7 +110,11 @@ struct Problem {
                       .d_rejected = slopes.data() + pair_count,
                       .coefficient = coefficient.data()},
                      product);
-    return {policy, losses, numbers(d_hidden, dtype), numbers(d_head, DType::float32),
+    return {policy,
+            losses,
+            slopes,
+            numbers(d_hidden, dtype),
+            numbers(d_head, DType::float32),
             numbers(d_bias, DType::float32)};
   }
 
@@ -123,46 +128,50 @@ struct Problem {
   /// The arguments of a call, to be changed before it is made.
   struct Call {
     HiddenRows& rows;
+    SequenceLoss& loss;
     PairRowLists& lists;
     HiddenOutputs& out;
     std::int64_t& chunk_rows;
+    RowMemory& memory;
+    ConstMatrix& reference;
   };
+  using Change = std::function<void(const Call&)>;
 
   [[nodiscard]] Result on_device(std::int64_t chunk_rows, std::uint64_t* bad_row = nullptr,
-                                 const std::function<void(const Call&)>& change = {},
-                                 int calls = 1) const {
-    const DeviceArray<unsigned char> hidden_(hidden), head_(head), bias_(bias),
-        d_hidden(hidden.size()), d_head(float_bytes(vocab * width)), d_bias(float_bytes(vocab));
-    const DeviceArray<std::int64_t> labels_(labels), counts(2 * pair_count);
-    const PairRows answers = listed();
-    const DeviceArray<std::int64_t> list(answers.rows()), begins(answers.bounds());
-    const DeviceArray<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
-        beta_(beta);
-    const DeviceArray<std::uint64_t> bad(std::vector{no_bad_row});
-    HiddenRows all = hidden_rows(hidden_.data(), head_.data(), bias_.data(), labels_.data(),
-                                 d_hidden.data(), d_head.data(), d_bias.data());
-    PairRowLists lists{list.data(), begins.data()};
-    HiddenOutputs out{
-        {policy.data(), policy.data() + pair_count, counts.data(), counts.data() + pair_count},
-        slopes.data(),
-        slopes.data() + pair_count};
-    PairOutputs outputs = outputs_of(losses.data(), slopes.data());
-    const AnyObjective objective = Sigmoid{};
-    const SequenceLoss loss = sequence_loss(answers, objective, outputs, beta_.data());
-    const bool shared = !reference.empty();
-    const DeviceArray<unsigned char> reference_(reference);
-    const std::size_t bytes = hidden_workspace(all, answers, chunk_rows, shared) - missing_bytes;
-    const DeviceArray<unsigned char> workspace(bytes);
+                                 const Change& change = {}, int calls = 1) const {
+    OnDevice device(*this, chunk_rows);
+    if (change) change(device.call());
     MatrixProducts products;
-    if (change) change({all, lists, out, chunk_rows});
     for (int i = 0; i < calls; ++i)
-      hidden_loss(all, loss, lists, chunk_rows, out, {workspace.data(), bytes, bad.data()},
-                  products, nullptr,
-                  as_const(matrix(shared ? reference_.data() : nullptr, dtype, rows, width)));
-    if (bad_row != nullptr) *bad_row = bad.get()[0];
-    return {policy.get(), losses.get(),
-            all.d_hidden.data == nullptr ? std::vector<double>() : numbers(d_hidden.get(), dtype),
-            numbers(d_head.get(), DType::float32), numbers(d_bias.get(), DType::float32)};
+      hidden_loss(device.all, device.loss, device.lists, device.chunk_rows, device.out,
+                  device.memory, products, nullptr, device.shared);
+    if (bad_row != nullptr) *bad_row = device.bad.get()[0];
+    return {device.policy.get(),
+            device.losses.get(),
+            device.slopes.get(),
+            device.all.d_hidden.data == nullptr ? std::vector<double>()
+                                                : numbers(device.d_hidden.get(), dtype),
+            numbers(device.d_head.get(), DType::float32),
+            numbers(device.d_bias.get(), DType::float32)};
+  }
+
+  struct LogProbs {
+    std::vector<double> policy;
+    std::vector<std::int64_t> counts;
+  };
+
+  /// By hidden_log_probs, of the same arguments as far as it has them; `call.out.answers` is its
+  /// `out`.
+  [[nodiscard]] LogProbs log_probs_on_device(std::int64_t chunk_rows,
+                                             const Change& change = {}) const {
+    OnDevice device(*this, chunk_rows);
+    device.all.d_hidden.data = device.all.d_head.data = device.all.d_bias.data = nullptr;
+    device.memory.workspace_bytes = hidden_workspace(device.all, device.answers, chunk_rows);
+    if (change) change(device.call());
+    MatrixProducts products;
+    hidden_log_probs(device.all, device.answers, device.lists, average, device.chunk_rows,
+                     device.out.answers, device.memory, products, nullptr);
+    return {device.policy.get(), device.counts.get()};
   }
 
   /// What the gradients of head and bias are added to.
@@ -178,12 +187,13 @@ struct Problem {
             .d_policy_rejected = {slopes + pair_count, DType::float64},
             .gradient_scale = 1.0 / pair_count};
   }
-  [[nodiscard]] SequenceLoss sequence_loss(const PairRows& answers, const AnyObjective& objective,
-                                           const PairOutputs& outputs, const double* betas) const {
-    PairInputs inputs{.beta = {betas, DType::float64}, .weight = 2.0};
-    if (!reference_sums.empty()) {
-      inputs.reference_chosen = {reference_sums.data(), DType::float64};
-      inputs.reference_rejected = {reference_sums.data() + pair_count, DType::float64};
+  [[nodiscard]] SequenceLoss sequence_loss(const PairRows& answers, const PairOutputs& outputs,
+                                           const double* betas,
+                                           const std::vector<double>& references) const {
+    PairInputs inputs{.beta = {betas, DType::float64}, .margin = margin, .weight = 2.0};
+    if (!references.empty()) {
+      inputs.reference_chosen = {references.data(), DType::float64};
+      inputs.reference_rejected = {references.data() + pair_count, DType::float64};
     }
     return {.rows = answers,
             .objective = objective,
@@ -195,15 +205,69 @@ struct Problem {
   }
 
   DType dtype;
+  std::int64_t vocab;
+  AnyObjective objective = Sigmoid{};
   bool with_bias = true, add = true, average = false, skip_incomplete = false;
-  std::size_t missing_bytes = 0;  // of the workspace
-  bool lists_masked = false;      // as where nobody looked at the labels
-  double nll_scale = 0;
+  bool lists_masked = false;  // as where nobody looked at the labels
+  double margin = 0, nll_scale = 0;
   Bytes hidden, head, bias;
-  Bytes reference;                     // hidden states under the same head, or empty
-  std::vector<double> reference_sums;  // for the host: [2P], or empty
+  Bytes reference;                     // hidden states under the same head, for the device
+  std::vector<double> reference_sums;  // [2P], for the host
   std::vector<std::int64_t> labels, bounds{0, 5, 6, 13, 17, 18, rows};
   std::vector<double> beta{0.1, 0.3, 0.05};
+
+ private:
+  /// The device memory of a call, and its arguments.
+  struct OnDevice {
+    OnDevice(const Problem& problem, std::int64_t chunk_rows_)
+        : answers(problem.listed()),
+          hidden(problem.hidden),
+          head(problem.head),
+          bias(problem.bias),
+          reference(problem.reference),
+          d_hidden(problem.hidden.size()),
+          d_head(float_bytes(problem.vocab * width)),
+          d_bias(float_bytes(problem.vocab)),
+          labels(problem.labels),
+          counts(2 * pair_count),
+          list(answers.rows()),
+          bounds(answers.bounds()),
+          policy(2 * pair_count),
+          losses(pair_count),
+          slopes(2 * pair_count),
+          beta(problem.beta),
+          bad(std::vector{no_bad_row}),
+          all(problem.hidden_rows(hidden.data(), head.data(), bias.data(), labels.data(),
+                                  d_hidden.data(), d_head.data(), d_bias.data())),
+          loss(problem.sequence_loss(answers, outputs_of(losses.data(), slopes.data()), beta.data(),
+                                     {})),
+          lists{list.data(), bounds.data()},
+          out{{policy.data(), policy.data() + pair_count, counts.data(),
+               counts.data() + pair_count},
+              slopes.data(),
+              slopes.data() + pair_count},
+          shared(as_const(matrix(problem.reference.empty() ? nullptr : reference.data(),
+                                 problem.dtype, rows, width))),
+          chunk_rows(chunk_rows_),
+          workspace(hidden_workspace(all, answers, chunk_rows, shared.data != nullptr)),
+          memory{workspace.data(), workspace.size(), bad.data()} {}
+
+    Call call() { return {all, loss, lists, out, chunk_rows, memory, shared}; }
+
+    PairRows answers;
+    DeviceArray<unsigned char> hidden, head, bias, reference, d_hidden, d_head, d_bias;
+    DeviceArray<std::int64_t> labels, counts, list, bounds;
+    DeviceArray<double> policy, losses, slopes, beta;
+    DeviceArray<std::uint64_t> bad;
+    HiddenRows all;
+    SequenceLoss loss;
+    PairRowLists lists;
+    HiddenOutputs out;
+    ConstMatrix shared;
+    std::int64_t chunk_rows;
+    DeviceArray<unsigned char> workspace;
+    RowMemory memory;
+  };
 };
 
 inline void expect_near(const std::vector<double>& got, const std::vector<double>& want,
@@ -218,6 +282,7 @@ inline void expect_near(const std::vector<double>& got, const std::vector<double
 inline void expect_same(const Result& got, const Result& want, double tolerance) {
   expect_near(got.policy, want.policy, tolerance, "policy");
   expect_near(got.losses, want.losses, tolerance, "loss");
+  expect_near(got.slopes, want.slopes, tolerance, "slope");
   expect_near(got.d_hidden, want.d_hidden, tolerance, "d_hidden");
   expect_near(got.d_head, want.d_head, tolerance, "d_head");
   expect_near(got.d_bias, want.d_bias, tolerance, "d_bias");

@@ -49,11 +49,119 @@ TEST(CudaHiddenRun, NamesTheCallThatFailedAndLeavesTheStreamUsable) {
   }
 }
 
-TEST(CudaHiddenRun, WantsTheLastByteOfItsWorkspace) {
-  Problem problem(DType::float32);
-  problem.missing_bytes = 1;
-  EXPECT_THAT([&] { (void)problem.on_device(rows); },
-              ThrowsMessage<InvalidArgument>(HasSubstr("bytes of workspace, given are")));
+using Call = const Problem::Call&;
+using Change = void (*)(Call);
+struct Wrong {
+  Change change;
+  const char* words;
+};
+
+void expect_refused(const Wrong& wrong, const char* call, const auto& make) {
+  const Problem problem(DType::float32);
+  EXPECT_THAT([&] { (void)make(problem, wrong.change); },
+              ThrowsMessage<InvalidArgument>(HasSubstr(std::string(call) + ": " + wrong.words)));
+  EXPECT_EQ(ptx::device().launches().size(), 0u) << wrong.words;
+}
+void expect_loss_refused(const Wrong& wrong) {
+  expect_refused(wrong, "cuda::hidden_loss", [](const Problem& problem, Change change) {
+    return problem.on_device(rows, nullptr, change);
+  });
+}
+void expect_log_probs_refused(const Wrong& wrong) {
+  expect_refused(wrong, "cuda::hidden_log_probs", [](const Problem& problem, Change change) {
+    return problem.log_probs_on_device(rows, change);
+  });
+}
+
+TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
+  const Wrong of_both[] = {
+      {[](Call c) { c.rows.hidden.data = nullptr; }, "hidden.data is null"},
+      {[](Call c) { c.rows.hidden.dtype = DType::float64; }, "hidden is float64"},
+      {[](Call c) { c.rows.hidden.columns = 5; }, "the head is float32 [70, 24], the hidden"},
+      {[](Call c) { c.rows.hidden.rows = 25; }, "row 25 of hidden states that have 25 rows"},
+      {[](Call c) { c.rows.hidden.stride = 0; }, "hidden has 0 elements from row to row"},
+      {[](Call c) { c.rows.head.data = nullptr; }, "head.data is null"},
+      {[](Call c) { c.rows.head.dtype = DType::bfloat16; }, "the head is bfloat16 [70, 24]"},
+      {[](Call c) { c.rows.head.columns = 5; }, "the head is float32 [70, 5]"},
+      {[](Call c) { c.rows.head.rows = 0; }, "the head is [0, 24]"},
+      {[](Call c) { c.rows.head.columns = c.rows.hidden.columns = 0; }, "the head is [70, 0]"},
+      {[](Call c) { c.rows.head.stride = 23; }, "head has 23 elements from row to row"},
+      {[](Call c) { c.rows.labels.label = nullptr; }, "labels.label is null"},
+      {[](Call c) { c.lists.rows = nullptr; }, "lists.rows is null"},
+      {[](Call c) { c.lists.bounds = nullptr; }, "lists.bounds is null"},
+      {[](Call c) { c.chunk_rows = 0; }, "a chunk holds at least one row, not 0"},
+      {[](Call c) { c.chunk_rows = -1; }, "a chunk holds at least one row, not -1"},
+      {[](Call c) { --c.memory.workspace_bytes; }, "chunks of 26 rows want"},
+      {[](Call c) { c.memory.workspace = nullptr; }, "chunks of 26 rows want"}};
+  for (const Wrong& wrong : of_both) expect_loss_refused(wrong), expect_log_probs_refused(wrong);
+
+  const Wrong of_log_probs[] = {
+      {[](Call c) { c.out.answers.chosen = nullptr; }, "out.chosen is null"},
+      {[](Call c) { c.out.answers.rejected = nullptr; }, "out.rejected is null"},
+      {[](Call c) { c.out.answers.chosen_rows = nullptr; }, "out.chosen_rows is null"},
+      {[](Call c) { c.out.answers.rejected_rows = nullptr; }, "out.rejected_rows is null"}};
+  for (const Wrong& wrong : of_log_probs) expect_log_probs_refused(wrong);
+
+  const Wrong of_loss[] = {
+      {[](Call c) { c.out.answers.chosen = nullptr; }, "out.answers.chosen is null"},
+      {[](Call c) { c.out.answers.rejected = nullptr; }, "out.answers.rejected is null"},
+      {[](Call c) { c.out.answers.chosen_rows = nullptr; }, "out.answers.chosen_rows is null"},
+      {[](Call c) { c.out.answers.rejected_rows = nullptr; }, "out.answers.rejected_rows is null"},
+      {[](Call c) { c.out.d_chosen = nullptr; }, "out.d_chosen is null"},
+      {[](Call c) { c.out.d_rejected = nullptr; }, "out.d_rejected is null"},
+      {[](Call c) { c.loss.outputs.d_policy_chosen = {}; }, "loss.outputs.d_policy_chosen does"},
+      {[](Call c) { c.loss.outputs.d_policy_rejected = c.loss.outputs.d_policy_chosen; },
+       "loss.outputs.d_policy_rejected does"},
+      {[](Call c) {
+         c.loss.inputs.beta = {nullptr, DType::float32};
+       },
+       "loss.inputs.beta is an array at null"},
+      {[](Call c) {
+         c.loss.inputs.margin = {nullptr, DType::float32};
+       },
+       "loss.inputs.margin is an array at null"},
+      {[](Call c) {
+         c.loss.inputs.weight = {nullptr, DType::float32};
+       },
+       "loss.inputs.weight is an array at null"},
+      {[](Call c) {
+         c.loss.inputs.reference_chosen = {nullptr, DType::float32};
+       },
+       "loss.inputs.reference_chosen is an array at null"},
+      {[](Call c) {
+         c.loss.inputs.reference_rejected = {nullptr, DType::float32};
+       },
+       "loss.inputs.reference_rejected is an array at null"},
+      {[](Call c) { c.rows.d_hidden.dtype = DType::bfloat16; }, "d_hidden is bfloat16 [26, 24]"},
+      {[](Call c) { c.rows.d_head.rows = 3; }, "d_head is float32 [3, 24]"},
+      {[](Call c) { c.rows.d_head.dtype = DType::float64; }, "d_head is float64 [70, 24]"},
+      {[](Call c) { c.rows.d_bias.stride = 71; }, "d_bias is float32 [1, 70] with 71 elements"},
+      {[](Call c) {
+         c.reference = c.rows.hidden;
+         c.reference.dtype = DType::float16;
+       },
+       "the reference's hidden states are float16 [26, 24]"},
+      {[](Call c) {
+         c.reference = c.rows.hidden;
+         c.reference.rows = 25;
+       },
+       "the reference's hidden states are float32 [25, 24]"},
+      {[](Call c) {
+         c.reference = c.rows.hidden;
+         c.reference.stride = 1;
+       },
+       "reference has 1 elements from row to row"},
+      {[](Call c) { c.reference = c.rows.hidden; }, "chunks of 26 rows want"}};
+  for (const Wrong& wrong : of_loss) expect_loss_refused(wrong);
+}
+
+TEST(CudaHiddenRun, LooksAtNothingWhereThereAreNoPairs) {
+  const PairRows none({}, {}, 0);
+  const AnyObjective objective = Sigmoid{};
+  MatrixProducts products;
+  hidden_loss({}, {.rows = none, .objective = objective, .inputs = {.beta = {nullptr, {}}}}, {}, 0,
+              {}, {}, products, nullptr);
+  hidden_log_probs({}, none, {}, false, 0, {}, {}, products, nullptr);
 }
 
 }  // namespace

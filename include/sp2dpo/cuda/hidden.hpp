@@ -80,8 +80,9 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
 /// `reference`, if it has data, are the hidden states [R, H] of a reference with the same head and
 /// bias (a policy without its adapter, LoRA): their logits come of the same products, and what
 /// loss.inputs says of a reference is not looked at. Nothing waits for the device. Throws
-/// InvalidArgument for matrices that do not fit together and a workspace that is too small,
-/// CudaError where a launch or a product fails.
+/// InvalidArgument, before anything is launched, for matrices that do not fit together, arrays at
+/// null, slopes that go elsewhere than to `out` and a workspace that is too small, CudaError where
+/// a launch or a product fails.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
                  MatrixProducts& products, Stream stream, const ConstMatrix& reference = {});
