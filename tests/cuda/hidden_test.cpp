@@ -103,7 +103,7 @@ TEST(CudaHidden, SkipsPairsWithAnAnswerWithoutRows) {
   }
 }
 
-/// Rows of a chunk that the second of three pairs does not fit into.
+/// Rows of a chunk that the last of the pairs does not fit into.
 constexpr std::int64_t some_in_parts = 8;
 
 TEST(CudaHidden, MakesTheSameOfTheGradientsThatAreWanted) {
