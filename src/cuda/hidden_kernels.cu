@@ -102,7 +102,7 @@ void launch::copy_rows(const ConstMatrix& in, const std::int64_t* from, const Ma
     copy(uint4{});
   else
     copy(std::uint16_t{});
-  detail::check_launch("cuda::hidden_loss, copying rows");
+  detail::check_launch("cuda::hidden_loss or cuda::hidden_log_probs, copying rows");
 }
 
 void launch::gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64_t* rows,
@@ -111,7 +111,7 @@ void launch::gather_labels(const RowLabels& labels, std::int64_t vocab, const st
   if (count == 0) return;
   labels_kernel<<<blocks_for(count), threads_per_block, 0, stream>>>(labels, vocab, rows, count,
                                                                      out, bad_row);
-  detail::check_launch("cuda::hidden_loss, gathering labels");
+  detail::check_launch("cuda::hidden_loss or cuda::hidden_log_probs, gathering labels");
 }
 
 void launch::label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
@@ -121,7 +121,7 @@ void launch::label_logits(const ConstMatrix& hidden, const ConstMatrix& head, co
         <<<static_cast<unsigned>(hidden.rows), threads_per_block, 0, stream>>>(hidden, head, bias,
                                                                                label, out);
   });
-  detail::check_launch("cuda::hidden_loss, labels' logits");
+  detail::check_launch("cuda::hidden_loss or cuda::hidden_log_probs, labels' logits");
 }
 
 void launch::column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream) {

@@ -163,6 +163,7 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
                                       .masked = masked},
                                      stream))
     return;
+  check_workspace(call, logits, selection, memory);
   row_log_probs(logits, labels, selection, out, memory, stream);
   row_gradient(logits, labels, selection, out.lse_others, coefficient, gradient, masked, memory,
                stream);

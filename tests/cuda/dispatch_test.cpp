@@ -10,14 +10,9 @@
 
 #include <sp2dpo/cpu/rows.hpp>
 #include <sp2dpo/cuda/rows.hpp>
-#include <sp2dpo/error.hpp>
 
 namespace sp2dpo::cuda {
 namespace {
-
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::ThrowsMessage;
 
 /// Three rows, the second masked, and all that is made of them.
 struct Rows {
@@ -187,18 +182,6 @@ TEST(CudaRowsDispatch, AsksNothingThatACaptureForbids) {
                              coefficient.data(), {memory.data(), logits.layout}, MaskedRows::zero,
                              {workspace.data(), workspace_bytes}, nullptr);
   ptx::device().is_capturing = false;
-}
-
-TEST(CudaRowsDispatch, NamesTheCallThatFailedAndLeavesTheStreamUsable) {
-  const Rows rows(2500);
-  const auto want = rows.on_device(true);
-  for (const bool at_once : {false, true}) {
-    ptx::device().fail_next("launch", cudaErrorInvalidConfiguration);
-    EXPECT_THAT([&] { (void)rows.on_device(at_once); },
-                ThrowsMessage<CudaError>(AllOf(HasSubstr("cuda::row_log_probs"),
-                                               HasSubstr("cudaErrorInvalidConfiguration"))));
-    expect_close(rows, rows.on_device(at_once), want);
-  }
 }
 
 }  // namespace
