@@ -71,9 +71,7 @@ struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
 /// Of an address, as far as cuBLASLt cares.
 std::uint32_t alignment_of(const void* p) {
   const auto address = reinterpret_cast<std::uintptr_t>(p);
-  return address == 0
-             ? 256u
-             : static_cast<std::uint32_t>(std::min<std::uintptr_t>(256, address & -address));
+  return static_cast<std::uint32_t>(std::min<std::uintptr_t>(256, address & -address));
 }
 
 }  // namespace
@@ -108,6 +106,11 @@ void MatrixProducts::operator()(const Operand& a, const Operand& b, const Matrix
                   "product of that type or float32",
                   name_of(type), name_of(b.matrix.dtype), name_of(out.dtype));
   if (out.rows == 0 || out.columns == 0) return;
+  detail::require(a.matrix.data != nullptr && b.matrix.data != nullptr && out.data != nullptr,
+                  "cuda::MatrixProducts: {}.data is null",
+                  out.data == nullptr        ? "out"
+                  : a.matrix.data == nullptr ? "a.matrix"
+                                             : "b.matrix");
 
   // outᵀ = op(b)ᵀ · op(a)ᵀ.
   const Layout of_a(b.matrix), of_b(a.matrix), of_out(out);

@@ -201,12 +201,21 @@ TEST(CudaHidden, TakesAReferenceUnderTheSameHeadAlong) {
   }
 }
 
-TEST(CudaMatrixProducts, RefuseShapesThatDoNotFit) {
+TEST(CudaMatrixProducts, RefuseWhatDoesNotFitOrIsNotThere) {
   MatrixProducts products;
   float memory[4]{};
   const Matrix two{memory, DType::float32, 2, 2, 2}, row{memory, DType::float32, 1, 2, 2};
   EXPECT_THAT([&] { products({as_const(two)}, {as_const(row)}, two, false, nullptr, 0, nullptr); },
               ThrowsMessage<InvalidArgument>(HasSubstr("[2, 2] · [1, 2] does not give [2, 2]")));
+  const Matrix null{nullptr, DType::float32, 2, 2, 2};
+  const auto expect_missing = [&](const Matrix& a, const Matrix& b, const Matrix& out,
+                                  const char* words) {
+    EXPECT_THAT([&] { products({as_const(a)}, {as_const(b)}, out, false, nullptr, 0, nullptr); },
+                ThrowsMessage<InvalidArgument>(HasSubstr(words)));
+  };
+  expect_missing(null, two, two, "cuda::MatrixProducts: a.matrix.data is null");
+  expect_missing(two, null, two, "cuda::MatrixProducts: b.matrix.data is null");
+  expect_missing(two, two, null, "cuda::MatrixProducts: out.data is null");
   const Matrix wide{memory, DType::float64, 1, 1, 1};
   EXPECT_THAT(
       [&] { products({as_const(wide)}, {as_const(wide)}, wide, false, nullptr, 0, nullptr); },

@@ -33,7 +33,7 @@ class MatrixProducts {
 
   /// out = op(a) · op(b), or out += op(a) · op(b) with `add`, where op transposes as its flag says.
   /// `out` has the operands' element type or float32. Throws InvalidArgument for shapes and types
-  /// that do not fit, CudaError where cuBLASLt fails.
+  /// that do not fit and matrices without data, CudaError where cuBLASLt fails.
   void operator()(const Operand& a, const Operand& b, const Matrix& out, bool add, void* workspace,
                   std::size_t workspace_bytes, Stream stream);
 
