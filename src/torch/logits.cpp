@@ -242,6 +242,21 @@ void row_gradient(const LogitRows& rows, const RowLabels& labels, const Tensor& 
     on_cuda::row_gradient(rows, labels, lse, slope, gradient, out.device());
 }
 
+void row_log_probs_and_gradient(const LogitRows& rows, const RowLabels& labels,
+                                const RowStatistics& out, const Tensor& coefficient,
+                                const Tensor& gradient, const Tensor& bad_row) {
+  const Tensor dense = coefficient.contiguous();
+  const auto* const slope = dense.data_ptr<double>();
+  const GradientRows to{gradient.data_ptr(), row_layout(gradient)};
+  if (bad_row.defined())
+    on_cuda::row_log_probs_and_gradient(rows, labels, out, slope, to, bad_row);
+  else
+    as_torch_errors([&] {
+      cpu::row_log_probs_and_gradient(rows, labels, {0, rows.rows}, out, slope, to,
+                                      MaskedRows::zero, ParallelFor());
+    });
+}
+
 LogitRows logit_rows(const char* name, const Tensor& logits,
                      const std::optional<std::int64_t>& vocab_size) {
   check_rows_tensor(name, logits);
@@ -316,13 +331,11 @@ LogitsGradient value_and_grad_of_logits(const AnyObjective& objective, const Los
   const GradientRows out{gradient.data_ptr(), row_layout(gradient)};
   const RowLabels row_labels = call.pairs.row_labels();
   LogitsGradient result{{{}, {}}, gradient, {}};
+  if (unit)
+    row_log_probs_and_gradient(call.rows, row_labels, pass.statistics(),
+                               at::ones_like(pass.log_prob), gradient, pass.bad_row);
   if (!call.device.is_cpu()) {
-    if (unit)
-      on_cuda::row_log_probs_and_gradient(call.rows, row_labels, pass.statistics(),
-                                          at::ones_like(pass.log_prob).data_ptr<double>(), out,
-                                          pass.bad_row);
-    else
-      row_log_probs(call.rows, row_labels, pass.statistics(), pass.bad_row);
+    if (!unit) row_log_probs(call.rows, row_labels, pass.statistics(), pass.bad_row);
     on_device::PairStep device_step(call, pass);
     if (unit)
       result.row_scale = device_step.coefficient;
@@ -334,9 +347,6 @@ LogitsGradient value_and_grad_of_logits(const AnyObjective& objective, const Los
   }
   PairStep step(call);
   if (unit) {
-    const Tensor ones = at::ones({call.rows.rows}, at::kDouble);
-    cpu::row_log_probs_and_gradient(call.rows, row_labels, {0, call.rows.rows}, pass.statistics(),
-                                    ones.data_ptr<double>(), out, MaskedRows::zero, ParallelFor());
     step(pass, 0, pairs);
     result.row_scale = step.coefficient;
   } else {

@@ -92,5 +92,9 @@ void row_log_probs(const LogitRows& rows, const RowLabels& labels, const RowStat
                    const at::Tensor& bad_row);
 void row_gradient(const LogitRows& rows, const RowLabels& labels, const at::Tensor& lse_others,
                   const at::Tensor& coefficient, const at::Tensor& out);
+/// Both in one, for coefficients known beforehand.
+void row_log_probs_and_gradient(const LogitRows& rows, const RowLabels& labels,
+                                const RowStatistics& out, const at::Tensor& coefficient,
+                                const at::Tensor& gradient, const at::Tensor& bad_row);
 
 }  // namespace sp2dpo

@@ -107,9 +107,11 @@ torch::CppFunction boxed() {
 void implement_kernels(torch::Library& m) {
   m.impl("row_log_probs", boxed<&row_log_probs>());
   m.impl("row_gradient", boxed<&row_gradient>());
+  m.impl("row_log_probs_and_gradient", boxed<&row_log_probs_and_gradient>());
   m.impl("log_probs_loss_forward", boxed<&log_probs_loss_forward>());
   m.impl("log_probs_loss_curvature", boxed<&log_probs_loss_curvature>());
   m.impl("logits_loss_forward", boxed<&logits_loss_forward>());
+  m.impl("logits_loss_value_and_grad", boxed<&logits_loss_value_and_grad>());
   m.impl("hidden_loss_forward", boxed<&hidden_loss_forward>());
 }
 
@@ -146,6 +148,10 @@ TORCH_LIBRARY(sp2dpo, m) {
   define(
       "row_gradient(Tensor logits, Tensor labels, Tensor lse_others, Tensor coefficient, "
       "int ignore_index=-100, int? vocab_size=None) -> Tensor");
+  define(
+      "row_log_probs_and_gradient(Tensor logits, Tensor labels, Tensor? coefficient=None, "
+      "int ignore_index=-100, int? vocab_size=None) -> "
+      "(Tensor log_prob, Tensor lse_others, Tensor gradient)");
   define("log_probs_loss_forward(" + log_probs_arguments("Tensor") +
          ") -> (Tensor loss, Tensor rows)");
   define("log_probs_loss_curvature(Tensor direction, " + log_probs_arguments("Tensor") +
@@ -153,6 +159,8 @@ TORCH_LIBRARY(sp2dpo, m) {
   define("logits_loss_forward(" + logits_arguments("Tensor") + ") -> " + pair_results +
          ", Tensor lse_others, Tensor coefficient, Tensor pair_of_row, Tensor d_beta, "
          "Tensor d_margin)");
+  define("logits_loss_value_and_grad(" + logits_arguments("Tensor") + ", bool unit=False) -> " +
+         pair_results + ", Tensor d_logits, Tensor row_scale)");
   define("hidden_loss_forward(" + hidden_arguments("Tensor") +
          ", bool need_hidden=True, bool need_weight=True, bool need_bias=False) -> " +
          pair_results +
@@ -169,9 +177,11 @@ TORCH_LIBRARY_IMPL(sp2dpo, CUDA, m) {
 TORCH_LIBRARY_IMPL(sp2dpo, Meta, m) {
   m.impl("row_log_probs", boxed<&row_log_probs_meta>());
   m.impl("row_gradient", boxed<&row_gradient_meta>());
+  m.impl("row_log_probs_and_gradient", boxed<&row_log_probs_and_gradient_meta>());
   m.impl("log_probs_loss_forward", boxed<&log_probs_loss_forward_meta>());
   m.impl("log_probs_loss_curvature", boxed<&log_probs_loss_curvature_meta>());
   m.impl("logits_loss_forward", boxed<&logits_loss_forward_meta>());
+  m.impl("logits_loss_value_and_grad", boxed<&logits_loss_value_and_grad_meta>());
   m.impl("hidden_loss_forward", boxed<&hidden_loss_forward_meta>());
 }
 TORCH_LIBRARY_IMPL(sp2dpo, CompositeExplicitAutograd, m) {
@@ -180,8 +190,9 @@ TORCH_LIBRARY_IMPL(sp2dpo, CompositeExplicitAutograd, m) {
 TORCH_LIBRARY_IMPL(sp2dpo, Autograd, m) {
   implement_losses(m);
   for (const char* name :
-       {"row_log_probs", "row_gradient", "log_probs_loss_forward", "log_probs_loss_curvature",
-        "logits_loss_forward", "hidden_loss_forward"})
+       {"row_log_probs", "row_gradient", "row_log_probs_and_gradient", "log_probs_loss_forward",
+        "log_probs_loss_curvature", "logits_loss_forward", "logits_loss_value_and_grad",
+        "hidden_loss_forward"})
     m.impl(name, torch::autograd::autogradNotImplementedFallback());
 }
 TORCH_LIBRARY_IMPL(sp2dpo, AutocastCPU, m) {

@@ -288,6 +288,71 @@ TEST(Operators, OfRowsAreTheTwoPassesOverTheLogits) {
       ThrowsMessage<c10::Error>(AllOf(HasSubstr("lse_others must be float64"), HasSubstr("24"))));
 }
 
+TEST(Operators, OfRowsAreBothPassesInOne) {
+  const Operands x(at::kDouble);
+  const Tensor logits = x.logits.detach();
+  const Tensor mask = x.labels != -100, label = x.labels.masked_fill(~mask, 0).unsqueeze(-1);
+  const auto counted = [&](const Tensor& rows) {
+    return at::where(mask, rows, at::zeros({}, at::kDouble));
+  };
+  const Tensor log_prob = at::log_softmax(logits, -1).gather(-1, label).squeeze(-1);
+  const Tensor unit = (at::zeros_like(logits).scatter(-1, label, 1.0) - at::softmax(logits, -1)) *
+                      mask.unsqueeze(-1);
+  const Tensor others = at::logsumexp(logits.scatter(-1, label, -INFINITY), {-1});
+  const Tensor coefficient = at::randn(x.labels.sizes(), at::kDouble);
+  for (const Tensor& scale : {Tensor(), coefficient}) {
+    std::map<std::string, IValue> arguments{{"logits", logits}, {"labels", x.labels}};
+    if (scale.defined()) arguments["coefficient"] = scale;
+    const auto rows = call("row_log_probs_and_gradient", arguments);
+    ASSERT_EQ(rows.size(), 3u);
+    EXPECT_TRUE(at::allclose(rows[0], counted(log_prob), 1e-13));
+    EXPECT_TRUE(at::allclose(rows[1], counted(others), 1e-13));
+    EXPECT_TRUE(
+        at::allclose(rows[2], scale.defined() ? unit * scale.unsqueeze(-1) : unit, 1e-12, 1e-14));
+  }
+  EXPECT_THAT(
+      [&] {
+        (void)call("row_log_probs_and_gradient",
+                   {{"logits", logits}, {"labels", x.labels}, {"coefficient", at::ones({5})}});
+      },
+      ThrowsMessage<c10::Error>(AllOf(HasSubstr("coefficient must be float64"), HasSubstr("24"),
+                                      HasSubstr("Float [5]"))));
+}
+
+TEST(Operators, GiveValueAndGradientWithoutAutograd) {
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    const Operands x(dtype);
+    for (const auto* objective : {"sigmoid", "nca_pair"}) {
+      auto arguments = x.arguments(objective == std::string("sigmoid"), "logits_loss");
+      arguments["loss_type"] = objective;
+      arguments["nll_coefficient"] = 0.3;
+      const auto wanted = call("logits_loss", arguments);
+      const Tensor gradient = gradients_of(wanted[0], {x.logits})[0];
+      const auto exact = call("logits_loss_value_and_grad", arguments);
+      arguments["unit"] = true;
+      const auto unit = call("logits_loss_value_and_grad", arguments);
+      ASSERT_EQ(unit.size(), 7u);
+      for (const auto& got : {exact, unit})
+        expect_same_bits({got.begin(), got.begin() + 5}, wanted, objective);
+      expect_same_bits({exact[5]}, {gradient}, objective);
+      EXPECT_EQ(exact[6].numel(), 0);
+      const Tensor mask = x.labels != -100, label = x.labels.masked_fill(~mask, 0).unsqueeze(-1);
+      const Tensor p = at::softmax(x.logits.detach().to(at::kDouble), -1);
+      const Tensor onehot = at::zeros_like(p).scatter(-1, label, 1.0);
+      const double tolerance = dtype == at::kDouble ? 1e-14 : 1e-7;
+      EXPECT_TRUE(at::allclose(unit[5].to(at::kDouble), (onehot - p) * mask.unsqueeze(-1),
+                               10 * tolerance, tolerance));
+      EXPECT_TRUE(at::allclose(unit[5] * unit[6].view({6, 4, 1}), gradient.to(at::kDouble),
+                               10 * tolerance, tolerance));
+    }
+  }
+  const Operands x;
+  auto arguments = x.arguments(true, "logits_loss");
+  arguments["reduction"] = "none";
+  EXPECT_THAT([&] { (void)call("logits_loss_value_and_grad", arguments); },
+              ThrowsMessage<c10::Error>(HasSubstr("gradient of the reduced loss")));
+}
+
 TEST(Operators, SayThatTheLowerOnesHaveNoGradient) {
   const Operands x;
   const auto rows = call("row_log_probs", {{"logits", x.logits}, {"labels", x.labels}});
@@ -308,7 +373,10 @@ TEST(Operators, KnowShapesAndTypesWithoutNumbers) {
             value = value.toTensor().detach();
             shapes[name] = value.toTensor().to(at::kMeta);
           }
-        for (const auto& name : {level, level + "_forward"}) {
+        std::vector<std::string> names{level, level + "_forward"};
+        if (level == "logits_loss" && reduction == std::string("mean"))
+          names.emplace_back("logits_loss_value_and_grad");
+        for (const auto& name : names) {
           const auto numbers = call(name, arguments);
           const auto meta = call(name, shapes);
           ASSERT_EQ(meta.size(), numbers.size());

@@ -2,10 +2,13 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "host/device.hpp"
 #include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -125,6 +128,58 @@ TEST(TorchCuda, LogitsGiveTheUnitGradientOfTheCpu) {
         return std::vector<Tensor>{got.output.loss, got.logits, got.row_scale};
       },
       2e-6);
+}
+
+/// Calls the operator by its name, with the defaults of what is not given.
+std::vector<Tensor> call(const char* name, const std::map<std::string, c10::IValue>& given) {
+  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
+  std::vector<c10::IValue> stack;
+  for (const auto& argument : op.schema().arguments()) {
+    const auto found = given.find(argument.name());
+    stack.push_back(found != given.end()       ? found->second
+                    : argument.default_value() ? *argument.default_value()
+                                               : c10::IValue());
+  }
+  op.callBoxed(stack);
+  std::vector<Tensor> results;
+  for (const auto& value : stack) results.push_back(value.toTensor());
+  return results;
+}
+
+TEST(TorchCuda, OnePassOverTheRowsGivesWhatItGivesOnTheCpu) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
+    for (const bool with_coefficient : {false, true})
+      expect_same(
+          [&](const Batch& batch) {
+            std::map<std::string, c10::IValue> arguments{{"logits", batch.logits.detach()},
+                                                         {"labels", batch.labels}};
+            if (with_coefficient)
+              arguments["coefficient"] = at::arange(2.0 * pairs * length, at::kDouble)
+                                             .view({2 * pairs, length})
+                                             .to(batch.device);
+            return call("sp2dpo::row_log_probs_and_gradient", arguments);
+          },
+          dtype == at::kFloat ? 2e-6 : 1e-2, dtype);
+  for (const auto& launch : ptx::device().launches())
+    EXPECT_THAT(launch.kernel, HasSubstr("unit_gradient_kernel"));
+  EXPECT_THAT(ptx::device().launches(), testing::SizeIs(6));
+}
+
+TEST(TorchCuda, ValueAndGradientAreThoseOfTheCpu) {
+  for (const bool unit : {false, true})
+    expect_same(
+        [&](const Batch& batch) {
+          auto results = call("sp2dpo::logits_loss_value_and_grad",
+                              {{"logits", batch.logits.detach()},
+                               {"labels", batch.labels},
+                               {"beta", batch.beta.detach()},
+                               {"ref_chosen_logps", batch.reference.chosen},
+                               {"ref_rejected_logps", batch.reference.rejected},
+                               {"unit", unit}});
+          if (!unit) results.pop_back();  // there is no row_scale
+          return results;
+        },
+        2e-6);
 }
 
 TEST(TorchCuda, HiddenStatesGiveTheLossOfTheCpu) {

@@ -149,6 +149,38 @@ class Operators(unittest.TestCase):
         log_prob, lse_others = ops.row_log_probs(batch.logits, batch.labels)
         opcheck(ops.row_log_probs.default, (batch.logits, batch.labels))
         opcheck(ops.row_gradient.default, (batch.logits, batch.labels, lse_others, log_prob))
+        both = ops.row_log_probs_and_gradient.default
+        opcheck(both, (batch.logits, batch.labels))
+        opcheck(both, (batch.logits, batch.labels, log_prob))
+        for unit in (False, True):
+            opcheck(ops.logits_loss_value_and_grad.default, batch.level2(), dict(rows, unit=unit))
+
+    def test_one_pass_gives_log_probs_and_unit_gradient(self):
+        batch = Batch()
+        counts = batch.labels != -100
+        label = torch.where(counts, batch.labels, 0)[..., None]
+        wanted = batch.logits.log_softmax(-1).gather(-1, label).squeeze(-1) * counts
+        wanted.sum().backward()
+        log_prob, _, unit = ops.row_log_probs_and_gradient(batch.logits, batch.labels)
+        self.close([log_prob, unit], [wanted, batch.logits.grad])
+        # Logits are never cast: they are summed up in float32 at least, whatever their type.
+        narrow = batch.logits.detach().bfloat16()
+        plain = ops.row_log_probs_and_gradient(narrow, batch.labels)
+        with torch.autocast("cpu", torch.bfloat16):
+            self.same(ops.row_log_probs_and_gradient(narrow, batch.labels), plain)
+
+    def test_unit_gradient_and_row_scale_make_the_gradients_of_a_head(self):
+        # What the mode is for: the scale goes into the products that consume the gradient.
+        batch = Batch()
+        hidden, head = batch.hidden, batch.head
+        loss = ops.logits_loss(hidden @ head.T, batch.labels, batch.beta)[0]
+        wanted = [loss, *gradients(loss, [hidden, head])]
+        with torch.no_grad():
+            loss, *_, unit, scale = ops.logits_loss_value_and_grad(
+                hidden @ head.T, batch.labels, batch.beta, unit=True)
+            scale = scale.view(2 * P, T, 1)
+            d_head = torch.einsum("stv,sth->vh", unit, scale * hidden)
+            self.close([loss, scale * (unit @ head), d_head], wanted)
 
     def test_compiled_equals_eager_whatever_the_batch(self):
         for backend in ["aot_eager", "inductor"]:
