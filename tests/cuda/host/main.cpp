@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <string>
+
 #include "device.hpp"
 #include <gmock/gmock.h>
 
@@ -6,6 +11,7 @@ namespace sp2dpo::ptx {
 namespace {
 
 /// Each test begins with a fresh device, and ends without findings and without memory left behind.
+/// A file named by SP2DPO_LAUNCHES gets the kernels that were launched, and how often.
 class Checks : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override {
     device().reset();
@@ -14,9 +20,17 @@ class Checks : public testing::EmptyTestEventListener {
   void OnTestEnd(const testing::TestInfo&) override {
     EXPECT_THAT(device().findings().take(), testing::IsEmpty());
     EXPECT_EQ(device().memory().allocations(), allocations_);
+    for (const LaunchRecord& launch : device().launches()) ++launches_[launch.kernel];
+  }
+  void OnTestProgramEnd(const testing::UnitTest&) override {
+    if (const char* const path = std::getenv("SP2DPO_LAUNCHES")) {
+      std::ofstream file(path);
+      for (const auto& [kernel, count] : launches_) file << kernel << ' ' << count << '\n';
+    }
   }
 
   std::size_t allocations_ = 0;
+  std::map<std::string, std::size_t> launches_;
 };
 
 }  // namespace

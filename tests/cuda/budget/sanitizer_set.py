@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the tests chosen for compute-sanitizer launch every kernel with every element type.
+
+    sanitizer_set.py TABLE TESTS PROGRAM...
+
+TABLE names the kernels, TESTS (benchmarks/gpu/sanitizer_tests.txt) the tests; the programs run those
+of them that they have without a GPU, and say what was launched.
+"""
+
+import collections
+import csv
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from budget import demangled
+
+
+def launches(program, tests):
+    """{mangled name of a kernel: how often it was launched}"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "launches"
+        result = subprocess.run([program, f"--gtest_filter={':'.join(tests)}", "--gtest_brief=1"],
+                                env={**os.environ, "SP2DPO_LAUNCHES": str(path)}, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if result.returncode:
+            sys.exit(f"{program} failed:\n{result.stdout}")
+        return {name: int(count) for name, count in map(str.split, path.read_text().splitlines())}
+
+
+def main():
+    table, tests, *programs = sys.argv[1:]
+    with open(table, newline="") as file:
+        wanted = {row["kernel"] for row in csv.DictReader(file)}
+    names = pathlib.Path(tests).read_text().split()
+    mangled = collections.Counter()
+    for program in programs:
+        mangled.update(launches(program, names))
+    found = set(demangled(sorted(mangled)).values())
+    for kernel in sorted(wanted - found):
+        print(f"no test of {tests} launches {kernel}")
+    print(f"{len(names)} tests launch {len(wanted & found)} of {len(wanted)} kernels, "
+          f"{sum(mangled.values())} times")
+    return 1 if wanted - found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
