@@ -2,7 +2,8 @@
 """The loss from hidden states and the head, beside its peers and its own three matrix products."""
 
 import torch
-from peers import BETA, Contenders, Rows, dpo, dpo_of_rows, log_probs_of
+from peers import (BETA, Contenders, Rows, compiled_log_probs, dpo, dpo_of_rows, log_probs_of,
+                   trl_log_probs)
 from torch.nn.functional import linear
 
 
@@ -20,6 +21,7 @@ class Batch(Rows):
                                     device=machine.device)
         self.labels[:, :length * mask // 100] = -100
         self.host_labels = self.labels.cpu()
+        self.kept = slice(length * mask // 100, None)  # of each sequence
         super().__init__(self.labels)
         self.beta = torch.full((pairs,), BETA, dtype=torch.float64, device=machine.device)
 
@@ -31,30 +33,30 @@ def contenders(machine):
     """{name: (hidden, head, batch) -> loss}, and why those are missing that are."""
     loss = torch.ops.sp2dpo.hidden_loss
 
-    def eager(hidden, head, batch):
-        return dpo(log_probs_of(linear(hidden, head), batch.labels), batch)
-
-    def eager_compacted(hidden, head, batch):
-        logits = linear(hidden.flatten(0, 1)[batch.rows], head)
-        return dpo_of_rows(log_probs_of(logits, batch.labels.flatten()[batch.rows]), batch)
+    def both(name, log_probs):
+        """On the sequences as they are, and on the rows that count."""
+        return {name: lambda hidden, head, batch: dpo(
+                    log_probs(linear(hidden, head), batch.labels), batch),
+                f"{name}, compacted": lambda hidden, head, batch: dpo_of_rows(
+                    log_probs(linear(hidden.flatten(0, 1)[batch.rows], head), batch.row_labels),
+                    batch)}
 
     contenders = Contenders(machine, {
         "sp2dpo": lambda hidden, head, batch: loss(hidden, head, None, batch.host_labels,
                                                    batch.beta)[0],
         "sp2dpo, labels on the device": lambda hidden, head, batch: loss(
             hidden, head, None, batch.labels, batch.beta)[0],
-        "eager": eager, "eager, compacted": eager_compacted})
-
-    def trl():
-        from trl.trainer.utils import selective_log_softmax
-        return {"TRL": lambda hidden, head, batch: dpo(selective_log_softmax(
-            linear(hidden, head), batch.labels.clamp(min=0)), batch)}
+        **both("eager", log_probs_of)})
 
     def liger():
         from liger_kernel.chunked_loss import LigerFusedLinearDPOLoss
         function = LigerFusedLinearDPOLoss(ignore_index=-100, beta=BETA, use_ref_model=False,
                                            compiled=not machine.dry, average_log_prob=False)
-        return {"Liger": lambda hidden, head, batch: function(head, hidden, batch.labels)[0]}
+        return {
+            "Liger": lambda hidden, head, batch: function(head, hidden, batch.labels)[0],
+            "Liger, compacted": lambda hidden, head, batch: function(
+                head, hidden[:, batch.kept].contiguous(),
+                batch.labels[:, batch.kept].contiguous())[0]}
 
     def cut_cross_entropy():
         from cut_cross_entropy import linear_cross_entropy
@@ -62,10 +64,11 @@ def contenders(machine):
             "CCE": lambda hidden, head, batch: dpo(-linear_cross_entropy(
                 hidden, head, batch.labels, ignore_index=-100, reduction="none"), batch),
             "CCE, compacted": lambda hidden, head, batch: dpo_of_rows(-linear_cross_entropy(
-                hidden.flatten(0, 1)[batch.rows], head, batch.labels.flatten()[batch.rows],
+                hidden.flatten(0, 1)[batch.rows], head, batch.row_labels,
                 reduction="none"), batch)}
 
-    contenders.add("TRL", trl, needs_gpu=False)
+    contenders.add("torch.compile", lambda: both("torch.compile", compiled_log_probs()))
+    contenders.add("TRL", lambda: both("TRL", trl_log_probs()), needs_gpu=False)
     contenders.add("Liger", liger, needs_gpu=False)
     contenders.add("CCE", cut_cross_entropy)
     return contenders.found, contenders.missing

@@ -1,35 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times the losses of all three levels on a GPU, beside their peers, and says which targets are met.
 
-Usage: measure.py LIBRARY --out FOLDER [--dry-run] [--full] [--commit NAME]; `bash
-benchmarks/gpu/run.sh` finds the library. Contenders take turns in one process; a time is the median
-of forward and backward between two events. The gradients of those that overwrite their logits go to
-buffers that take turns too.
+`bash benchmarks/gpu/run.sh` finds the library. Contenders take turns in one process, in an order
+that a seed shuffles anew for each round; a time is the median of forward and backward between two
+events. The gradients of those that overwrite their logits go to buffers that take turns too.
 """
 
 import argparse
 import importlib.metadata
-import itertools
 import json
 import pathlib
 import platform
+import random
 import statistics
 import subprocess
 import sys
 import time
 
 import hidden_level
-import targets
+import report as report_of
 import torch
-from peers import BETA, Contenders, Rows, dpo, dpo_of_rows, log_probs_of
+from peers import (BETA, Contenders, Rows, compiled_log_probs, dpo, dpo_of_rows, log_probs_of,
+                   trl_log_probs)
 from torch.nn.functional import logsigmoid
 
 
 class Machine:
     """Where things run and how they are timed."""
 
-    def __init__(self, dry):
+    def __init__(self, dry, seed):
         self.dry = dry
+        self.order = random.Random(seed)
         self.device = torch.device("cpu" if dry else "cuda")
         self.warm_up, self.rounds, self.buffers = (1, 2, 2) if dry else (10, 25, 3)
 
@@ -45,6 +46,19 @@ class Machine:
         end.record()
         end.synchronize()
         return begin.elapsed_time(end)
+
+    def in_a_graph(self, call):
+        """(call, how often it runs `call`): replayed from a graph, where nothing waits for the host."""
+        if self.dry:
+            return call, 1
+        with torch.cuda.stream(torch.cuda.Stream()):
+            call()
+        torch.cuda.synchronize()
+        graph, times = torch.cuda.CUDAGraph(), 20
+        with torch.cuda.graph(graph):
+            for _ in range(times):
+                call()
+        return graph.replay, times
 
     def peak(self, call):
         """Bytes that a call holds at most beyond what is there already; None without a GPU."""
@@ -93,38 +107,20 @@ class Batch(Rows):
         self.buffers = [torch.empty_like(self.logits) for _ in range(machine.buffers)]
 
 
-def compiled_log_probs(logits, labels):
-    wide = logits.float()
-    return (wide.gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1) - wide.logsumexp(-1))
-
-
-def cross_entropy_peer(cross_entropy):
-    """Of a function (logits [R, V], labels [R]) -> losses [R]."""
-    return lambda logits, batch: dpo(
-        -cross_entropy(logits.flatten(0, 1), batch.labels.flatten()).view(batch.labels.shape), batch)
-
-
 def contenders(machine):
     """{name: (logits, batch) -> loss}, {name: (rows that count, batch) -> loss}, and why those are
-    missing that are."""
-    contenders = Contenders(machine, {
-        "sp2dpo": lambda logits, batch: torch.ops.sp2dpo.logits_loss(
-            logits, batch.labels, batch.beta)[0],
-        "eager": lambda logits, batch: dpo(log_probs_of(logits, batch.labels), batch)})
+    missing that are. The rows of the second have been put together beforehand."""
+    on_rows = {}
 
-    def compacted(cross_entropy):
-        """The same on the rows that count, which somebody has put together beforehand."""
-        return lambda rows, batch: dpo_of_rows(
-            -cross_entropy(rows, batch.labels.flatten()[batch.rows]), batch)
+    def both(name, log_probs):
+        on_rows[f"{name}, compacted"] = lambda rows, batch: dpo_of_rows(
+            log_probs(rows, batch.row_labels), batch)
+        return {name: lambda logits, batch: dpo(log_probs(logits, batch.labels), batch)}
 
-    def compiled():
-        function = torch.compile(compiled_log_probs)
-        return {"torch.compile": lambda logits, batch: dpo(function(logits, batch.labels), batch)}
-
-    def trl():
-        from trl.trainer.utils import selective_log_softmax
-        return {"TRL": lambda logits, batch: dpo(
-            selective_log_softmax(logits, batch.labels.clamp(min=0)), batch)}
+    def of_cross_entropy(cross_entropy):
+        """Of a function (logits [R, V], labels [R]) -> losses [R]."""
+        return lambda logits, labels: -cross_entropy(
+            logits.flatten(0, -2), labels.flatten()).view(labels.shape)
 
     def liger():
         from liger_kernel.transformers import LigerCrossEntropyLoss
@@ -132,38 +128,33 @@ def contenders(machine):
 
     def unsloth():
         from unsloth.kernels.cross_entropy_loss import Fast_CrossEntropyLoss
-        return lambda logits, labels: Fast_CrossEntropyLoss.apply(logits, labels)
+        return Fast_CrossEntropyLoss.apply
 
     def quack():
         from quack.cross_entropy import cross_entropy
         return lambda logits, labels: cross_entropy(
             logits, labels, ignore_index=-100, reduction="none", inplace_backward=True)
 
-    contenders.add("torch.compile", compiled)
-    contenders.add("TRL", trl, needs_gpu=False)
-    on_rows = {"eager, compacted": compacted(lambda rows, labels: -log_probs_of(rows, labels))}
-
-    def add_cross_entropy(name, make):
-        def both():
-            cross_entropy = make()
-            on_rows[f"{name}, compacted"] = compacted(cross_entropy)
-            return {name: cross_entropy_peer(cross_entropy)}
-
-        contenders.add(name, both)
-
-    add_cross_entropy("Liger", liger)
-    add_cross_entropy("Unsloth", unsloth)
-    add_cross_entropy("QuACK", quack)
-    return contenders.found, on_rows, contenders.missing
+    found = Contenders(machine, {
+        "sp2dpo": lambda logits, batch: torch.ops.sp2dpo.logits_loss(
+            logits, batch.labels, batch.beta)[0],
+        **both("eager", log_probs_of)})
+    found.add("torch.compile", lambda: both("torch.compile", compiled_log_probs()))
+    found.add("TRL", lambda: both("TRL", trl_log_probs()), needs_gpu=False)
+    for name, make in (("Liger", liger), ("Unsloth", unsloth), ("QuACK", quack)):
+        found.add(name, lambda: both(name, of_cross_entropy(make())))
+    return found.found, on_rows, found.missing
 
 
 def take_turns(machine, calls):
     """{name: times}; a call is given the number of its round. One that fails is left out."""
-    times, failed = {name: [] for name in calls}, {}
+    times, failed, order = {name: [] for name in calls}, {}, list(calls)
     for round_ in range(machine.warm_up + machine.rounds):
-        for name, (prepare, call) in calls.items():
+        machine.order.shuffle(order)
+        for name in order:
             if name in failed:
                 continue
+            prepare, call = calls[name]
             try:
                 state = prepare(round_)
                 elapsed = machine.time(lambda: call(state))
@@ -173,6 +164,15 @@ def take_turns(machine, calls):
             if round_ >= machine.warm_up:
                 times[name].append(elapsed)
     return {name: t for name, t in times.items() if name not in failed}, failed
+
+
+def peaks(machine, calls):
+    """{name: bytes} of a call alone, without what it is given."""
+    def peak(prepare, call):
+        state = prepare(0)
+        return machine.peak(lambda: call(state))
+
+    return {name: peak(*both) for name, both in calls.items()}
 
 
 def spread(times):
@@ -185,17 +185,20 @@ def check_rows(batch):
     """The largest errors of log-probabilities and gradients on a sample of rows, against float64."""
     rows = batch.logits.flatten(0, 1)[::max(1, batch.labels.numel() // 16)].contiguous()
     labels = batch.labels.flatten()[::max(1, batch.labels.numel() // 16)].contiguous()
-    log_prob, lse_others = torch.ops.sp2dpo.row_log_probs(rows[:, None], labels[:, None])
-    ones = torch.ones_like(log_prob)
-    gradient = torch.ops.sp2dpo.row_gradient(rows[:, None], labels[:, None], lse_others, ones)
+    ops = torch.ops.sp2dpo
+    log_prob, lse_others = ops.row_log_probs(rows[:, None], labels[:, None])
+    gradient = ops.row_gradient(rows[:, None], labels[:, None], lse_others,
+                                torch.ones_like(log_prob))
+    log_prob_at_once, _, at_once = ops.row_log_probs_and_gradient(rows[:, None], labels[:, None])
     wide = rows.double().requires_grad_()
     counts = labels != -100
     expected = wide.log_softmax(-1).gather(-1, labels.clamp(min=0)[:, None]).squeeze(-1)
     expected = torch.where(counts, expected, torch.zeros_like(expected))
     expected.sum().backward()
-    difference = (gradient.squeeze(1).double() - wide.grad).abs()
+    difference = (torch.cat([gradient, at_once], 1).double() - wide.grad[:, None]).abs().amax(1)
     unit = torch.finfo(rows.dtype).eps / 2
-    errors = {"log-probability": (log_prob.squeeze(1) - expected).abs().max().item(),
+    log_probs = torch.cat([log_prob, log_prob_at_once], 1)
+    errors = {"log-probability": (log_probs - expected[:, None]).abs().max().item(),
               "gradient": difference.max().item(),
               # What one rounding leaves, and float arithmetic's share.
               "gradient over tolerance": (
@@ -219,7 +222,8 @@ def limits(machine, batch):
 
 def logits_level(machine, shape, functions, on_rows):
     batch = Batch(machine, *shape)
-    report = {"shape": dict(zip(("pairs", "length", "vocab", "dtype", "mask"), map(str, shape))),
+    names = ("pairs", "length", "vocab", "dtype", "mask")
+    report = {"shape": dict(zip(names, map(str, shape))), "case": str(shape[-1]),
               "errors": check_rows(batch),
               "limits": {k: spread(t) for k, t in limits(machine, batch).items()}}
 
@@ -236,21 +240,26 @@ def logits_level(machine, shape, functions, on_rows):
     if shape[-1] > 0:
         calls |= {name: (lambda i: fresh(i).detach().flatten(0, 1)[batch.rows].requires_grad_(),
                          forward_and_backward(f)) for name, f in on_rows.items()}
-    _, lse_others = torch.ops.sp2dpo.row_log_probs(batch.logits, batch.labels)
+    ops = torch.ops.sp2dpo
+    _, lse_others = ops.row_log_probs(batch.logits, batch.labels)
     slope = batch.mask.double()
-    calls["sp2dpo, first pass alone"] = (
-        lambda i: None, lambda _: torch.ops.sp2dpo.row_log_probs(batch.logits, batch.labels))
-    calls["sp2dpo, gradient pass alone"] = (
-        lambda i: None,
-        lambda _: torch.ops.sp2dpo.row_gradient(batch.logits, batch.labels, lse_others, slope))
+    for name, call in {
+            "sp2dpo, unit gradient": lambda logits: ops.logits_loss_value_and_grad(
+                logits, batch.labels, batch.beta, unit=True),
+            "sp2dpo, both passes in one": lambda logits: ops.row_log_probs_and_gradient(
+                logits, batch.labels),
+            "sp2dpo, first pass alone": lambda logits: ops.row_log_probs(logits, batch.labels),
+            "sp2dpo, gradient pass alone": lambda logits: ops.row_gradient(
+                logits, batch.labels, lse_others, slope)}.items():
+        calls[name] = (lambda i: fresh(i).detach(), call)
     times, failed = take_turns(machine, calls)
     report["times"] = {name: spread(t) for name, t in times.items()}
     report["failed"] = failed
-    report["peak bytes"] = {name: machine.peak(lambda: calls[name][1](calls[name][0](0)))
-                            for name in times}
-    # Rows that count are read twice, and all are written; a copy reads and writes each once.
-    kept = len(batch.rows) / batch.labels.numel()
-    report["floor"] = (1 + 2 * kept) / 2 * report["limits"]["copy (read and write)"]["median"]
+    report["peak bytes"] = peaks(machine, {name: calls[name] for name in times})
+    # Rows that count are read twice, or once, and all are written; a copy reads and writes each once.
+    kept, copy = len(batch.rows) / batch.labels.numel(), report["limits"]["copy (read and write)"]
+    report["floors"] = {"floor": (1 + 2 * kept) / 2 * copy["median"],
+                        "floor of one read": (1 + kept) / 2 * copy["median"]}
     return report
 
 
@@ -266,11 +275,10 @@ def hidden_level_of(machine, shape, functions):
     times, failed = take_turns(machine, calls)
     names = ("pairs", "length", "vocab", "width", "dtype", "mask")
     products = times.get("its three matrix products")
-    return {"shape": dict(zip(names, map(str, shape))), "failed": failed,
+    return {"shape": dict(zip(names, map(str, shape))), "case": str(shape[-1]), "failed": failed,
             "times": {name: spread(t) for name, t in times.items()},
-            "peak bytes": {name: machine.peak(lambda: calls[name][1](calls[name][0](0)))
-                           for name in times},
-            "floor": statistics.median(products) if products else float("nan")}
+            "peak bytes": peaks(machine, {name: calls[name] for name in times}),
+            "floors": {"floor": statistics.median(products) if products else float("nan")}}
 
 
 def log_probs_level(machine, pairs):
@@ -280,68 +288,43 @@ def log_probs_level(machine, pairs):
     def eager(x):
         return -logsigmoid(beta * (x[0] - x[1] - values[2] + values[3])).mean()
 
+    ops = torch.ops.sp2dpo
     fresh = lambda i: [v.detach().clone().requires_grad_() for v in values[:2]]
-    calls = {"sp2dpo": (fresh, lambda x: torch.ops.sp2dpo.log_probs_loss(
+    calls = {"sp2dpo": (fresh, lambda x: ops.log_probs_loss(
                  *x, *values[2:], beta)[0].backward()),
-             "sp2dpo, forward alone": (lambda i: values, lambda x: torch.ops.sp2dpo.log_probs_loss(
-                 *x, beta)),
+             "sp2dpo, forward": (lambda i: values, lambda x: ops.log_probs_loss(*x, beta)),
              "eager": (fresh, lambda x: eager(x).backward())}
-    times, failed = take_turns(machine, calls)
-    return {"pairs": pairs, "times": {name: spread(t) for name, t in times.items()},
-            "failed": failed}
+    return timed_with_graph(machine, pairs, calls, "sp2dpo, forward, in a graph",
+                            lambda: ops.log_probs_loss_forward(*values, beta))
 
 
-def table(entry):
-    """Of the contenders' times, and the limits'."""
-    yield "| what | median, ms | p20 | p80 | over the floor | over sp2dpo | peak, MB |"
-    yield "|---|---|---|---|---|---|---|"
-    own = entry["times"].get("sp2dpo", {"median": float("nan")})["median"]
-    for name, t in itertools.chain(entry["times"].items(), entry.get("limits", {}).items()):
-        peak = entry["peak bytes"].get(name)
-        yield (f"| {name} | {t['median']:.3f} | {t['p20']:.3f} | {t['p80']:.3f} "
-               f"| {t['median'] / entry['floor']:.2f} | {t['median'] / own:.2f} "
-               f"| {'' if peak is None else round(peak / 1e6)} |")
-    for name, reason in entry["failed"].items():
-        yield f"\n{name} failed: {reason}"
+def row_level(machine, vocab):
+    """One row, through both passes."""
+    row = torch.randn(1, 1, vocab, device=machine.device, dtype=torch.bfloat16)
+    label = torch.zeros(1, 1, dtype=torch.int64, device=machine.device)
+    one = torch.ones(1, 1, dtype=torch.float64, device=machine.device)
+
+    def both_passes():
+        lse_others = torch.ops.sp2dpo.row_log_probs(row, label)[1]
+        torch.ops.sp2dpo.row_gradient(row, label, lse_others, one)
+
+    return timed_with_graph(machine, 1, {"sp2dpo": (lambda i: None, lambda _: both_passes())},
+                            "sp2dpo, in a graph", both_passes)
 
 
-def markdown(report):
-    yield "# The CUDA kernels, measured\n"
-    if report["machine"].get("dry run"):
-        yield "**A dry run, without a GPU: no figure here means anything.**\n"
-    for name, value in {**report["machine"], **report["versions"]}.items():
-        yield f"* {name}: {value}"
-    yield f"* clocks before and after: {'; '.join(report['clocks'])}"
-    for name, reason in report["missing"].items():
-        yield f"* {name} is not among the peers: {reason}"
-    yield "\n## Predicted, asked for and measured\n"
-    yield "| what | predicted | asked for | measured | |"
-    yield "|---|---|---|---|---|"
-    for row in targets.verdicts(report):
-        yield "| " + " | ".join(row) + " |"
-    for entry in report["logits"]:
-        shape = entry["shape"]
-        yield (f"\n## Logits: {shape['pairs']} pairs × 2 × {shape['length']} rows × {shape['vocab']},"
-               f" {shape['dtype']}, {shape['mask']} % masked\n")
-        yield from table(entry)
-        yield (f"\nThe floor, {entry['floor']:.3f} ms: rows that count read twice and all rows "
-               "written, at the rate of the copy.")
-        yield f"Largest errors of sampled rows against float64: {entry['errors']}"
-    for entry in report["hidden"]:
-        shape = entry["shape"]
-        yield (f"\n## Hidden states: {shape['pairs']} pairs × 2 × {shape['length']} rows, "
-               f"{shape['width']} wide, {shape['vocab']} tokens, {shape['dtype']}, "
-               f"{shape['mask']} % masked\n")
-        yield from table(entry)
-        yield f"\nThe floor, {entry['floor']:.3f} ms: the three products of the rows that count."
-    yield f"\nLargest differences from float64 at the hidden level: {report['hidden errors']}"
-    yield "\n## Log-probabilities\n"
-    yield "| pairs | what | median, µs | p20 | p80 |"
-    yield "|---|---|---|---|---|"
-    for entry in report["log_probs"]:
-        for name, t in entry["times"].items():
-            yield (f"| {entry['pairs']} | {name} | {1e3 * t['median']:.1f} | {1e3 * t['p20']:.1f} "
-                   f"| {1e3 * t['p80']:.1f} |")
+def timed_with_graph(machine, case, calls, name, call):
+    """Of calls as short as a launch, and of `call` from a graph, by `name`."""
+    repeats, failed = 1, {}
+    try:
+        replay, repeats = machine.in_a_graph(call)
+        calls[name] = (lambda i: None, lambda _: replay())
+    except Exception as error:  # a capture that was refused
+        failed[name] = f"{type(error).__name__}: {error}"
+    times, failed_later = take_turns(machine, calls)
+    if name in times:
+        times[name] = [t / repeats for t in times[name]]
+    return {"case": str(case), "times": {name: spread(t) for name, t in times.items()},
+            "failed": {**failed, **failed_later}}
 
 
 def versions():
@@ -376,6 +359,28 @@ def hidden_shapes(machine, full):
     return [(8, 1024, 128256, width, torch.bfloat16, mask) for width in widths for mask in (0, 50)]
 
 
+def steps(machine, full):
+    """{level: [(name, how it is measured)]}, and why those contenders are missing that are."""
+    functions, on_rows, missing = contenders(machine)
+    of_hidden, missing_there = hidden_level.contenders(machine)
+    vocab = 1000 if machine.dry else 128256
+    of = {"log_probs": [((pairs,), lambda p=pairs: log_probs_level(machine, p))
+                        for pairs in ((8,) if machine.dry else (8, 512, 4096, 1 << 20))],
+          "row": [((vocab,), lambda: row_level(machine, vocab))],
+          "logits": [(shape, lambda s=shape: logits_level(machine, s, functions, on_rows))
+                     for shape in shapes(machine, full)],
+          "hidden": [(shape, lambda s=shape: hidden_level_of(machine, s, of_hidden))
+                     for shape in hidden_shapes(machine, full)]}
+    return {level: [(" ".join(map(str, shape)), measure) for shape, measure in todo]
+            for level, todo in of.items()}, {
+                f"{name}, {level}": reason for level, absent in (
+                    ("logits", missing), ("hidden", missing_there))
+                for name, reason in absent.items()}
+
+
+LEVELS = ("log_probs", "row", "logits", "hidden")  # the shortest first
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("library")
@@ -383,41 +388,57 @@ def main():
     parser.add_argument("--commit", default="unknown")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--levels", default=",".join(LEVELS))
+    parser.add_argument("--minutes", type=float, default=8,
+                        help="nothing is begun after so many; what is left out is said")
+    parser.add_argument("--resume", action="store_true",
+                        help="goes on with the report in FOLDER, and measures what it lacks")
+    parser.add_argument("--seed", type=int, default=1, help="of the contenders' order")
     arguments = parser.parse_args()
+    begin = time.monotonic()
+    levels = arguments.levels.split(",")
+    if unknown := set(levels) - set(LEVELS):
+        parser.error(f"--levels knows {', '.join(LEVELS)}, not {', '.join(sorted(unknown))}")
     if not arguments.dry_run and not torch.cuda.is_available():
         sys.exit("measure: torch sees no GPU; --dry-run walks through without one")
     torch.ops.load_library(arguments.library)
-    machine = Machine(arguments.dry_run)
-    functions, on_rows, missing = contenders(machine)
-    of_hidden, missing_there = hidden_level.contenders(machine)
-    report = {"machine": machine.describe(), "missing": {**missing, **missing_there},
+    machine = Machine(arguments.dry_run, arguments.seed)
+    report = {"machine": machine.describe(), "missing": {}, "seed": arguments.seed,
               "versions": {"commit": arguments.commit, **versions()},
-              "clocks": [machine.clocks()], "logits": [], "hidden": [], "log_probs": []}
+              "clocks": [], "left out": [], **{level: [] for level in LEVELS}}
+    if arguments.resume:
+        report = resumed(arguments.out / "report.json", report)
+    report["clocks"].append(machine.clocks())
     small = (2, 16, 1000, 64, torch.float32 if machine.dry else torch.bfloat16, 25)
     report["hidden errors"] = hidden_level.check(hidden_level.Batch(machine, *small))
     if not report["hidden errors"]["loss"] < 1e-3 or max(report["hidden errors"].values()) > 0.03:
         sys.exit(f"measure: the numbers are wrong: {report['hidden errors']}")
 
-    def write(report):
-        (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-        (arguments.out / "report.md").write_text("\n".join(markdown(report)) + "\n")
-
-    def keep(level, entry):
-        """Written after each step: whoever stops the run has what was measured until then."""
-        report[level].append(entry)
-        write(report)
-
-    for shape in shapes(machine, arguments.full):
-        print("logits", *shape, flush=True)
-        keep("logits", logits_level(machine, shape, functions, on_rows))
-    for shape in hidden_shapes(machine, arguments.full):
-        print("hidden states", *shape, flush=True)
-        keep("hidden", hidden_level_of(machine, shape, of_hidden))
-    for pairs in (8,) if machine.dry else (8, 512, 4096, 1 << 20):
-        print("log-probabilities", pairs, flush=True)
-        keep("log_probs", log_probs_level(machine, pairs))
+    todo, report["missing"] = steps(machine, arguments.full)
+    for level, (name, measure) in ((level, step) for level in LEVELS for step in todo[level]):
+        seconds = time.monotonic() - begin
+        if level not in levels or any(entry["name"] == name for entry in report[level]):
+            continue
+        if seconds > 60 * arguments.minutes:
+            report["left out"].append(f"{level} {name}")
+            continue
+        print(f"{seconds:4.0f} s: {level} {name}", flush=True)
+        report[level].append({"name": name, **measure()})
+        # After each step: whoever stops the run has what was measured until then.
+        report_of.write(arguments.out, report)
     report["clocks"].append(machine.clocks())
-    write(report)
+    report_of.write(arguments.out, report)
+    for name in report["left out"]:
+        print(f"left out after {arguments.minutes:g} minutes, for --resume: {name}")
+
+
+def resumed(path, new):
+    """What was measured before, of the same versions on the same machine."""
+    old = json.loads(path.read_text())
+    for key in ("machine", "versions"):
+        if old[key] != new[key]:
+            sys.exit(f"measure: {path} is of other {key}: {old[key]}, now {new[key]}")
+    return {**old, "left out": []}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ class Rows:
     def __init__(self, labels):
         self.mask = labels != -100
         self.rows = self.mask.flatten().nonzero().squeeze(1)
+        self.row_labels = labels.flatten()[self.rows]
         self.answers = self.rows // labels.shape[1]
 
 
@@ -38,6 +39,24 @@ def log_probs_of(logits, labels):
     """The labels' log-probabilities, eagerly, in float32 at least."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return wide.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
+
+
+def compiled_log_probs():
+    """As torch.compile makes it of a sum of exponentials."""
+    def of(logits, labels):
+        wide = logits.float()
+        label = labels.clamp(min=0)[..., None]
+        return wide.gather(-1, label).squeeze(-1) - wide.logsumexp(-1)
+
+    return torch.compile(of, dynamic=False)
+
+
+def trl_log_probs():
+    from trl.trainer.utils import selective_log_softmax
+    # Rows alone are one sequence: its fallback loops over the first dimension.
+    return lambda logits, labels: (
+        selective_log_softmax(logits, labels.clamp(min=0)) if logits.dim() == 3
+        else selective_log_softmax(logits[None], labels[None])[0])
 
 
 class Contenders:

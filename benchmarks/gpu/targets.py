@@ -1,58 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was predicted (docs/measurements/gpu_predictions.md) and what is asked for, as ratios within one
-run on an H100 or H200, beside what was measured."""
+"""What was predicted and what is asked for (targets.csv), beside what was measured.
 
+    targets.py    prints the predictions as the table of docs/measurements/gpu_predictions.md
+
+A row of targets.csv is a ratio within one run, `of` over `over`, on the headline shape (`case`: the
+percentage masked, or the number of pairs or rows); a time of `of` alone where `over` is empty.
+`h200_ms` is how long `over` should take on an H200.
+"""
+
+import csv
 import math
+import pathlib
 
-# what, level, percent masked, ours over `than`, predicted range, least or most asked for
-RATIOS = [
-    ("logits over the floor", "logits", "0", "floor", (1.00, 1.11), ("most", 1.08)),
-    ("the same, half masked", "logits", "50", "floor", (1.00, 1.13), ("most", 1.10)),
-    ("hidden states over their products", "hidden", "0", "floor", (1.03, 1.07), ("most", 1.08)),
-    ("the same, half masked", "hidden", "50", "floor", (1.04, 1.10), None),
-]
-# A peer's time over ours.
-PEERS = [
-    ("logits", "0", {"QuACK": 1.0, "Unsloth": 1.0, "Liger": 1.5, "torch.compile": 1.5, "eager": 7.0}),
-    ("logits", "50", dict.fromkeys(("QuACK", "Unsloth", "Liger", "torch.compile", "eager"), 1.4)),
-    ("hidden", "0", {"Liger": 1.2}),
-    ("hidden", "50", {"Liger": 2.2}),
-]
-LOG_PROBS_MICROSECONDS = ((3, 6), 5)
+SCALE = {"µs": 1e3, "": 1.0}  # of a time in milliseconds
 
 
-def median(entry, name):
-    if name == "floor":
-        return entry["floor"]  # NaN where it could not be measured
-    return entry["times"].get(name, {"median": math.nan})["median"]
+def read():
+    with open(pathlib.Path(__file__).with_name("targets.csv"), newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
-def row(what, predicted, asked, measured, unit=""):
-    kind, bound = asked or (None, None)
-    met = "" if kind is None or math.isnan(measured) else (
-        "met" if (measured <= bound if kind == "most" else measured >= bound) else "**missed**")
-    text = "" if kind is None else f"{'≤' if kind == 'most' else '≥'} {bound:g}{unit}"
-    guess = "" if predicted is None else f"{predicted[0]:g} to {predicted[1]:g}{unit}"
-    return what, guess, text, "not measured" if math.isnan(measured) else f"{measured:.2f}{unit}", met
+def value(entry, measure, name):
+    """NaN where it was not, or could not be, measured."""
+    found = entry.get("floors", {}).get(name)
+    if found is None:
+        found = entry[measure].get(name)
+    if isinstance(found, dict):
+        found = found["median"]
+    return math.nan if found is None else found
 
 
-def first(report, level, mask):
-    """The headline shape's entry: the first of its level with so much masked."""
-    return next((e for e in report[level] if e["shape"]["mask"] == mask), None)
+def measured(report, row):
+    entry = next((e for e in report[row["level"]] if e["case"] == row["case"]), None)
+    if entry is None:
+        return math.nan
+    whole = value(entry, row["measure"], row["of"])
+    if not row["over"]:
+        return whole * SCALE[row["unit"]]
+    return whole / (value(entry, row["measure"], row["over"]) or math.nan)
+
+
+def described(row):
+    if row["what"]:
+        return row["what"]
+    subject = row["of"] if row["measure"] == "times" else f"peak memory of {row['of']}"
+    return f"{subject} over {row['over']}, {row['level']}, {row['case']} % masked"
+
+
+def asked(row):
+    return row["asked"] and f"{'≤' if row['asked'] == 'most' else '≥'} {row['bound']} {row['unit']}".rstrip()
+
+
+def predicted(row):
+    return row["low"] and f"{row['low']} to {row['high']} {row['unit']}".rstrip()
+
+
+def verdict(row, got):
+    if not row["asked"] or math.isnan(got):
+        return ""
+    bound = float(row["bound"])
+    return "met" if (got <= bound if row["asked"] == "most" else got >= bound) else "**missed**"
 
 
 def verdicts(report):
     """Rows of cells: what, predicted, asked for, measured, met or missed."""
-    for what, level, mask, than, predicted, asked in RATIOS:
-        if entry := first(report, level, mask):
-            yield row(what, predicted, asked, median(entry, "sp2dpo") / median(entry, than))
-    for level, mask, least in PEERS:
-        if entry := first(report, level, mask):
-            for peer, bound in least.items():
-                yield row(f"{peer} over sp2dpo, {level}, {mask} % masked", None, ("least", bound),
-                          median(entry, peer) / median(entry, "sp2dpo"))
-    predicted, most = LOG_PROBS_MICROSECONDS
-    for entry in report["log_probs"]:
-        if entry["pairs"] <= 4096:
-            yield row(f"log-probabilities of {entry['pairs']} pairs, forward", predicted,
-                      ("most", most), 1e3 * median(entry, "sp2dpo, forward alone"), " µs")
+    for row in read():
+        got = measured(report, row)
+        shown = "not measured" if math.isnan(got) else f"{got:.2f} {row['unit']}".rstrip()
+        yield described(row), predicted(row), asked(row), shown, verdict(row, got)
+
+
+def predictions():
+    """The lines of the document's table."""
+    yield "| what | predicted | on an H200 | asked for | why |"
+    yield "|---|---|---|---|---|"
+    for row in read():
+        if not row["low"]:
+            continue
+        range_ = "" if not row["h200_ms"] else " to ".join(
+            f"{float(row[end]) * float(row['h200_ms']):.3g}" for end in ("low", "high")) + " ms"
+        cells = row["what"], predicted(row), range_, asked(row), row["why"]
+        yield "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    print("\n".join(predictions()))
