@@ -434,6 +434,8 @@ def main():
 
 def resumed(path, new):
     """What was measured before, of the same versions on the same machine."""
+    if not path.exists():
+        sys.exit(f"measure: there is no {path} to go on with; leave out --resume")
     old = json.loads(path.read_text())
     for key in ("machine", "versions"):
         if old[key] != new[key]:

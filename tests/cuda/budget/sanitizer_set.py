@@ -11,6 +11,7 @@ import collections
 import csv
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,15 +20,17 @@ from budget import demangled
 
 
 def launches(program, tests):
-    """{mangled name of a kernel: how often it was launched}"""
+    """Those of the tests that the program has, {mangled name of a kernel: how often it was launched}"""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "launches"
-        result = subprocess.run([program, f"--gtest_filter={':'.join(tests)}", "--gtest_brief=1"],
+        result = subprocess.run([program, f"--gtest_filter={':'.join(tests)}"],
                                 env={**os.environ, "SP2DPO_LAUNCHES": str(path)}, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if result.returncode:
             sys.exit(f"{program} failed:\n{result.stdout}")
-        return {name: int(count) for name, count in map(str.split, path.read_text().splitlines())}
+        counts = map(str.split, path.read_text().splitlines())
+        return (set(re.findall(r"^\[ +OK \] (\S+)", result.stdout, re.MULTILINE)),
+                {name: int(count) for name, count in counts})
 
 
 def main():
@@ -35,15 +38,19 @@ def main():
     with open(table, newline="") as file:
         wanted = {row["kernel"] for row in csv.DictReader(file)}
     names = pathlib.Path(tests).read_text().split()
-    mangled = collections.Counter()
+    mangled, known = collections.Counter(), set()
     for program in programs:
-        mangled.update(launches(program, names))
+        passed, counts = launches(program, names)
+        known |= passed
+        mangled.update(counts)
     found = set(demangled(sorted(mangled)).values())
     for kernel in sorted(wanted - found):
         print(f"no test of {tests} launches {kernel}")
-    print(f"{len(names)} tests launch {len(wanted & found)} of {len(wanted)} kernels, "
+    for name in set(names) - known:
+        print(f"there is no test {name}")
+    print(f"{len(known)} tests launch {len(wanted & found)} of {len(wanted)} kernels, "
           f"{sum(mangled.values())} times")
-    return 1 if wanted - found else 0
+    return 1 if wanted - found or set(names) - known else 0
 
 
 if __name__ == "__main__":
