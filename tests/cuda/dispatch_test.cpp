@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device_array.hpp"
+#include "host/modules.hpp"
 #include "host/schedules.hpp"
 #include <gmock/gmock.h>
 
@@ -108,6 +109,12 @@ std::vector<std::string> kernels_launched() {
       }
   ptx::device().launches().clear();
   return names;
+}
+
+TEST(CudaRowsDispatch, HasKernelsThatAreUnderstoodForEveryDevice) {
+  for (const unsigned capability : {80u, 86u, 89u, 90u, 100u, 120u})
+    for (const void* const function : ptx::modules().functions())
+      EXPECT_NE(ptx::modules().find(function, capability), nullptr) << capability;
 }
 
 TEST(CudaRowsDispatch, ReadsOnceWhereThereAreClustersOnly) {

@@ -25,7 +25,33 @@ __global__ void by_warp(const Words* in, Words* out) {
 #endif
 }
 
+__device__ int counter = 40;
+__constant__ int table[4] = {1, 10, 100};
+
+/// Adds table[i % 4] for each of its threads i, and counts its launches by twos.
+__global__ void use_variables(int* sum, unsigned long long* word, int* count) {
+  int seen = atomicCAS(sum, 0, 0);
+  for (int old = ~seen; old != seen;) {
+    old = seen;
+    seen = atomicCAS(sum, old, old + table[threadIdx.x % 4]);
+  }
+  if (threadIdx.x != 0) return;
+  counter += 2;
+  *count = counter;
+  atomicExch(word, atomicCAS(word, 7ull << 40, 9ull << 40) + 1);
+}
+
 }  // namespace
+
+void use_variables_on_device(int* sum, unsigned long long* word, int* count) {
+  use_variables<<<1, 128>>>(sum, word, count);
+}
+cudaError_t set_variable(const int* values) {
+  return cudaMemcpyToSymbol(table, values, 4 * sizeof(int));
+}
+cudaError_t get_variable(int* value) {
+  return cudaMemcpyFromSymbol(value, counter, sizeof *value);
+}
 
 void integers_on_device(const Words* in, Words* out, unsigned blocks) {
   by_thread<<<blocks, 128>>>(in, out, Integers());

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include <cuda_runtime_api.h>
+
 #include <sp2dpo/dtype.hpp>
 
 /// Arithmetic that nvcc and the host's compiler both make code of, to be compared.
@@ -69,5 +71,12 @@ void integers_on_device(const Words* in, Words* out, unsigned blocks);
 void floats_on_device(const Words* in, Words* out, unsigned blocks);
 void functions_on_device(const Words* in, Words* out, unsigned blocks);
 void warps_on_device(const Words* in, Words* out);
+
+/// With variables of the module: a table {1, 10, 100, 0} in constant memory, and a counter from 40
+/// on. The kernel adds to the sum the table's entry i % 4 for each of 128 threads i, counts by 2,
+/// and makes 7 · 2^40 one more.
+void use_variables_on_device(int* sum, unsigned long long* word, int* count);
+cudaError_t set_variable(const int* values);  ///< the table
+cudaError_t get_variable(int* value);         ///< the counter
 
 }  // namespace sp2dpo::ptx

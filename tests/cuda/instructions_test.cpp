@@ -2,11 +2,17 @@
 #include "instructions.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <optional>
 #include <random>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "device_array.hpp"
 #include "host/device.hpp"
+#include "host/kernel.hpp"
 #include "host/schedules.hpp"
 #include <gmock/gmock.h>
 
@@ -14,6 +20,9 @@ namespace sp2dpo::ptx {
 namespace {
 
 using cuda::DeviceArray;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 
 constexpr unsigned blocks = 8, threads = 128;
 
@@ -94,6 +103,60 @@ TEST(CudaInstructions, ExchangeWordsWithinAWarp) {
       EXPECT_EQ(out[i].y, sum + 1024.0 * largest);
     }
   });
+}
+
+TEST(CudaInstructions, UseVariablesOfTheModule) {
+  int before = 0;
+  ASSERT_EQ(get_variable(&before), cudaSuccess);
+  const DeviceArray<int> count(1);
+  const auto run = [&](int begin) {
+    const DeviceArray<int> sum(std::vector<int>{begin});
+    const DeviceArray<unsigned long long> word(std::vector<unsigned long long>{7ull << 40});
+    use_variables_on_device(sum.data(), word.data(), count.data());
+    EXPECT_EQ(word.get()[0], (7ull << 40) + 1);
+    return sum.get()[0];
+  };
+  for_each_schedule([&] { EXPECT_EQ(run(5), 5 + 32 * 111); });
+  const std::vector<int> fours{4, 4, 4, 4}, first{1, 10, 100, 0};
+  ASSERT_EQ(set_variable(fours.data()), cudaSuccess);
+  EXPECT_EQ(run(0), 128 * 4);
+  ASSERT_EQ(set_variable(first.data()), cudaSuccess);
+  EXPECT_EQ(count.get()[0], before + 6 * 2);
+}
+
+std::optional<Kernel> parse(const std::string& body) {
+  return parse_kernel({".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry k(\n"
+                       ".param .u64 k_param_0\n)\n{\n.reg .b32 %r<3>;\n" +
+                       body + "ret;\n}\n"},
+                      "k", 90, {});
+}
+
+TEST(CudaInstructions, ThatAreUnknownAreRefusedWithTheirLine) {
+  EXPECT_TRUE(parse("mov.u32 %r1, %tid.x;\n"));
+  // Whether they would be reached or not.
+  for (const char* unknown :
+       {"tanh.approx.f32 %r1, %r2;", "ld.global.L3.u32 %r1, [%r2];",
+        "ld.global.v2.b128 %r1, [%r2];", "st.global.v8.u64 [%r1], %r2;",
+        "atom.global.add.noftz.bf16 %r1, [%r2], %r1;", "shfl.sync.up.b64 %r1, %r2, 1, 0, -1;",
+        "vote.sync.uni.pred %r1, %r2, -1;", "barrier.cluster.arrive.relaxed;",
+        "fma.rn.relu.f32 %r1, %r1, %r1, %r1;", "bar.red.popc.u32 %r1, 0, %r2;",
+        "cp.async.wait_all;"})
+    EXPECT_THAT([&] { parse("bra $end;\n" + std::string(unknown) + "\n$end:\n"); },
+                ThrowsMessage<std::runtime_error>(AllOf(
+                    HasSubstr("unknown opcode"), HasSubstr("line 10 of the PTX, in k"),
+                    HasSubstr(std::string(unknown).substr(0, std::string(unknown).size() - 1)))))
+        << unknown;
+}
+
+/// Between the marks of the page's list.
+TEST(CudaInstructions, AreListedInThePage) {
+  std::ifstream file(SP2DPO_SOURCE_DIR "/docs/cuda_without_gpu.md");
+  const std::string page(std::istreambuf_iterator<char>(file), {});
+  const std::string mark = "```opcodes\n";
+  const auto begin = page.find(mark);
+  ASSERT_NE(begin, std::string::npos);
+  const auto end = page.find("```", begin + mark.size());
+  EXPECT_EQ(page.substr(begin + mark.size(), end - begin - mark.size()), opcode_list());
 }
 
 }  // namespace

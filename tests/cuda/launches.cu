@@ -17,7 +17,16 @@ __global__ void dynamic_kernel(int* out, int count) {
   if (threadIdx.x == 0) *out = memory[count - 1];
 }
 
+__global__ void waiting_kernel(const volatile int* flag) {
+  while (*flag == 0) {
+  }
+}
+
 }  // namespace
+
+void launch_waiting(const int* flag) {
+  waiting_kernel<<<1, 1>>>(flag);
+}
 
 cudaError_t launch_nothing(dim3 grid, dim3 block, unsigned cluster, cudaStream_t stream) {
   cudaLaunchAttribute attribute{};

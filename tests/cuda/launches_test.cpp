@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launches.hpp"
 
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
 #include "device_array.hpp"
 #include "host/device.hpp"
 #include <gmock/gmock.h>
@@ -10,9 +15,12 @@ namespace sp2dpo::ptx {
 namespace {
 
 using cuda::DeviceArray;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
+using ::testing::ThrowsMessage;
 
 TEST(CudaLaunches, AreRefusedBeyondTheLimits) {
   EXPECT_EQ(launch_nothing(2, 512), cudaSuccess);
@@ -47,6 +55,55 @@ TEST(CudaLaunches, HaveAsMuchSharedMemoryAsTheyAskedFor) {
   EXPECT_EQ(launch_dynamic(out.data(), 58113, true), cudaErrorInvalidValue);
 }
 
+/// As long as it lives, a variable of the environment.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Environment() { unsetenv(name_); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST(CudaLaunches, EndAtALimitThatTheEnvironmentSets) {
+  EXPECT_EQ(device().most_instructions, std::uint64_t{1} << 32);
+  const DeviceArray<int> zero(std::vector<int>{0}), one(std::vector<int>{1});
+  {
+    const Environment limit("SP2DPO_PTX_INSTRUCTIONS", "100000");
+    device().reset();
+    launch_waiting(one.data());
+    EXPECT_THAT([&] { launch_waiting(zero.data()); },
+                ThrowsMessage<std::runtime_error>(AllOf(HasSubstr("waiting_kernel"),
+                                                        HasSubstr(" 100000 instructions"),
+                                                        HasSubstr("SP2DPO_PTX_INSTRUCTIONS"))));
+  }
+  for (const char* wrong : {"", "0", "-1", "many", "5 ", "99999999999999999999"}) {
+    const Environment limit("SP2DPO_PTX_INSTRUCTIONS", wrong);
+    EXPECT_THAT([] { device().reset(); },
+                ThrowsMessage<std::runtime_error>(AllOf(
+                    HasSubstr("SP2DPO_PTX_INSTRUCTIONS"), HasSubstr("expected a number above 0"),
+                    HasSubstr('"' + std::string(wrong) + '"'))));
+  }
+}
+
+TEST(CudaLaunches, RunOnTheDeviceThatTheEnvironmentNames) {
+  {
+    const Environment chosen("SP2DPO_PTX_DEVICE", "120");
+    device().reset();
+    int major = 0, shared = 0;
+    EXPECT_EQ(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), cudaSuccess);
+    EXPECT_EQ(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0),
+              cudaSuccess);
+    EXPECT_EQ(major, 12);
+    EXPECT_EQ(shared, 99 << 10);
+  }
+  const Environment unknown("SP2DPO_PTX_DEVICE", "9.0");
+  EXPECT_THAT([] { device().reset(); }, ThrowsMessage<std::runtime_error>(AllOf(
+                                            HasSubstr("SP2DPO_PTX_DEVICE"), HasSubstr("9.0"))));
+}
+
 TEST(CudaMemory, EndsAndIsFreedOnce) {
   device().properties.memory = 1000;
   void *first = nullptr, *second = nullptr;
@@ -60,6 +117,30 @@ TEST(CudaMemory, EndsAndIsFreedOnce) {
   EXPECT_EQ(cudaMemcpy(first, &byte, 1, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
   EXPECT_EQ(cudaMemset(second, 0, 601), cudaErrorInvalidValue);
   EXPECT_EQ(cudaFree(second), cudaSuccess);
+}
+
+TEST(CudaMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
+  device().most_instructions = 100000;
+  int* last = nullptr;
+  {
+    const DeviceArray<int> before(std::vector<int>{1}), memory(std::vector<int>{1, 2, 3});
+    launch_waiting(memory.data() - 1);
+    launch_waiting(memory.data() + 3);
+    last = memory.data() + 2;
+  }
+  launch_waiting(last);
+  const DeviceArray<int> never_written(5);
+  EXPECT_THROW(launch_waiting(never_written.data() + 1), std::runtime_error);
+  const auto beside = "are out of bounds of allocation of 12 bytes";
+  EXPECT_THAT(
+      device().findings().take(),
+      ElementsAre(AllOf(HasSubstr("bytes -4 to 0, "), HasSubstr(beside)),
+                  AllOf(HasSubstr("bytes 12 to 16, "), HasSubstr(beside)),
+                  HasSubstr("no address of device memory: it was freed"),
+                  ContainsRegex("reads memory that nothing was written to, at 0x[0-9a-f]+, "
+                                "byte 4 of allocation of 20 bytes at 0x[0-9a-f]+: "
+                                "`ld.volatile.global.u32 [^`]*`, line [0-9]+ of the PTX for "
+                                "sm_90 .launches.cu:[0-9]+.")));
 }
 
 TEST(CudaMemory, IsNoBusinessOfACapture) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mutants.hpp"
 
+#include <fstream>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -91,6 +92,45 @@ const Mutant& mutant(Bug bug) {
 
 TEST(CudaMutants, WithoutAFaultShowNothing) {
   for_each_schedule([] { EXPECT_THAT(show(mutant(Bug::none)), IsEmpty()); });
+}
+
+/// "mutants.cu:37", where the first line with `text` is the 37th.
+std::string line_with(const std::string& text) {
+  std::ifstream file(SP2DPO_SOURCE_DIR "/tests/cuda/mutants.cu");
+  int number = 1;
+  std::string line;
+  while (std::getline(file, line) && line.find(text) == std::string::npos) ++number;
+  return "mutants.cu:" + std::to_string(number);
+}
+
+TEST(CudaMutants, AreToldOfWithAllThatLeadsToThem) {
+  struct {
+    Bug bug;
+    std::string what, source;
+  } const cases[] = {
+      {Bug::store_past_end,
+       "block 0 thread 0: bytes 16 to 20, at ADDRESS, are out of bounds of "
+       "allocation of 16 bytes at ADDRESS",
+       line_with("sums[at + past")},
+      {Bug::unaligned_load,
+       "thread [0-9]+: the address is not aligned to 16 bytes, at ADDRESS, byte "
+       "[0-9]+ of allocation of 7200 bytes at ADDRESS",
+       line_with("float4 v = ")},
+      {Bug::all_blocks_write_one_place,
+       "block [0-9]+ thread 0: race with a write by block [0-9]+ thread 0, at ADDRESS, byte 0 of "
+       "allocation of 16 bytes at ADDRESS",
+       line_with("sums[at + past")},
+      {Bug::divergent_barrier,
+       "block 0 thread [0-9]+: waits at another barrier than block 0 thread [0-9]+, which waits at "
+       "line [0-9]+ of the PTX for sm_90 .mutants.cu:[0-9]+.",
+       "mutants.cu:[0-9]+"}};
+  for (const auto& [bug, what, source] : cases) {
+    std::string pattern = "row_kernel<.sp2dpo::ptx::Bug.[0-9]+>: .*" + what +
+                          ": `[a-z][^`]*`, line [0-9]+ of the PTX for sm_90 ." + source + ".$";
+    for (std::size_t at; (at = pattern.find("ADDRESS")) != std::string::npos;)
+      pattern.replace(at, 7, "0x[0-9a-f]+");
+    EXPECT_THAT(show(mutant(bug)), Contains(ContainsRegex(pattern)));
+  }
 }
 
 struct Case {

@@ -22,6 +22,14 @@ struct Properties {
   std::uint32_t largest_cluster = 8;  ///< 0 below 9.0
 };
 
+/// A device of compute capability 9.0, or of the one that the environment names
+/// (SP2DPO_PTX_DEVICE=100 for 10.0). Throws std::runtime_error where it is none that is known here.
+Properties usual_properties();
+
+/// 2^32, or as the environment says (SP2DPO_PTX_INSTRUCTIONS). Throws std::runtime_error where that
+/// is no number above zero.
+std::uint64_t usual_most_instructions();
+
 struct LaunchRecord {
   std::string kernel;
   Extent grid, block, cluster;
@@ -31,8 +39,10 @@ struct LaunchRecord {
 
 class Device {
  public:
-  Properties properties;
+  Properties properties = usual_properties();
   Schedule schedule;
+  /// Of a launch, before it is given up.
+  std::uint64_t most_instructions = usual_most_instructions();
   /// As under stream capture: calls that a capture forbids are findings.
   bool is_capturing = false;
 

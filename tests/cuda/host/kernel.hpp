@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,7 +18,14 @@ namespace sp2dpo::ptx {
 using Slot = std::uint32_t;
 inline constexpr Slot no_slot = ~Slot{0};
 
-enum class Space : std::uint8_t { generic, global, shared, local, parameter };
+enum class Space : std::uint8_t {
+  generic,
+  global,
+  shared,
+  local,
+  parameter,  ///< of the launch
+  slots       ///< a function's parameters and results: the address counts the slots' bytes
+};
 
 enum class Kind : std::uint8_t {
   compute,
@@ -29,6 +37,8 @@ enum class Kind : std::uint8_t {
   barrier,
   cluster_arrive,
   cluster_wait,
+  call,
+  leave,  ///< a function that was called
   exit,
   trap,
   nothing
@@ -55,10 +65,11 @@ struct Instruction {
   Kind kind = Kind::nothing;
   Slot predicate = no_slot;
   bool negated = false;
-  std::array<Slot, 4> target{no_slot, no_slot, no_slot, no_slot};
+  std::array<Slot, 8> target{no_slot, no_slot, no_slot, no_slot,
+                             no_slot, no_slot, no_slot, no_slot};
   std::array<Slot, 5> source{};
   Operation operation = nullptr;
-  std::size_t jump = 0;
+  std::size_t jump = 0;  ///< into the code; of a call, into the kernel's calls
   Exchange exchange = Exchange::barrier;
   // Of a load, a store, an atomic operation: the address is source[0] + offset.
   Space space = Space::generic;
@@ -66,7 +77,24 @@ struct Instruction {
   std::uint8_t count = 0;  ///< elements
   bool is_signed = false;
   std::int64_t offset = 0;
-  std::string text;  ///< as it stands in the PTX
+  std::string text;         ///< as it stands in the PTX
+  std::uint32_t line = 0;   ///< of the PTX, from 1
+  std::uint32_t where = 0;  ///< into the kernel's places
+};
+
+/// Slots that are copied to others when a function is called or left.
+struct Copy {
+  Slot from, to;
+  std::uint32_t count;
+};
+
+/// A function that was not inlined has its slots and its local memory once in every thread, as if
+/// it were part of the kernel: so none can be called again before it was left.
+struct Call {
+  std::string function;
+  std::size_t entry = 0;  ///< into the code
+  std::vector<Copy> arguments, results;
+  std::uint32_t local_offset = 0, local_bytes = 0;
 };
 
 struct Parameter {
@@ -78,19 +106,42 @@ struct Kernel {
   std::vector<Instruction> code;
   std::vector<std::uint64_t> slots;  ///< what a thread begins with
   std::map<std::string, Slot, std::less<>> special;
+  std::vector<Call> calls;
+  /// Of the sources, where the PTX tells: "row.cuh:41, inlined at row.cu:12". First comes "".
+  std::vector<std::string> places{std::string()};
   std::vector<Parameter> parameters;
   std::uint32_t parameter_bytes = 0, shared_bytes = 0, local_bytes = 0;
   std::uint32_t most_threads = 1024;  ///< what the kernel was compiled for
   unsigned target = 0;                ///< 90 for sm_90
+  bool is_debug = false;              ///< compiled with -G
 };
 
+/// A variable of a module in global or constant memory, as it is before the first launch.
+struct Global {
+  std::string name;
+  std::vector<std::byte> value;
+};
+/// Where it lies. Called for each that a kernel names.
+using GlobalAddress = std::function<std::uint64_t(const Global&)>;
+
 /// The kernel `name` from the newest of several modules' PTX that a device of `capability` can run;
-/// nothing where there is none. Throws std::runtime_error with the text of what is not understood.
+/// nothing where there is none. Throws std::runtime_error with line and text of what is not
+/// understood, whether it would be executed or not.
 std::optional<Kernel> parse_kernel(const std::vector<std::string>& modules, const std::string& name,
+                                   unsigned capability, const GlobalAddress& address_of);
+
+/// The variable `name` of the same PTX; nothing where there is none.
+std::optional<Global> parse_global(const std::vector<std::string>& modules, const std::string& name,
                                    unsigned capability);
 
 /// The operation of a computing opcode such as "add.f32"; null for an unknown one.
 Operation find_operation(std::string_view opcode);
+/// All opcodes that it knows, in no order.
+std::vector<std::string> operation_names();
+
+/// Every opcode that parse_kernel takes, as docs/cuda_without_gpu.md lists them: lines of a family
+/// and what may follow its name.
+std::string opcode_list();
 
 /// Where generic addresses lead, by their upper four bits. No host pointer has them.
 inline constexpr int window_shift = 60;

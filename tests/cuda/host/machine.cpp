@@ -8,7 +8,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "races.hpp"
 #include "warp.hpp"
 #include <cxxabi.h>
 #include <fmt/format.h>
@@ -19,8 +18,6 @@ namespace {
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-constexpr u64 most_instructions = u64{1} << 36;  ///< of a launch
-
 enum class Waits : std::uint8_t { no, warp, barrier, cluster, exited };
 
 struct Thread {
@@ -30,21 +27,14 @@ struct Thread {
   u32 rank = 0;   ///< of its block in the cluster
   Waits waits = Waits::no;
   Progress progress;
+  std::vector<std::size_t> calls;  ///< where it is in them
 };
-
-u32 product(const Extent& extent) {
-  return extent[0] * extent[1] * extent[2];
-}
 
 std::string demangled(const std::string& name) {
   char* const text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, nullptr);
   std::string result = text == nullptr ? name : text;
   std::free(text);
   return result.substr(0, result.rfind('('));
-}
-
-Extent coordinates(u32 number, const Extent& extent) {
-  return {number % extent[0], number / extent[0] % extent[1], number / extent[0] / extent[1]};
 }
 
 /// What special registers tell a thread.
@@ -84,6 +74,9 @@ class Cluster {
  private:
   void begin(u32 number);
   void run(Thread& thread);
+  void call(Thread& thread, const Instruction& in);
+  void leave(Thread& thread);
+  void forget_local(Region& local, std::size_t offset, std::size_t bytes);
   void wait(Thread& thread, Waits why);
   void release(Thread& thread);
   void say_deadlock();
@@ -101,6 +94,8 @@ class Cluster {
   void leave_block(Thread& last);
 
   void say(const Thread& thread, const Instruction& in, std::string_view what);
+  [[nodiscard]] std::string place(const Instruction& in) const;
+  [[nodiscard]] std::string without_end() const;
   [[nodiscard]] std::span<Thread> block(u32 rank) {
     return std::span(threads_).subspan(rank * threads_per_block_, threads_per_block_);
   }
@@ -139,7 +134,7 @@ Cluster::Cluster(const Launch& launch, const Schedule& schedule, GlobalMemory& m
       threads_per_block_(product(launch.block)),
       blocks_(product(launch.cluster)),
       first_thread_(next_thread_number),
-      races_(first_thread_, threads_per_block_, blocks_),
+      races_(first_thread_, launch.grid, launch.block, blocks_),
       slots_(std::size_t{threads_per_block_} * blocks_ * kernel_.slots.size()),
       threads_(std::size_t{threads_per_block_} * blocks_) {
   const u32 threads = product(launch.grid) * threads_per_block_;
@@ -157,7 +152,9 @@ void Cluster::begin(u32 number) {
   const u32 shared_bytes = kernel_.shared_bytes + launch_.dynamic_shared_bytes;
   shared_.clear();
   for (u32 rank = 0; rank < blocks_; ++rank)
-    shared_.push_back(std::make_unique<Region>("shared memory", shared_bytes));
+    shared_.push_back(std::make_unique<Region>(
+        fmt::format("{} bytes of shared memory of block {}", shared_bytes, first_block_ + rank),
+        shared_bytes));
   local_.clear();
   for (u32 i = 0; i < threads; ++i) {
     Thread& thread = threads_[i];
@@ -175,8 +172,12 @@ void Cluster::begin(u32 number) {
         throw std::runtime_error("PTX: an unknown special register: " + special);
     }
     thread.progress.now.thread = first_thread_ + first_block_ * threads_per_block_ + i;
-    if (kernel_.local_bytes > 0)
-      local_.push_back(std::make_unique<Region>("local memory", kernel_.local_bytes));
+    if (kernel_.local_bytes > 0) {
+      local_.push_back(std::make_unique<Region>(
+          fmt::format("the thread's {} bytes of local memory", kernel_.local_bytes),
+          kernel_.local_bytes));
+      forget_local(*local_.back(), 0, kernel_.local_bytes);
+    }
     runnable_->insert(i);
   }
 }
@@ -194,7 +195,7 @@ void Cluster::run(Thread& thread) {
   u64* const slots = thread.slots;
   while (thread.waits == Waits::no) {
     const Instruction& in = kernel_.code[thread.at];
-    if (++instructions_ > most_instructions) throw std::runtime_error("PTX: a launch without end");
+    if (++instructions_ > launch_.most_instructions) throw std::runtime_error(without_end());
     if (in.predicate != no_slot && ((slots[in.predicate] & 1) != 0) == in.negated) {
       ++thread.at;
       continue;
@@ -234,6 +235,12 @@ void Cluster::run(Thread& thread) {
         ++at_cluster_barrier_;
         leave_cluster_barrier();
         continue;
+      case Kind::call:
+        call(thread, in);
+        continue;
+      case Kind::leave:
+        leave(thread);
+        continue;
       case Kind::trap:
         say(thread, in, "runs into a trap");
         [[fallthrough]];
@@ -250,6 +257,39 @@ void Cluster::run(Thread& thread) {
     ++thread.at;
     if (findings_.are_too_many()) return;
   }
+}
+
+/// Code that was not optimised reads local memory before it writes it: it copies whole structs, and
+/// sets one bit of a word with the others. So nothing is said of it; the values are conspicuous.
+void Cluster::forget_local(Region& local, std::size_t offset, std::size_t bytes) {
+  if (kernel_.is_debug) std::memset(local.data() + offset, 0xdb, bytes);
+  local.set_initialised(offset, bytes, kernel_.is_debug);
+}
+
+void copy_slots(const std::vector<Copy>& copies, u64* slots) {
+  for (const Copy& copy : copies) std::copy_n(slots + copy.from, copy.count, slots + copy.to);
+}
+
+void Cluster::call(Thread& thread, const Instruction& in) {
+  const Call& callee = kernel_.calls[in.jump];
+  for (const std::size_t at : thread.calls)
+    if (kernel_.calls[kernel_.code[at].jump].entry == callee.entry)
+      throw std::runtime_error(
+          fmt::format("PTX: {} calls {} again before its end, which is not known "
+                      "here: `{}`, {}",
+                      demangled(kernel_.name), demangled(callee.function), in.text, place(in)));
+  copy_slots(callee.arguments, thread.slots);
+  if (callee.local_bytes > 0)
+    forget_local(*local_[thread.index], callee.local_offset, callee.local_bytes);
+  thread.calls.push_back(thread.at);
+  thread.at = callee.entry;
+}
+
+void Cluster::leave(Thread& thread) {
+  thread.at = thread.calls.back();
+  thread.calls.pop_back();
+  copy_slots(kernel_.calls[kernel_.code[thread.at].jump].results, thread.slots);
+  ++thread.at;
 }
 
 void Cluster::wait(Thread& thread, Waits why) {
@@ -324,31 +364,41 @@ Region* Cluster::region_of(Thread& thread, const Instruction& in, u64& address) 
 /// Null where there is none.
 std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address, Access access) {
   const std::size_t bytes = std::size_t{in.bytes} * in.count;
+  if (in.space == Space::slots) return reinterpret_cast<std::byte*>(thread.slots) + address;
   if (in.space == Space::parameter || (address >> window_shift) == parameter_window) {
     const u64 offset = address & ((u64{1} << window_shift) - 1);
     if (offset + bytes <= launch_.parameters.size() && access == Access::read)
       return const_cast<std::byte*>(launch_.parameters.data() + offset);
-    say(thread, in, "is not a parameter's");
+    say(thread, in,
+        fmt::format("bytes {} to {} are not those of a parameter", offset, offset + bytes));
     return nullptr;
   }
   u64 offset = address;
   Region* const region = region_of(thread, in, offset);
   if (region == nullptr) {
-    say(thread, in, fmt::format("{:#x} is no address of device memory", address));
+    say(thread, in,
+        fmt::format("{:#x} is no address of device memory{}", address,
+                    memory_.was_freed(address) ? ": it was freed" : ""));
     return nullptr;
   }
-  if (offset % bytes != 0)
-    say(thread, in, fmt::format("{:#x} is not aligned to {} bytes", address, bytes));
-  if (offset > region->bytes() || bytes > region->bytes() - offset) {
+  const auto say_of_memory = [&](std::string_view what) {
     say(thread, in,
-        fmt::format("bytes {} to {} are out of bounds of {}", offset, offset + bytes,
+        fmt::format("{}, at {:#x}, byte {} of {}", what, address, static_cast<std::int64_t>(offset),
                     region->name()));
+  };
+  if (offset % bytes != 0)
+    say_of_memory(fmt::format("the address is not aligned to {} bytes", bytes));
+  if (offset > region->bytes() || bytes > region->bytes() - offset) {
+    const auto first = static_cast<std::int64_t>(offset);
+    say(thread, in,
+        fmt::format("bytes {} to {}, at {:#x}, are out of bounds of {}", first,
+                    first + static_cast<std::int64_t>(bytes), address, region->name()));
     return nullptr;
   }
   Cell* const cells = region->cells();
   for (std::size_t i = offset / 2; i < (offset + bytes + 1) / 2; ++i)
     if (const auto wrong = races_.touch(cells[i], thread.progress, access); !wrong.empty())
-      say(thread, in, wrong);
+      say_of_memory(wrong);
   return region->data() + offset;
 }
 
@@ -401,7 +451,8 @@ void Cluster::leave_barrier(u32 rank) {
     if (one == nullptr) one = &thread;
     if (thread.at != one->at)
       say(thread, kernel_.code[thread.at],
-          "waits at another barrier than " + races_.name(one->progress.now.thread));
+          fmt::format("waits at another barrier than {}, which waits at {}",
+                      races_.name(one->progress.now.thread), place(kernel_.code[one->at])));
   }
   if (state.left > 0)
     say(*one, kernel_.code[one->at],
@@ -440,8 +491,22 @@ void Cluster::say_deadlock() {
 }
 
 void Cluster::say(const Thread& thread, const Instruction& in, std::string_view what) {
-  findings_.add(fmt::format("{}: {}: {}: `{}`", demangled(kernel_.name),
-                            races_.name(thread.progress.now.thread), what, in.text));
+  findings_.add(fmt::format("{}: {}: {}: `{}`, {}", demangled(kernel_.name),
+                            races_.name(thread.progress.now.thread), what, in.text, place(in)));
+}
+
+/// "line 512 of the PTX for sm_90 (row.cu:37)"
+std::string Cluster::place(const Instruction& in) const {
+  const std::string& of_source = kernel_.places[in.where];
+  return fmt::format("line {} of the PTX for sm_{}{}", in.line, kernel_.target,
+                     of_source.empty() ? "" : " (" + of_source + ')');
+}
+
+std::string Cluster::without_end() const {
+  return fmt::format(
+      "PTX: a launch of {} has executed {} instructions without an end; {} in the environment "
+      "sets another limit",
+      demangled(kernel_.name), launch_.most_instructions, limit_variable);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -9,17 +8,18 @@
 
 #include "kernel.hpp"
 #include "memory.hpp"
+#include "races.hpp"
 #include "schedule.hpp"
 
 namespace sp2dpo::ptx {
-
-using Extent = std::array<std::uint32_t, 3>;
 
 struct Launch {
   const Kernel& kernel;
   Extent grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
   std::uint32_t dynamic_shared_bytes = 0;
   std::span<const std::byte> parameters{};
+  /// Of all its threads together; a kernel that does not end is known by it.
+  std::uint64_t most_instructions = std::uint64_t{1} << 32;
 };
 
 /// What the checks found, a sentence each. Beyond the first few of a launch they are counted only.
@@ -39,8 +39,12 @@ class Findings {
   std::size_t in_launch_ = 0;
 };
 
+/// Of the environment: Launch::most_instructions where a test does not choose.
+inline constexpr const char* limit_variable = "SP2DPO_PTX_INSTRUCTIONS";
+
 /// Runs a launch to its end, or to where the findings are too many. Clusters come one after the
-/// other; what they do to the same memory is compared all the same.
+/// other; what they do to the same memory is compared all the same. Throws std::runtime_error
+/// beyond the launch's number of instructions.
 void run(const Launch& launch, const Schedule& schedule, GlobalMemory& memory, Findings& findings);
 
 }  // namespace sp2dpo::ptx

@@ -5,10 +5,14 @@
 #include <new>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace sp2dpo::ptx {
 namespace {
 
 constexpr int region_shift = 36;
+/// Where an allocation begins in its addresses, so that what lies before it is its own as well.
+constexpr std::uint64_t region_begin = std::uint64_t{1} << (region_shift - 1);
 
 template <class T>
 T* zeros(std::size_t count) {
@@ -35,15 +39,32 @@ void Region::set_initialised(std::size_t offset, std::size_t count, bool initial
 void* GlobalMemory::allocate(std::size_t bytes, std::size_t capacity) {
   if (bytes > capacity - std::min(capacity, in_use_)) return nullptr;
   const std::uint64_t number = ++next_;
-  regions_.try_emplace(number, "allocation of " + std::to_string(bytes) + " bytes", bytes);
+  const std::uint64_t address = (number << region_shift) + region_begin;
+  regions_.try_emplace(number, fmt::format("allocation of {} bytes at {:#x}", bytes, address),
+                       bytes);
   in_use_ += bytes;
-  return reinterpret_cast<void*>(number << region_shift);
+  return reinterpret_cast<void*>(address);
+}
+
+std::uint64_t GlobalMemory::add_global(const std::string& name, std::span<const std::byte> value) {
+  const std::uint64_t number = ++next_;
+  const std::uint64_t address = (number << region_shift) + region_begin;
+  Region& region =
+      regions_
+          .try_emplace(number, fmt::format("{} ({} bytes at {:#x})", name, value.size(), address),
+                       value.size())
+          .first->second;
+  std::copy(value.begin(), value.end(), region.data());
+  region.set_initialised(0, value.size());
+  ++globals_;
+  return address;
 }
 
 bool GlobalMemory::free(void* address) {
   const auto bits = reinterpret_cast<std::uint64_t>(address);
   const auto found = regions_.find(bits >> region_shift);
-  if (found == regions_.end() || found->first << region_shift != bits) return false;
+  if (found == regions_.end() || (found->first << region_shift) + region_begin != bits)
+    return false;
   in_use_ -= found->second.bytes();
   regions_.erase(found);
   last_ = {};
@@ -57,7 +78,12 @@ GlobalMemory::Place GlobalMemory::find(std::uint64_t address) {
     if (found == regions_.end()) return {};
     last_ = {number, &found->second};
   }
-  return {last_.second, address & ((std::uint64_t{1} << region_shift) - 1)};
+  return {last_.second, address - (number << region_shift) - region_begin};
+}
+
+bool GlobalMemory::was_freed(std::uint64_t address) const {
+  const std::uint64_t number = address >> region_shift;
+  return number > first_ && number <= next_ && !regions_.contains(number);
 }
 
 GlobalMemory::Place GlobalMemory::find(const void* address, std::size_t bytes) {

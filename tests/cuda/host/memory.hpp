@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "kernel.hpp"
@@ -50,29 +51,34 @@ class Region {
   std::unique_ptr<Cell, Free> cells_;
 };
 
-/// The device's global memory. An allocation has 64 GiB of addresses for itself, which no other
-/// ever gets: whatever lies beside it or was freed is known by its address. No host pointer lies
-/// among them, so that host code which reads device memory ends there.
+/// The device's global memory. An allocation lies amid 64 GiB of addresses for itself, which no
+/// other ever gets: whatever lies beside it or was freed is known by its address. No host pointer
+/// lies among them, so that host code which reads device memory ends there.
 class GlobalMemory {
  public:
   /// Null where less than `bytes` of `capacity` are left.
   void* allocate(std::size_t bytes, std::size_t capacity);
   bool free(void* address);
-  /// The allocation that `address` points into or beside, and the offset there; null for none.
+  /// A module's variable, which is there to the end and no allocation. Returns its address.
+  std::uint64_t add_global(const std::string& name, std::span<const std::byte> value);
+  /// The allocation that `address` points into or beside, and the offset there (before it, the bits
+  /// of a negative number); null for none.
   struct Place {
     Region* region = nullptr;
     std::size_t offset = 0;
   };
   [[nodiscard]] Place find(std::uint64_t address);
+  [[nodiscard]] bool was_freed(std::uint64_t address) const;
   /// As above where all of `bytes` lies within.
   [[nodiscard]] Place find(const void* address, std::size_t bytes);
-  [[nodiscard]] std::size_t allocations() const { return regions_.size(); }
+  [[nodiscard]] std::size_t allocations() const { return regions_.size() - globals_; }
   [[nodiscard]] std::size_t bytes_in_use() const { return in_use_; }
 
  private:
   std::map<std::uint64_t, Region> regions_;  ///< by address >> region_shift
-  std::uint64_t next_ = global_window << (window_shift - 36);
-  std::size_t in_use_ = 0;
+  static constexpr std::uint64_t first_ = global_window << (window_shift - 36);
+  std::uint64_t next_ = first_;
+  std::size_t in_use_ = 0, globals_ = 0;
   std::pair<std::uint64_t, Region*> last_{};
 };
 

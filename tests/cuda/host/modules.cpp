@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "device.hpp"
+
 namespace sp2dpo::ptx {
 namespace {
 
@@ -20,7 +22,7 @@ struct Header {
 };
 
 /// The PTX in it. Looked for where it is wanted first: what other libraries register is large.
-std::vector<std::string> texts_of(const void* fatbinary) {
+std::vector<std::string> read_texts(const void* fatbinary) {
   Wrapper wrapper{};
   std::memcpy(&wrapper, fatbinary, sizeof wrapper);
   Header header{};
@@ -45,15 +47,45 @@ void Modules::add_function(Handle module, const void* function, std::string kern
   functions_[function] = {module, std::move(kernel)};
 }
 
+void Modules::add_variable(Handle module, const void* shadow, std::string name) {
+  variables_[shadow] = {module, std::move(name)};
+}
+
+const std::vector<std::string>& Modules::texts_of(Module& module) {
+  if (!module.texts) module.texts = read_texts(module.fatbinary);
+  return *module.texts;
+}
+
+/// One for all architectures that the module has PTX for.
+std::uint64_t Modules::address_of(Handle module, const Global& global) {
+  const auto [at, is_new] = globals_.try_emplace({module, global.name}, 0);
+  if (is_new) at->second = device().memory().add_global(global.name, global.value);
+  return at->second;
+}
+
 Kernel* Modules::find(const void* function, unsigned capability) {
   const auto key = std::pair(function, capability);
   if (const auto known = kernels_.find(key); known != kernels_.end()) return &known->second;
   const auto found = functions_.find(function);
   if (found == functions_.end()) return nullptr;
-  Module& module = *found->second.module;
-  if (!module.texts) module.texts = texts_of(module.fatbinary);
-  auto kernel = parse_kernel(*module.texts, found->second.kernel, capability);
+  const auto& [module, name] = found->second;
+  auto kernel = parse_kernel(texts_of(*module), name, capability,
+                             [&](const Global& global) { return address_of(module, global); });
   return kernel ? &kernels_.emplace(key, *std::move(kernel)).first->second : nullptr;
+}
+
+std::uint64_t Modules::find_variable(const void* shadow, unsigned capability) {
+  const auto found = variables_.find(shadow);
+  if (found == variables_.end()) return 0;
+  const auto& [module, name] = found->second;
+  const auto global = parse_global(texts_of(*module), name, capability);
+  return global ? address_of(module, *global) : 0;
+}
+
+std::vector<const void*> Modules::functions() const {
+  std::vector<const void*> all;
+  for (const auto& [function, _] : functions_) all.push_back(function);
+  return all;
 }
 
 Modules& modules() {

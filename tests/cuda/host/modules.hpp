@@ -25,18 +25,29 @@ class Modules {
   Handle add(const void* fatbinary);
   void add_function(Handle module, const void* function, std::string kernel);
 
+  void add_variable(Handle module, const void* shadow, std::string name);
+
   /// Null where none of the function's code runs on the device.
   Kernel* find(const void* function, unsigned capability);
+
+  /// The address of the variable that the host's `shadow` stands for; 0 where there is none.
+  std::uint64_t find_variable(const void* shadow, unsigned capability);
+  /// The kernels that are registered, for whoever wants to see all of them understood.
+  [[nodiscard]] std::vector<const void*> functions() const;
 
   std::map<const void*, std::size_t> most_dynamic_shared;  ///< by function, as it was set
 
  private:
-  struct Function {
+  struct Named {
     Handle module;
-    std::string kernel;
+    std::string name;
   };
+  static const std::vector<std::string>& texts_of(Module& module);
+  std::uint64_t address_of(Handle module, const Global& global);
+
   std::vector<std::unique_ptr<Module>> modules_;
-  std::map<const void*, Function> functions_;
+  std::map<const void*, Named> functions_, variables_;
+  std::map<std::pair<Handle, std::string>, std::uint64_t> globals_;
   std::map<std::pair<const void*, unsigned>, Kernel> kernels_;
 };
 

@@ -64,6 +64,12 @@ class Table {
     const auto found = operations_.find(std::string(opcode));
     return found == operations_.end() ? nullptr : found->second;
   }
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, _] : operations_)
+      if (name.find('.') != std::string::npos) names.push_back(name);
+    return names;
+  }
 
  private:
   template <class F>
@@ -430,6 +436,11 @@ void Table::add_words() {
       [](u64 a, u32 rank) { return (shared_window << window_shift) + with_rank(a, rank); });
   add("mapa.shared::cluster.u32", [](u32 a, u32 rank) { return u32(with_rank(a, rank)); });
   add("isspacep.shared", [](u64 a) { return (a >> window_shift) == shared_window; });
+  // Of atomic operations: what memory holds comes first.
+  add("atom.exch.b32", [](u32, u32 a) { return a; });
+  add("atom.exch.b64", [](u64, u64 a) { return a; });
+  add("atom.cas.b32", [](u32 old, u32 wanted, u32 a) { return old == wanted ? a : old; });
+  add("atom.cas.b64", [](u64 old, u64 wanted, u64 a) { return old == wanted ? a : old; });
   operations_["pack"] = pack;
   operations_["unpack"] = unpack;
 }
@@ -496,9 +507,21 @@ Approximation& approximation() {
   return in_force;
 }
 
+namespace {
+
+const Table& table() {
+  static const Table all;
+  return all;
+}
+
+}  // namespace
+
 Operation find_operation(std::string_view opcode) {
-  static const Table table;
-  return table.find(opcode);
+  return table().find(opcode);
+}
+
+std::vector<std::string> operation_names() {
+  return table().names();
 }
 
 }  // namespace sp2dpo::ptx

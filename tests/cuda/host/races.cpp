@@ -73,8 +73,13 @@ std::string Races::at_end_of_block(const Cell& cell, const Progress& last) const
 }
 
 std::string Races::name(std::uint32_t thread) const {
-  return fmt::format("block {} thread {}", (thread - first_) / threads_,
-                     (thread - first_) % threads_);
+  const auto place = [](std::uint32_t number, const Extent& extent) {
+    if (extent[1] * extent[2] == 1) return fmt::format("{}", number);
+    const auto [x, y, z] = coordinates(number, extent);
+    return fmt::format("({}, {}, {})", x, y, z);
+  };
+  return fmt::format("block {} thread {}", place((thread - first_) / threads_, grid_),
+                     place((thread - first_) % threads_, block_));
 }
 
 }  // namespace sp2dpo::ptx

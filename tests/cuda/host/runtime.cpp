@@ -104,7 +104,8 @@ cudaError_t launch(const void* function, const LaunchRecord& wanted, void** argu
        .block = record.block,
        .cluster = record.cluster,
        .dynamic_shared_bytes = static_cast<std::uint32_t>(record.dynamic_shared_bytes),
-       .parameters = parameters},
+       .parameters = parameters,
+       .most_instructions = device().most_instructions},
       device().schedule, device().memory(), device().findings());
   device().launches().push_back(std::move(record));
   return cudaSuccess;
@@ -152,6 +153,12 @@ cudaError_t copy(void* to, const void* from, std::size_t bytes) {
   return cudaSuccess;
 }
 
+cudaError_t address_of_symbol(void** out, const void* shadow) {
+  const auto address = modules().find_variable(shadow, capability());
+  *out = reinterpret_cast<void*>(address);
+  return address == 0 ? cudaErrorInvalidSymbol : cudaSuccess;
+}
+
 cudaError_t fill(void* to, int value, std::size_t bytes) {
   const auto target = device().memory().find(to, bytes);
   if (target.region == nullptr) return cudaErrorInvalidValue;
@@ -178,6 +185,10 @@ char __cudaInitModule(void**) {
 void __cudaRegisterFunction(void** handle, const char* function, char*, const char* kernel, int,
                             uint3*, uint3*, dim3*, dim3*, int*) {
   modules().add_function(reinterpret_cast<Modules::Handle>(handle), function, kernel);
+}
+void __cudaRegisterVar(void** handle, char* shadow, char*, const char* name, int, std::size_t, int,
+                       int) {
+  modules().add_variable(reinterpret_cast<Modules::Handle>(handle), shadow, name);
 }
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, std::size_t shared, void* stream) {
   runtime().configurations.push_back({grid, block, shared, static_cast<cudaStream_t>(stream)});
@@ -267,6 +278,24 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
   return remember(fault ? fault : fill(to, value, bytes));
 }
 
+cudaError_t cudaGetSymbolAddress(void** out, const void* shadow) {
+  return remember(address_of_symbol(out, shadow));
+}
+cudaError_t cudaMemcpyToSymbol(const void* shadow, const void* from, std::size_t bytes,
+                               std::size_t offset, cudaMemcpyKind) {
+  const auto fault = begin_synchronous("cudaMemcpyToSymbol");
+  void* to = nullptr;
+  if (const auto error = fault ? fault : address_of_symbol(&to, shadow)) return remember(error);
+  return remember(copy(static_cast<std::byte*>(to) + offset, from, bytes));
+}
+cudaError_t cudaMemcpyFromSymbol(void* to, const void* shadow, std::size_t bytes,
+                                 std::size_t offset, cudaMemcpyKind) {
+  const auto fault = begin_synchronous("cudaMemcpyFromSymbol");
+  void* from = nullptr;
+  if (const auto error = fault ? fault : address_of_symbol(&from, shadow)) return remember(error);
+  return remember(copy(to, static_cast<const std::byte*>(from) + offset, bytes));
+}
+
 cudaError_t cudaStreamCreate(cudaStream_t* out) {
   return make_handle(runtime().streams, out);
 }
@@ -329,6 +358,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorMemoryAllocation";
     case cudaErrorInvalidConfiguration:
       return "cudaErrorInvalidConfiguration";
+    case cudaErrorInvalidSymbol:
+      return "cudaErrorInvalidSymbol";
     case cudaErrorInvalidDevice:
       return "cudaErrorInvalidDevice";
     case cudaErrorInvalidResourceHandle:

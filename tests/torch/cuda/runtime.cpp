@@ -9,9 +9,6 @@
 /// functions come before those of the runtime that libtorch is linked with.
 extern "C" {
 
-// Variables on the device are of kernels that nobody calls here.
-void __cudaRegisterVar(void**, char*, char*, const char*, int, std::size_t, int, int) {}
-
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "stand-in");
