@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -68,6 +69,12 @@ class PairRows {
   /// Whether both answers have a row.
   [[nodiscard]] bool complete(std::int64_t pair) const {
     return count(pair, chosen) > 0 && count(pair, rejected) > 0;
+  }
+  /// How many rows the pair has that has the most.
+  [[nodiscard]] std::int64_t longest() const {
+    std::int64_t most = 0;
+    for (std::int64_t i = 0; i < pairs(); ++i) most = std::max(most, select(i, i + 1).count);
+    return most;
   }
   /// The rows of the pairs in [begin, end), for the row kernels.
   [[nodiscard]] RowSelection select(std::int64_t begin, std::int64_t end) const {

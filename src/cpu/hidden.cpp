@@ -24,12 +24,6 @@ std::int64_t chunk_end(const PairRows& pairs, std::int64_t pair, std::int64_t ch
   return end;
 }
 
-bool has_long_pair(const PairRows& pairs, std::int64_t chunk_rows) {
-  for (std::int64_t i = 0; i < pairs.pairs(); ++i)
-    if (pairs.select(i, i + 1).count > chunk_rows) return true;
-  return false;
-}
-
 /// The buffers of one chunk, and what is done with the rows in it.
 class Chunk {
  public:
@@ -57,7 +51,7 @@ class Chunk {
     if (rows.d_hidden.data != nullptr) d_hidden_ = arena.take(most_ * width_, bytes);
     if (rows.d_head.data != nullptr && rows.d_head.dtype != dtype_)
       d_head_ = arena.take(part_rows_ * width_, bytes);
-    if (has_long_pair(pairs, chunk_rows)) {
+    if (pairs.longest() > chunk_rows) {
       const std::size_t sum_bytes = size_of(sum_type(dtype_));
       for (const auto side : {PairRows::chosen, PairRows::rejected}) {
         if (rows.d_head.data != nullptr) head_sum_[side] = arena.take(vocab_ * width_, sum_bytes);

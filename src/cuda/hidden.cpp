@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 
 #include "hidden_kernels.hpp"
 #include "row_kernels.hpp"
@@ -20,7 +21,7 @@ constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
 /// Numbers by the place of a row among those that count, and the buffers of one chunk of them.
 struct Buffers {
   Buffers(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
-          bool with_reference, void* workspace) {
+          bool with_reference, int sums, void* workspace) {
     const auto count = std::ssize(pairs.rows());
     const std::int64_t most = std::min(chunk_rows, count);
     const std::int64_t together = with_reference ? 2 * most : most;
@@ -45,6 +46,15 @@ struct Buffers {
     // row_workspace is no larger for any number of rows up to `most`.
     row_bytes = static_cast<std::size_t>(512 + most) * sizeof(launch::PartialSum);
     row = arena.take(1, row_bytes);
+    if (sums > 0) {
+      factor = arena.take<double>(2);
+      side_label = arena.take<std::int64_t>(2);
+    }
+    for (int i = 0; i < sums; ++i) {
+      if (rows.d_head.data != nullptr)
+        head_sum[i] = arena.take<float>(rows.head.rows * rows.head.columns);
+      if (rows.d_bias.data != nullptr) bias_sum[i] = arena.take<float>(rows.head.rows);
+    }
     pair_bytes = pair_loss_workspace(pairs.pairs());
     pair = arena.take(1, pair_bytes);
     product = arena.take(product_bytes, 1);
@@ -56,6 +66,10 @@ struct Buffers {
   double* counted;  // by pair: 1, or 0 where it does not count
   double *reference_logit = nullptr, *reference_log_prob = nullptr;
   AnswerSums reference{};
+  // Of a long pair: gradients without their scale, and the scales.
+  float *head_sum[2]{}, *bias_sum[2]{};
+  double* factor = nullptr;
+  std::int64_t* side_label = nullptr;
   void *hidden, *logits, *d_hidden = nullptr, *row, *pair, *product;
   std::size_t row_bytes, pair_bytes, bytes;
 };
@@ -126,9 +140,9 @@ void zero(const Matrix& m, Stream stream) {
 class Chunks {
  public:
   Chunks(const char* call, const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
-         std::int64_t chunk_rows, const ConstMatrix& reference, const RowMemory& memory,
+         std::int64_t chunk_rows, const ConstMatrix& reference, int sums, const RowMemory& memory,
          MatrixProducts& products, Stream stream)
-      : at(rows, pairs, chunk_rows, reference.data != nullptr, memory.workspace),
+      : at(rows, pairs, chunk_rows, reference.data != nullptr, sums, memory.workspace),
         rows_(rows),
         reference_(reference),
         list_(lists.rows),
@@ -153,23 +167,29 @@ class Chunks {
   /// The same, their statistics to at.logit, at.log_prob and at.lse_others; the reference's, whose
   /// logits come of the same product, to at.reference_log_prob.
   void load_with_log_probs(std::int64_t first, std::int64_t count) {
-    gather(first, count);
-    if (reference_.data == nullptr) {
-      make_logits(count);
-    } else {
-      launch::copy_rows(reference_, list_ + first, hidden(count), nullptr, count, stream_);
-      make_logits(2 * count);
-      log_probs(count, at.reference_logit, {at.reference_log_prob + first});
-    }
-    log_probs(0, at.logit, {at.log_prob + first, at.lse_others + first});
+    load_with_reference(first, count);
+    make_label_logits(0, at.logit);
+    row_log_probs(logit_rows(), labels(at.logit), {0, count_}, statistics(), scratch_, stream_);
   }
 
-  /// The logits become the gradient by them, with at.coefficient, and that the ones by hidden
-  /// states, head and bias.
-  void backward(bool add) {
+  /// The same, and the logits become the gradient by them, with at.coefficient.
+  void load_with_gradient(std::int64_t first, std::int64_t count) {
+    load_with_reference(first, count);
+    make_label_logits(0, at.logit);
+    row_log_probs_and_gradient(logit_rows(), labels(at.logit), {0, count_}, statistics(),
+                               at.coefficient + first_, gradient_rows(), MaskedRows::zero, scratch_,
+                               stream_);
+  }
+
+  /// The logits become the gradient by them, with at.coefficient.
+  void make_gradient() {
     row_gradient(logit_rows(), labels(at.logit), {0, count_}, at.lse_others + first_,
-                 at.coefficient + first_, {at.logits, {.stride = rows_.head.rows}},
-                 MaskedRows::zero, scratch_, stream_);
+                 at.coefficient + first_, gradient_rows(), MaskedRows::zero, scratch_, stream_);
+  }
+
+  /// From the gradient by the logits to those by hidden states, head and bias, the last two added
+  /// to `d_head` and `d_bias` or in place of what these hold.
+  void backward(const Matrix& d_head, float* d_bias, bool add) {
     const ConstMatrix d_logits = as_const(logits());
     if (rows_.d_hidden.data != nullptr) {
       const Matrix d_hidden = matrix(at.d_hidden, rows_.hidden.columns);
@@ -177,10 +197,8 @@ class Chunks {
       launch::copy_rows(as_const(d_hidden), nullptr, rows_.d_hidden, list_ + first_, count_,
                         stream_);
     }
-    if (rows_.d_head.data != nullptr)
-      multiply({d_logits, true}, {as_const(hidden())}, rows_.d_head, add);
-    if (rows_.d_bias.data != nullptr)
-      launch::column_sums(d_logits, static_cast<float*>(rows_.d_bias.data), add, stream_);
+    if (d_head.data != nullptr) multiply({d_logits, true}, {as_const(hidden())}, d_head, add);
+    if (d_bias != nullptr) launch::column_sums(d_logits, d_bias, add, stream_);
   }
 
   const Buffers at;
@@ -201,6 +219,12 @@ class Chunks {
     const Matrix m = logits(from);
     return {m.data, m.dtype, m.rows, m.columns, m.columns, {.stride = m.stride}};
   }
+  [[nodiscard]] GradientRows gradient_rows() const {
+    return {at.logits, {.stride = rows_.head.rows}};
+  }
+  [[nodiscard]] RowStatistics statistics() const {
+    return {at.log_prob + first_, at.lse_others + first_};
+  }
   [[nodiscard]] RowLabels labels(const double* logit) const {
     return {at.label + first_, rows_.labels.ignored, logit + first_};
   }
@@ -218,10 +242,18 @@ class Chunks {
                         count, stream_);
     multiply({as_const(from)}, {rows_.head, true}, to, rows_.bias != nullptr);
   }
-  void log_probs(std::int64_t from, double* logit, const RowStatistics& out) {
+  void load_with_reference(std::int64_t first, std::int64_t count) {
+    gather(first, count);
+    if (reference_.data == nullptr) return make_logits(count);
+    launch::copy_rows(reference_, list_ + first, hidden(count), nullptr, count, stream_);
+    make_logits(2 * count);
+    make_label_logits(count, at.reference_logit);
+    row_log_probs(logit_rows(count), labels(at.reference_logit), {0, count_},
+                  {at.reference_log_prob + first}, scratch_, stream_);
+  }
+  void make_label_logits(std::int64_t from, double* logit) {
     launch::label_logits(as_const(hidden(from)), rows_.head, rows_.bias, at.label + first_,
                          logit + first_, stream_);
-    row_log_probs(logit_rows(from), labels(logit), {0, count_}, out, scratch_, stream_);
   }
   void multiply(const MatrixProducts::Operand& a, const MatrixProducts::Operand& b,
                 const Matrix& product, bool add) {
@@ -237,6 +269,15 @@ class Chunks {
   std::int64_t first_ = 0, count_ = 0;
 };
 
+/// How many sums the gradients of head and bias by a pair longer than a chunk go to.
+int sums_of(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
+            LongPairs long_pairs) {
+  if (long_pairs == LongPairs::recompute || loss.rows.longest() <= chunk_rows ||
+      (rows.d_head.data == nullptr && rows.d_bias.data == nullptr))
+    return 0;
+  return loss.objective.is_function_of_z() && loss.nll_scale == 0 ? 1 : 2;
+}
+
 /// The answers of the pairs in [begin, end), whose rows are by their places.
 AnswerRows answers_of(const PairRowLists& lists, std::int64_t begin, std::int64_t end,
                       const std::int64_t* label, const HiddenRows& rows, bool average) {
@@ -246,6 +287,112 @@ AnswerRows answers_of(const PairRowLists& lists, std::int64_t begin, std::int64_
           {label, rows.labels.ignored},
           average};
 }
+
+template <class F>
+void for_each_part(const RowSelection& rows, std::int64_t chunk_rows, const F& f) {
+  for (std::int64_t done = 0; done < rows.count; done += chunk_rows)
+    f(rows.first + done, std::min(chunk_rows, rows.count - done));
+}
+
+/// A pair longer than a chunk, whose gradients are made before its loss tells their scale.
+class UnscaledPair {
+ public:
+  UnscaledPair(Chunks& chunks, const HiddenRows& rows, const SequenceLoss& loss,
+               const PairRowLists& lists, std::int64_t pair, const AnswerRows& answers,
+               const AnswerSums& sums, int sum_count, Stream stream)
+      : chunks_(chunks),
+        at_(chunks.at),
+        rows_(rows),
+        pairs_(loss.rows),
+        lists_(lists),
+        pair_(pair),
+        answers_(answers),
+        sums_(sums),
+        one_sum_(sum_count == 1),
+        two_sums_(sum_count == 2),
+        stream_(stream) {
+    // By a length near the answers' own, so that narrow types hold what is over a length.
+    if (one_sum_ && answers.average)
+      unit_ = static_cast<double>(std::max<std::int64_t>(
+          1,
+          std::min(pairs_.count(pair, PairRows::chosen), pairs_.count(pair, PairRows::rejected))));
+  }
+
+  /// Log-probabilities of the rows, and the gradients: with one sum, the rejected answer's as those
+  /// of the chosen one's slope.
+  void make(std::int64_t chunk_rows) {
+    const RowSelection all = pairs_.select(pair_, pair_ + 1);
+    // The answers' lengths alone: there are no log-probabilities yet.
+    launch::zero(at_.log_prob + all.first, static_cast<std::size_t>(all.count) * sizeof(double),
+                 stream_);
+    answer_log_probs(answers_, at_.log_prob, /*empty_allowed=*/true, sums_, stream_);
+    AnswerRows answers = answers_;
+    answers.average = one_sum_ && answers.average;
+    row_coefficients(answers, sums_, unit_, one_sum_ ? -unit_ : unit_, 1.0, 0, at_.coefficient,
+                     stream_);
+    const auto make_rows = [&](const RowSelection& rows, int sum) {
+      bool add = false;
+      for_each_part(rows, chunk_rows, [&](std::int64_t first, std::int64_t count) {
+        chunks_.load_with_gradient(first, count);
+        chunks_.backward({at_.head_sum[sum], DType::float32, rows_.head.rows, rows_.head.columns,
+                          rows_.head.columns},
+                         at_.bias_sum[sum], add);
+        add = true;
+      });
+    };
+    if (!two_sums_) return make_rows(all, 0);
+    for (const auto side : {PairRows::chosen, PairRows::rejected})
+      make_rows(pairs_.select(pair_, side), side);
+  }
+
+  /// Scales them, as row_coefficients would have scaled the rows, and adds those by head and bias
+  /// to what there is or, without `add`, takes the place of it.
+  void scale(const PairValues& d_chosen, const PairValues& d_rejected, const PairValues& upstream,
+             double nll_scale, bool add) {
+    // One sum has no nll_scale, and a pair that does not count has slopes of 0.
+    const auto coefficients = [&](AnswerRows answers, double* out) {
+      answers.average = answers_.average && !one_sum_;
+      row_coefficients(answers, sums_, d_chosen, one_sum_ ? d_chosen : d_rejected,
+                       one_sum_ ? 1 / unit_ : upstream, nll_scale, out, stream_);
+    };
+    if (rows_.d_hidden.data != nullptr) {
+      const RowSelection all = pairs_.select(pair_, pair_ + 1);
+      coefficients(answers_, at_.coefficient);
+      launch::scale_rows(rows_.d_hidden, lists_.rows + all.first, at_.coefficient + all.first,
+                         all.count, stream_);
+    }
+    if (at_.factor == nullptr) return;
+    // As of two answers of one row, which counts.
+    launch::zero(at_.side_label, 2 * sizeof(std::int64_t), stream_);
+    coefficients({{.count = 2, .length = 1, .layout = Sequences::Layout::interleaved},
+                  {.label = at_.side_label, .ignored = -1}},
+                 at_.factor);
+    const auto add_sums = [&](float* const(&sum)[2], const Matrix& out) {
+      const auto of = [&](PairRows::Side side) {
+        return pairs_.count(pair_, side) > 0 ? sum[side] : nullptr;
+      };
+      if (out.data != nullptr)
+        launch::add_scaled(one_sum_ ? sum[0] : of(PairRows::chosen),
+                           one_sum_ ? nullptr : of(PairRows::rejected), at_.factor,
+                           static_cast<float*>(out.data), out.rows * out.columns, add, stream_);
+    };
+    add_sums(at_.head_sum, rows_.d_head);
+    add_sums(at_.bias_sum, rows_.d_bias);
+  }
+
+ private:
+  Chunks& chunks_;
+  const Buffers& at_;
+  const HiddenRows& rows_;
+  const PairRows& pairs_;
+  const PairRowLists& lists_;
+  const std::int64_t pair_;
+  const AnswerRows answers_;
+  const AnswerSums sums_;
+  const bool one_sum_, two_sums_;
+  const Stream stream_;
+  double unit_ = 1;  // a chosen row's coefficient, times the answer's length for averages
+};
 
 }  // namespace
 
@@ -258,7 +405,13 @@ std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, bool 
 
 std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
                              bool with_reference) {
-  return Buffers(rows, pairs, chunk_rows, with_reference, nullptr).bytes;
+  return Buffers(rows, pairs, chunk_rows, with_reference, 0, nullptr).bytes;
+}
+
+std::size_t hidden_workspace(const HiddenRows& rows, const SequenceLoss& loss,
+                             std::int64_t chunk_rows, bool with_reference, LongPairs long_pairs) {
+  const int sums = sums_of(rows, loss, chunk_rows, long_pairs);
+  return Buffers(rows, loss.rows, chunk_rows, with_reference, sums, nullptr).bytes;
 }
 
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
@@ -269,7 +422,7 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
   require(chunk_rows > 0, "{}: a chunk holds at least one row, not {}", call, chunk_rows);
   check_matrices(call, rows, pairs, true);
   check_sums(call, "out", out);
-  Chunks chunks(call, rows, pairs, lists, chunk_rows, {}, memory, products, stream);
+  Chunks chunks(call, rows, pairs, lists, chunk_rows, {}, 0, memory, products, stream);
   const auto count = std::ssize(pairs.rows());
   for (std::int64_t first = 0; first < count; first += chunk_rows)
     chunks.load_with_log_probs(first, std::min(chunk_rows, count - first));
@@ -279,7 +432,8 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
 
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
-                 MatrixProducts& products, Stream stream, const ConstMatrix& reference) {
+                 MatrixProducts& products, Stream stream, const ConstMatrix& reference,
+                 LongPairs long_pairs) {
   constexpr const char* call = "cuda::hidden_loss";
   const PairRows& pairs = loss.rows;
   if (pairs.pairs() == 0) return;
@@ -292,7 +446,9 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
           "{}: the reference's hidden states are {} [{}, {}], not as the policy's", call,
           name_of(reference.dtype), reference.rows, reference.columns);
   if (reference.data != nullptr) check_stride(call, "reference", reference);
-  Chunks chunks(call, rows, pairs, lists, chunk_rows, reference, memory, products, stream);
+  const int sum_count = sums_of(rows, loss, chunk_rows, long_pairs);
+  Chunks chunks(call, rows, pairs, lists, chunk_rows, reference, sum_count, memory, products,
+                stream);
   const Buffers& at = chunks.at;
   const bool wants_gradient = rows.d_hidden.data || rows.d_head.data || rows.d_bias.data;
   zero(rows.d_hidden, stream);
@@ -303,16 +459,18 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
     const bool in_parts = end == begin;  // a pair longer than a chunk
     if (in_parts) ++end;
     const RowSelection group = pairs.select(begin, end);
-    const auto each_part = [&](const auto& use) {
-      for (std::int64_t done = 0; done < group.count; done += chunk_rows)
-        use(group.first + done, std::min(chunk_rows, group.count - done));
-    };
-    each_part(
-        [&](std::int64_t first, std::int64_t count) { chunks.load_with_log_probs(first, count); });
-
     const AnswerRows answers = answers_of(lists, begin, end, at.label, rows, loss.average_log_prob);
     const AnswerSums sums{out.answers.chosen + begin, out.answers.rejected + begin,
                           out.answers.chosen_rows + begin, out.answers.rejected_rows + begin};
+    std::optional<UnscaledPair> unscaled;
+    if (in_parts && wants_gradient && long_pairs == LongPairs::by_side)
+      unscaled.emplace(chunks, rows, loss, lists, begin, answers, sums, sum_count, stream);
+    if (unscaled)
+      unscaled->make(chunk_rows);
+    else
+      for_each_part(group, chunk_rows, [&](std::int64_t first, std::int64_t count) {
+        chunks.load_with_log_probs(first, count);
+      });
     answer_log_probs(answers, at.log_prob, lists.empty_allowed, sums, stream);
     PairInputs inputs = loss.inputs.from(begin);
     inputs.policy_chosen = {sums.chosen, DType::float64};
@@ -337,14 +495,19 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
       upstream = {at.counted + begin, DType::float64};
     }
     if (group.count == 0 || !wants_gradient) continue;
-    row_coefficients(answers, sums, {out.d_chosen + begin, DType::float64},
-                     {out.d_rejected + begin, DType::float64}, upstream, loss.nll_scale,
-                     at.coefficient, stream);
-    each_part([&](std::int64_t first, std::int64_t count) {
-      // The logits of all but the last part are gone: to make them again costs a product of four
-      // in all, to keep sums of unscaled gradients would cost memory for two more heads.
-      if (in_parts) chunks.load(first, count);
-      chunks.backward(add);
+    const PairValues d_chosen{out.d_chosen + begin, DType::float64};
+    const PairValues d_rejected{out.d_rejected + begin, DType::float64};
+    if (unscaled) {
+      unscaled->scale(d_chosen, d_rejected, upstream, loss.nll_scale, add);
+      add = true;
+      continue;
+    }
+    row_coefficients(answers, sums, d_chosen, d_rejected, upstream, loss.nll_scale, at.coefficient,
+                     stream);
+    for_each_part(group, chunk_rows, [&](std::int64_t first, std::int64_t count) {
+      if (in_parts) chunks.load(first, count);  // the logits of all but the last part are gone
+      chunks.make_gradient();
+      chunks.backward(rows.d_head, static_cast<float*>(rows.d_bias.data), add);
       add = true;
     });
   }

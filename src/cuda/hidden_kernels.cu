@@ -67,6 +67,36 @@ __global__ void __launch_bounds__(threads_per_block)
   sum[j] = total;
 }
 
+template <class Element>
+__global__ void __launch_bounds__(threads_per_block)
+    scale_kernel(Matrix matrix, const std::int64_t* list, const double* factor) {
+  auto* const row =
+      static_cast<typename Element::Memory*>(matrix.data) + list[blockIdx.x] * matrix.stride;
+  const auto by = static_cast<float>(factor[blockIdx.x]);
+  for (std::int64_t j = threadIdx.x; j < matrix.columns; j += threads_per_block)
+    row[j] = Element::rounded(by * Element::load(row + j));
+}
+
+constexpr int sums_per_thread = 4;
+
+__global__ void __launch_bounds__(threads_per_block)
+    add_scaled_kernel(const float* first, const float* second, const double* factor, float* out,
+                      std::int64_t count, bool add) {
+  const auto by_first = static_cast<float>(factor[0]);
+  const auto by_second = static_cast<float>(factor[1]);
+  const std::int64_t begin =
+      std::int64_t{blockIdx.x} * threads_per_block * sums_per_thread + threadIdx.x;
+#pragma unroll
+  for (int u = 0; u < sums_per_thread; ++u) {
+    const std::int64_t j = begin + u * threads_per_block;
+    if (j >= count) continue;
+    float sum = add ? out[j] : 0;
+    if (first != nullptr) sum = fmaf(by_first, first[j], sum);
+    if (second != nullptr) sum = fmaf(by_second, second[j], sum);
+    out[j] = sum;
+  }
+}
+
 __global__ void __launch_bounds__(threads_per_block)
     skip_kernel(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
                 std::int64_t pairs, PairOutputs outputs, double* counted) {
@@ -130,6 +160,23 @@ void launch::column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream
         <<<blocks_for(matrix.columns), threads_per_block, 0, stream>>>(matrix, sum, add);
   });
   detail::check_launch("cuda::hidden_loss, the bias's gradient");
+}
+
+void launch::scale_rows(const Matrix& matrix, const std::int64_t* list, const double* factor,
+                        std::int64_t rows, Stream stream) {
+  visit(matrix.dtype, [&](auto element) {
+    scale_kernel<decltype(element)>
+        <<<static_cast<unsigned>(rows), threads_per_block, 0, stream>>>(matrix, list, factor);
+  });
+  detail::check_launch("cuda::hidden_loss, scaling rows");
+}
+
+void launch::add_scaled(const float* first, const float* second, const double* factor, float* out,
+                        std::int64_t count, bool add, Stream stream) {
+  const std::int64_t threads = (count + sums_per_thread - 1) / sums_per_thread;
+  add_scaled_kernel<<<blocks_for(threads), threads_per_block, 0, stream>>>(first, second, factor,
+                                                                           out, count, add);
+  detail::check_launch("cuda::hidden_loss, adding a long pair's sums");
 }
 
 void launch::skip_incomplete(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,

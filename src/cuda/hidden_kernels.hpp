@@ -23,6 +23,15 @@ void gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64
 void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
                   const std::int64_t* label, double* out, Stream stream);
 
+/// Row list[i] of `matrix` is multiplied by factor[i], for `rows` rows.
+void scale_rows(const Matrix& matrix, const std::int64_t* list, const double* factor,
+                std::int64_t rows, Stream stream);
+
+/// out[j] = factor[0] · first[j] + factor[1] · second[j] for j < count, or that added to it. A null
+/// sum is zero.
+void add_scaled(const float* first, const float* second, const double* factor, float* out,
+                std::int64_t count, bool add, Stream stream);
+
 /// sum[j] = Σ_i matrix[i, j] in the order of the rows, or that added to it.
 void column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream);
 

@@ -143,8 +143,10 @@ struct Problem {
     if (change) change(device.call());
     MatrixProducts products;
     for (int i = 0; i < calls; ++i)
-      hidden_loss(device.all, device.loss, device.lists, device.chunk_rows, device.out,
-                  device.memory, products, nullptr, device.shared);
+      around([&] {
+        hidden_loss(device.all, device.loss, device.lists, device.chunk_rows, device.out,
+                    device.memory, products, nullptr, device.shared, long_pairs);
+      });
     if (bad_row != nullptr) *bad_row = device.bad.get()[0];
     return {device.policy.get(),
             device.losses.get(),
@@ -207,6 +209,9 @@ struct Problem {
   DType dtype;
   std::int64_t vocab;
   AnyObjective objective = Sigmoid{};
+  LongPairs long_pairs = LongPairs::recompute;
+  /// Makes the call on the device.
+  std::function<void(const std::function<void()>&)> around = [](const auto& call) { call(); };
   bool with_bias = true, add = true, average = false, skip_incomplete = false;
   bool lists_masked = false;  // as where nobody looked at the labels
   double margin = 0, nll_scale = 0;
@@ -249,7 +254,8 @@ struct Problem {
           shared(as_const(matrix(problem.reference.empty() ? nullptr : reference.data(),
                                  problem.dtype, rows, width))),
           chunk_rows(chunk_rows_),
-          workspace(hidden_workspace(all, answers, chunk_rows, shared.data != nullptr)),
+          workspace(
+              hidden_workspace(all, loss, chunk_rows, shared.data != nullptr, problem.long_pairs)),
           memory{workspace.data(), workspace.size(), bad.data()} {}
 
     Call call() { return {all, loss, lists, out, chunk_rows, memory, shared}; }

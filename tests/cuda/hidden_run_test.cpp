@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -143,6 +144,51 @@ TEST(CudaHiddenRun, LooksAtNothingWhereThereAreNoPairs) {
   hidden_loss({}, {.rows = none, .objective = objective, .inputs = {.beta = {nullptr, {}}}}, {}, 0,
               {}, {}, products, nullptr);
   hidden_log_probs({}, none, {}, false, 0, {}, {}, products, nullptr);
+}
+
+TEST(CudaHiddenBySideRun, GivesTheSameBitsInWhateverOrderThreadsRun) {
+  Problem problem(DType::bfloat16, 71);
+  problem.long_pairs = LongPairs::by_side;
+  problem.nll_scale = 0.1;
+  const Result want = problem.on_device(8);
+  ptx::for_each_schedule([&] { expect_same_bits(problem.on_device(8), want); });
+}
+
+TEST(CudaHiddenBySideRun, WantsTheLastByteOfItsWorkspace) {
+  Problem problem(DType::float32);
+  problem.long_pairs = LongPairs::by_side;
+  EXPECT_THAT(
+      [&] {
+        (void)problem.on_device(4, nullptr,
+                                [](const Problem::Call& call) { --call.memory.workspace_bytes; });
+      },
+      ThrowsMessage<InvalidArgument>(HasSubstr("bytes of workspace, given are")));
+}
+
+TEST(CudaHiddenBySideRun, MakesThreeProductsOfAPartInPlaceOfFour) {
+  Problem problem(DType::float32);
+  // Rows of the answers that count: 4 and 3, 1 and 1, 6 and 6; the second pair fits.
+  const auto products = [&](LongPairs long_pairs) {
+    problem.long_pairs = long_pairs;
+    ptx::device().launches().clear();
+    (void)problem.on_device(4);
+    return std::ranges::count(ptx::device().launches(), "cublasLtMatmul",
+                              &ptx::LaunchRecord::kernel);
+  };
+  EXPECT_EQ(products(LongPairs::recompute), 4 * 2 + 3 + 4 * 3);
+  EXPECT_EQ(products(LongPairs::by_side), 3 * 2 + 3 + 3 * 3);
+  problem.objective = NcaPair{};  // in parts of one answer
+  EXPECT_EQ(products(LongPairs::by_side), 3 * (1 + 1) + 3 + 3 * (2 + 2));
+}
+
+TEST(CudaHiddenBySideRun, AsksNothingThatACaptureForbids) {
+  Problem problem(DType::float32);
+  problem.long_pairs = LongPairs::by_side;
+  problem.around = [](const auto& call) {
+    const ptx::Capture capture;
+    call();
+  };
+  (void)problem.on_device(8);
 }
 
 }  // namespace

@@ -201,6 +201,232 @@ TEST(CudaHidden, TakesAReferenceUnderTheSameHeadAlong) {
   }
 }
 
+/// The problem's numbers where long pairs go by side, beside those of the host for whole pairs.
+void expect_as_on_host(Problem problem, std::int64_t chunk_rows) {
+  const Result want = problem.on_host(rows);
+  problem.long_pairs = LongPairs::by_side;
+  expect_same(problem.on_device(chunk_rows), want, 3e-6);
+}
+
+TEST(CudaHiddenBySide, GivesTheNumbersOfTheHost) {
+  // NCA's and BCO's slopes are not opposite numbers, as any objective's with nll_scale.
+  struct Case {
+    AnyObjective objective;
+    double nll_scale;
+    bool average, add, with_bias;
+    std::int64_t vocab, chunk_rows;
+  };
+  for (const auto& x :
+       {Case{Sigmoid{}, 0, false, true, true, 71, 8}, Case{Sigmoid{}, 0, true, false, false, 70, 5},
+        Case{Hinge{}, 0.1, true, true, true, 70, 5}, Case{NcaPair{}, 0, false, true, false, 70, 2},
+        Case{NcaPair{}, 0, true, false, true, 71, 5},
+        Case{BcoPair{}, 0.1, false, false, true, 71, 8}}) {
+    SCOPED_TRACE(x.objective.name());
+    Problem problem(DType::float32, x.vocab);
+    problem.objective = x.objective;
+    problem.nll_scale = x.nll_scale;
+    problem.average = x.average;
+    problem.add = x.add;
+    problem.with_bias = x.with_bias;
+    expect_as_on_host(problem, x.chunk_rows);
+  }
+}
+
+TEST(CudaHiddenBySide, TakesALongPairWhereverItIs) {
+  bool other = false;
+  // Where the chosen answers of the three pairs begin, then the rejected ones.
+  for (const auto& bounds : {std::vector<std::int64_t>{0, 9, 10, 11, 23, 24, rows},  // first
+                             {0, 1, 10, 12, 13, 24, rows},                           // amid others
+                             {0, 1, 2, 10, 11, 12, rows},                            // last
+                             {0, 12, 12, 12, rows, rows, rows},                      // alone
+                             {0, 0, 11, 12, 23, 23, rows}}) {  // two with one answer each
+    Problem problem(DType::float32);
+    problem.bounds = bounds;
+    problem.average = problem.add = other;
+    expect_as_on_host(problem, 7);
+    problem.objective = NcaPair{};
+    problem.add = !other;
+    expect_as_on_host(problem, 7);
+    other = !other;
+  }
+}
+
+TEST(CudaHiddenBySide, PassesOverMaskedRowsThatAreListed) {
+  for (const double nll_scale : {0.0, 0.1}) {
+    Problem problem(DType::float32);
+    problem.average = true;
+    problem.nll_scale = nll_scale;
+    problem.labels[0] = problem.labels[6] = ignored;  // answers' first rows
+    problem.lists_masked = true;
+    expect_as_on_host(problem, 3);
+  }
+}
+
+TEST(CudaHiddenBySide, SkipsPairsWithAnAnswerWithoutRows) {
+  for (const double nll_scale : {0.0, 0.1})
+    for (const bool lists_masked : {false, true}) {
+      Problem problem(DType::float32);
+      problem.skip_incomplete = true;
+      problem.nll_scale = nll_scale;
+      problem.lists_masked = lists_masked;
+      problem.labels[5] = ignored;  // the only row of the first pair's rejected answer
+      for (std::size_t i = 18; i < rows; ++i) problem.labels[i] = ignored;  // the third's
+      expect_as_on_host(problem, 2);
+    }
+}
+
+TEST(CudaHiddenBySide, TakesAReferenceUnderTheSameHeadAlong) {
+  for (const bool average : {false, true}) {
+    Problem problem(DType::float32);
+    problem.average = average;
+    Problem reference = problem;
+    for (std::int64_t i = 0; i < rows * width; ++i)
+      detail::store(reference.hidden.data(), problem.dtype, i,
+                    0.7 * detail::load(problem.hidden.data(), problem.dtype, rows * width - 1 - i));
+    problem.reference_sums = reference.on_host(rows).policy;
+    const Result want = problem.on_host(rows);
+    problem.reference_sums.clear();
+    problem.reference = reference.hidden;
+    problem.long_pairs = LongPairs::by_side;
+    expect_same(problem.on_device(4), want, 3e-6);
+  }
+}
+
+TEST(CudaHiddenBySide, MakesTheSameOfTheGradientsThatAreWanted) {
+  const auto before = [](std::int64_t count) {
+    return numbers(Problem::float_bytes(count), DType::float32);
+  };
+  for (const double nll_scale : {0.0, 0.1}) {
+    Problem problem(DType::float32);
+    problem.long_pairs = LongPairs::by_side;
+    problem.nll_scale = nll_scale;
+    const Result all = problem.on_device(8);
+    for (int wanted = 1; wanted < 8; ++wanted) {
+      const bool hidden = (wanted & 1) != 0, head = (wanted & 2) != 0, bias = (wanted & 4) != 0;
+      const Result got = problem.on_device(8, nullptr, [&](const Problem::Call& call) {
+        if (!hidden) call.rows.d_hidden.data = nullptr;
+        if (!head) call.rows.d_head.data = nullptr;
+        if (!bias) call.rows.d_bias.data = nullptr;
+      });
+      EXPECT_EQ(got.losses, all.losses) << wanted;
+      EXPECT_EQ(got.d_hidden, hidden ? all.d_hidden : std::vector<double>()) << wanted;
+      EXPECT_EQ(got.d_head, head ? all.d_head : before(vocab * width)) << wanted;
+      EXPECT_EQ(got.d_bias, bias ? all.d_bias : before(vocab)) << wanted;
+    }
+  }
+}
+
+TEST(CudaHiddenBySide, AddsToWhatAnotherCallLeft) {
+  Problem problem(DType::float32);
+  problem.long_pairs = LongPairs::by_side;
+  const Result once = problem.on_device(8), twice = problem.on_device(8, nullptr, {}, 2);
+  const auto before = numbers(Problem::float_bytes(vocab * width), DType::float32);
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_NEAR(twice.d_head[i] - before[i], 2 * (once.d_head[i] - before[i]), 1e-6);
+  problem.add = false;
+  EXPECT_EQ(problem.on_device(8, nullptr, {}, 2).d_head, problem.on_device(8).d_head);
+}
+
+TEST(CudaHiddenBySide, MakesNanOfTheRowsOfAPairThatIsNoLoss) {
+  Problem problem(DType::float32);
+  problem.lists_masked = true;
+  problem.beta[2] = -1;
+  for (const auto long_pairs : {LongPairs::recompute, LongPairs::by_side}) {
+    problem.long_pairs = long_pairs;
+    const Result got = problem.on_device(8);
+    EXPECT_TRUE(std::isnan(got.losses[2]));
+    for (std::size_t i = 0; i < got.d_hidden.size(); ++i) {
+      const std::size_t row = i / width;
+      const bool is_of_pair = (6 <= row && row < 13) || 18 <= row;
+      EXPECT_EQ(std::isnan(got.d_hidden[i]), is_of_pair && row % 5 != 3) << row;
+    }
+    for (const double x : got.d_head) EXPECT_TRUE(std::isnan(x));
+  }
+}
+
+/// Of the type: a bound of what rounding changes.
+double rounding(double x, DType dtype) {
+  return dtype == DType::bfloat16 ? std::ldexp(std::fabs(x), -8)
+                                  : std::max(std::ldexp(std::fabs(x), -11), std::ldexp(1, -25));
+}
+
+TEST(CudaHiddenBySide, RoundsHiddenGradientsOnceMore) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    Problem problem(dtype);
+    problem.with_bias = false;
+    problem.long_pairs = LongPairs::by_side;
+    const Result got = problem.on_device(8);
+    const auto x = numbers(problem.hidden, dtype), w = numbers(problem.head, dtype);
+    for (std::int64_t answer = 0; answer < 2 * pair_count; ++answer) {
+      // −log σ(β Δ), of weight 2, in the mean.
+      const auto pair = static_cast<std::size_t>(answer % pair_count);
+      const double beta = problem.beta[pair];
+      const double z = beta * (got.policy[pair] - got.policy[pair_count + pair]);
+      const double slope = (answer < pair_count ? -2 : 2) * beta / (1 + std::exp(z)) / pair_count;
+      for (std::int64_t row = problem.bounds[static_cast<std::size_t>(answer)];
+           row < problem.bounds[static_cast<std::size_t>(answer + 1)]; ++row) {
+        const std::int64_t label = problem.labels[static_cast<std::size_t>(row)];
+        const auto at = [&](std::int64_t i, std::int64_t j) {
+          return static_cast<std::size_t>(i * width + j);
+        };
+        std::vector<double> p(vocab);
+        double sum = 0;
+        for (std::int64_t v = 0; v < vocab; ++v) {
+          auto& logit = p[static_cast<std::size_t>(v)];
+          for (std::int64_t j = 0; j < width; ++j) logit += x[at(row, j)] * w[at(v, j)];
+          if (v != label) {  // which alone does not go through the type
+            unsigned char stored[8];
+            detail::store(stored, dtype, 0, logit);
+            logit = detail::load(stored, dtype, 0);
+          }
+          sum += logit = std::exp(logit);
+        }
+        for (std::int64_t j = 0; j < width; ++j) {
+          double want = 0, of_logits = 0;
+          for (std::int64_t v = 0; v < vocab && label != ignored; ++v) {
+            const double g = (v == label ? 1 : 0) - p[static_cast<std::size_t>(v)] / sum;
+            want += g * w[at(v, j)];
+            of_logits += rounding(g, dtype) * std::fabs(w[at(v, j)]);
+          }
+          const double unscaled = of_logits + rounding(std::fabs(want) + of_logits, dtype);
+          const double bound = std::fabs(slope) * unscaled +
+                               rounding(std::fabs(slope) * (std::fabs(want) + unscaled), dtype);
+          // Beside it, what float32 rounds, and a logit that it rounds the other way.
+          EXPECT_NEAR(got.d_hidden[at(row, j)], slope * want, 1.02 * bound)
+              << name_of(dtype) << " " << row << " " << j;
+        }
+      }
+    }
+  }
+}
+
+TEST(CudaHiddenBySide, WantsMemoryForTheSumsThatTheObjectiveNeeds) {
+  Problem problem(DType::bfloat16);
+  const PairRows answers = problem.pairs();
+  unsigned char some{};
+  HiddenRows all =
+      problem.hidden_rows(&some, &some, &some, problem.labels.data(), &some, &some, &some);
+  const auto more = [&](std::int64_t chunk_rows) {
+    const SequenceLoss loss = problem.sequence_loss(answers, {}, problem.beta.data(), {});
+    return hidden_workspace(all, loss, chunk_rows, false, LongPairs::by_side) -
+           hidden_workspace(all, loss, chunk_rows, false, LongPairs::recompute);
+  };
+  const auto aligned = [](std::size_t bytes) { return (bytes + 255) / 256 * 256; };
+  const std::size_t scales = 2 * 256;
+  const std::size_t sum = aligned(4 * vocab * width) + aligned(4 * vocab);
+  EXPECT_EQ(more(12), 0u);  // which holds the longest pair
+  EXPECT_EQ(more(11), scales + sum);
+  problem.nll_scale = 0.1;
+  EXPECT_EQ(more(11), scales + 2 * sum);
+  problem.nll_scale = 0;
+  problem.objective = NcaPair{};
+  EXPECT_EQ(more(11), scales + 2 * sum);
+  all.d_head.data = nullptr;
+  EXPECT_EQ(more(11), scales + 2 * aligned(4 * vocab));
+  all.d_bias.data = nullptr;
+  EXPECT_EQ(more(11), 0u);
+}
+
 TEST(CudaMatrixProducts, RefuseWhatDoesNotFitOrIsNotThere) {
   MatrixProducts products;
   float memory[4]{};

@@ -62,9 +62,30 @@ struct HiddenOutputs {
 [[nodiscard]] std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes,
                                              bool with_reference = false);
 
-/// Bytes of workspace for chunks of `chunk_rows` rows of these pairs.
+/// What becomes of a pair of more rows than a chunk, which goes through in parts: the scale of its
+/// gradient is known after the last part only.
+enum class LongPairs : std::uint8_t {
+  /// Its logits are made twice, for the log-probabilities and for the gradient: a product of four.
+  recompute,
+  /// Its logits are made once, and become gradients without their scale. Those by head and bias are
+  /// summed in the workspace in float32, 4·V·(H + 1) bytes: in one sum, the rejected answer's with
+  /// the other sign, where the answers' slopes are opposite (a function of z, no nll_scale); else
+  /// in a sum for each answer. Those by hidden states lie in d_hidden meanwhile, and are so rounded
+  /// to its type twice. They are at most 2 · max |head|, which float16 holds; in a mean over rows
+  /// most of which are masked ones that nobody looked for, that over the share of the others.
+  by_side
+};
+
+/// Bytes of workspace for chunks of `chunk_rows` rows of these pairs, where long ones are made
+/// anew.
 [[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
                                            std::int64_t chunk_rows, bool with_reference = false);
+
+/// The same for hidden_loss, by what is to become of long pairs. Looks at which gradients `rows`
+/// wants, at the objective and at nll_scale.
+[[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const SequenceLoss& loss,
+                                           std::int64_t chunk_rows, bool with_reference,
+                                           LongPairs long_pairs);
 
 /// Log-probabilities of the answers, sums or means over their rows, as a reference's that was
 /// trained with a head of its own. As hidden_loss for the rest; gradients are not looked at.
@@ -75,8 +96,8 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
 /// As cpu::hidden_loss: gradients at once, beside the loss and slopes of each pair as
 /// loss.outputs says. The loss as a whole is the caller's to sum. `loss.rows` is looked at on the
 /// host, and `lists` has its copies; all else is in device memory. Rows among them whose label is
-/// ignored count for nothing, but are multiplied with the others. A pair of more than `chunk_rows`
-/// rows goes through in parts, whose logits are made twice. d_hidden, d_head and d_bias are dense.
+/// ignored count for nothing, but are multiplied with the others. `long_pairs` says how pairs of
+/// more than `chunk_rows` rows are taken. d_hidden, d_head and d_bias are dense.
 /// `reference`, if it has data, are the hidden states [R, H] of a reference with the same head and
 /// bias (a policy without its adapter, LoRA): their logits come of the same products, and what
 /// loss.inputs says of a reference is not looked at. Nothing waits for the device. Throws
@@ -85,6 +106,7 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
 /// a launch or a product fails.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
                  std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
-                 MatrixProducts& products, Stream stream, const ConstMatrix& reference = {});
+                 MatrixProducts& products, Stream stream, const ConstMatrix& reference = {},
+                 LongPairs long_pairs = LongPairs::recompute);
 
 }  // namespace sp2dpo::cuda

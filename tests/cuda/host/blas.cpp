@@ -277,8 +277,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
                               cublasLtMatrixLayout_t of_b, const void* beta, const void* c,
                               cublasLtMatrixLayout_t of_c, void* d, cublasLtMatrixLayout_t of_d,
                               const cublasLtMatmulAlgo_t*, void* workspace,
-                              std::size_t workspace_bytes, cudaStream_t) {
+                              std::size_t workspace_bytes, cudaStream_t stream) {
   if (device().take_fault("cublasLtMatmul")) return CUBLAS_STATUS_EXECUTION_FAILED;
+  device().launches().push_back({"cublasLtMatmul", {}, {}, {}, 0, stream});
   if (workspace_bytes > 0) {
     const auto place = device().memory().find(workspace, workspace_bytes);
     if (place.region == nullptr)
