@@ -319,12 +319,12 @@ TEST(CudaHiddenBySide, MakesTheSameOfTheGradientsThatAreWanted) {
 TEST(CudaHiddenBySide, AddsToWhatAnotherCallLeft) {
   Problem problem(DType::float32);
   problem.long_pairs = LongPairs::by_side;
-  const Result once = problem.on_device(8), twice = problem.on_device(8, nullptr, {}, 2);
+  const Result once = problem.on_device(6), twice = problem.on_device(6, nullptr, {}, 2);
   const auto before = numbers(Problem::float_bytes(vocab * width), DType::float32);
   for (std::size_t i = 0; i < before.size(); ++i)
     EXPECT_NEAR(twice.d_head[i] - before[i], 2 * (once.d_head[i] - before[i]), 1e-6);
   problem.add = false;
-  EXPECT_EQ(problem.on_device(8, nullptr, {}, 2).d_head, problem.on_device(8).d_head);
+  EXPECT_EQ(problem.on_device(6, nullptr, {}, 2).d_head, problem.on_device(6).d_head);
 }
 
 TEST(CudaHiddenBySide, MakesNanOfTheRowsOfAPairThatIsNoLoss) {
