@@ -182,7 +182,7 @@ class RowsAhead {
   RowSource& source_;
   const std::function<Parse()> make_parse_;
   const Parse parse_;  // of the caller's thread
-  std::array<Block, 2 + most_threads> blocks_;
+  std::array<Block, 8 + most_threads> blocks_;
   std::size_t current_ = 0;                         // the caller's block
   std::size_t row_ = static_cast<std::size_t>(-1);  // in it
 
