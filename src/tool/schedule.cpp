@@ -237,13 +237,12 @@ void run(const Options& options) {
   const std::string coverage = coverage_table(*builder);
   builder.reset();  // what follows takes memory of its own
   schedule = mapper.map(std::move(schedule));
-  manifest.counts = io::count(schedule, n_pairs, n_annotations);
-
   auto distribution = std::async(std::launch::async, [&] {
     return fmt::format("Pairs by beta\n{}\n{}\n{}", report::beta_bars(schedule, mapper.envelope),
                        report::beta_table(schedule, mapper.envelope),
                        findings_of(schedule, pairs.length_differences, mapper.envelope));
   });
+  manifest.counts = io::count(schedule, n_pairs, n_annotations);
   save_schedule(options.out, schedule, manifest, options.manifest);
   if (!options.join.empty())
     save_join(options.pairs.file, schedule, options.join,
