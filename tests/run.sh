@@ -7,7 +7,8 @@ usage() {
 Usage: bash tests/run.sh [--torch-wheel | --asan] [argument for ctest]...
 
   (no option)     everything, with the distribution's libtorch or the one that CMAKE_PREFIX_PATH names
-  --torch-wheel   what touches libtorch, CUDA and Parquet, with torch 2.11.0 and pyarrow from PyPI (5 GB, under build/)
+  --torch-wheel   what touches libtorch, with CUDA tensors too, and Parquet; with torch 2.11.0 and pyarrow from PyPI
+                  (5 GB, under build/)
   --asan          what does without libtorch, under the address and undefined-behaviour sanitizers
 
   bash tests/run.sh -L core               one room
@@ -18,7 +19,7 @@ TEXT
 preset=ci bootstrap=() select=()
 case "${1:-}" in
   --torch-wheel)
-    preset=wheel bootstrap=(--torch-wheel --oracle) select=(-L 'torch|cuda|oracle|parquet')
+    preset=wheel bootstrap=(--torch-wheel --oracle) select=(-L 'torch|oracle|parquet')
     shift
     ;;
   --asan)
