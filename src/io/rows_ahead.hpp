@@ -9,7 +9,6 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -66,8 +65,9 @@ class RowsAhead {
   /// The current row's, to be read or taken. Throws the DataError of a row that is wrong.
   [[nodiscard]] Value& value() {
     Block& block = blocks_[current_];
-    if (const auto& error = block.rows[row_].error) throw *error;
-    return block.rows[row_].value;
+    const auto error = std::ranges::lower_bound(block.errors, row_, {}, &Error::first);
+    if (error != block.errors.end() && error->first == row_) throw error->second;
+    return block.values[row_];
   }
 
   [[nodiscard]] std::int64_t line() const { return blocks_[current_].lines[row_].number; }
@@ -80,14 +80,12 @@ class RowsAhead {
     std::size_t begin, size;
     std::int64_t number;
   };
-  struct Row {
-    Value value{};
-    std::optional<DataError> error{};
-  };
+  using Error = std::pair<std::size_t, DataError>;  // the place of a line in its block
   struct Block {
     std::string text;
     std::vector<Line> lines;
-    std::vector<Row> rows;        // of the lines; those behind them keep their memory
+    std::vector<Value> values;  // of the lines; those behind them keep their memory
+    std::vector<Error> errors;
     std::exception_ptr broken;    // what the source threw behind the lines
     bool last = false;            // the source is at its end
     std::int64_t bytes_read = 0;  // by the source, so far
@@ -96,6 +94,7 @@ class RowsAhead {
 
   void fill(Block& block) {
     block.text.clear();
+    block.text.reserve(block_size + block_size / 8);
     block.lines.clear();
     try {
       std::string_view line;
@@ -117,15 +116,16 @@ class RowsAhead {
   }
 
   static void parse(Block& block, const Parse& parse_row) {
-    if (block.rows.size() < block.lines.size()) block.rows.resize(block.lines.size());
-    for (std::size_t i = 0; i < block.lines.size(); ++i) {
+    const std::size_t n = block.lines.size();
+    if (block.values.capacity() < n) block.values.reserve(n + n / 8);
+    if (block.values.size() < n) block.values.resize(n);
+    block.errors.clear();
+    for (std::size_t i = 0; i < n; ++i) {
       const Line& line = block.lines[i];
-      Row& row = block.rows[i];
-      row.error.reset();
       try {
-        parse_row(line.number, {block.text.data() + line.begin, line.size}, row.value);
+        parse_row(line.number, {block.text.data() + line.begin, line.size}, block.values[i]);
       } catch (const DataError& error) {
-        row.error = error;
+        block.errors.emplace_back(i, error);
       }
     }
   }
