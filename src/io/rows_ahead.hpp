@@ -45,7 +45,8 @@ class RowsAhead {
     for (auto& thread : threads_) thread.join();
   }
 
-  /// Goes on to the next row that is not blank; false at the end. Throws what the source throws.
+  /// Goes on to the next row that is not blank; false at the end. Throws what the source throws,
+  /// and what Parse throws that is no DataError.
   bool next() {
     for (++row_;; row_ = 0) {
       Block& block = blocks_[current_];
@@ -86,7 +87,7 @@ class RowsAhead {
     std::vector<Line> lines;
     std::vector<Value> values;  // of the lines; those behind them keep their memory
     std::vector<Error> errors;
-    std::exception_ptr broken;    // what the source threw behind the lines
+    std::exception_ptr broken;    // what was thrown behind the lines
     bool last = false;            // the source is at its end
     std::int64_t bytes_read = 0;  // by the source, so far
     enum class State : std::uint8_t { empty, in_work, ready } state = State::empty;
@@ -94,9 +95,9 @@ class RowsAhead {
 
   void fill(Block& block) {
     block.text.clear();
-    block.text.reserve(block_size + block_size / 8);
     block.lines.clear();
     try {
+      block.text.reserve(block_size + block_size / 8);
       std::string_view line;
       while (block.text.size() < block_size) {
         if (!source_.next(line)) {
@@ -115,18 +116,25 @@ class RowsAhead {
     block.text.append(RowSource::padding, ' ');
   }
 
+  /// What is no DataError is the caller's to see behind the rows before it, and ends the reading.
   static void parse(Block& block, const Parse& parse_row) {
     const std::size_t n = block.lines.size();
-    if (block.values.capacity() < n) block.values.reserve(n + n / 8);
-    if (block.values.size() < n) block.values.resize(n);
+    std::size_t done = 0;
     block.errors.clear();
-    for (std::size_t i = 0; i < n; ++i) {
-      const Line& line = block.lines[i];
-      try {
-        parse_row(line.number, {block.text.data() + line.begin, line.size}, block.values[i]);
-      } catch (const DataError& error) {
-        block.errors.emplace_back(i, error);
+    try {
+      if (block.values.capacity() < n) block.values.reserve(n + n / 8);
+      if (block.values.size() < n) block.values.resize(n);
+      for (; done < n; ++done) {
+        const Line& line = block.lines[done];
+        try {
+          parse_row(line.number, {block.text.data() + line.begin, line.size}, block.values[done]);
+        } catch (const DataError& error) {
+          block.errors.emplace_back(done, error);
+        }
       }
+    } catch (...) {
+      block.broken = std::current_exception();
+      block.lines.resize(done);
     }
   }
 

@@ -42,15 +42,14 @@ void save_schedule(const std::filesystem::path& path, const ScheduleView& schedu
   write(path, schedule, manifest, manifest_file);
 }
 
-void save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
-               const std::filesystem::path& out, const io::JoinOptions& options) {
+std::int64_t save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
+                       const std::filesystem::path& out, const io::JoinOptions& options) {
 #ifdef SP2DPO_WITH_PARQUET
   if (is_parquet(out)) {
-    io::join_parquet_schedule(pairs, schedule, out, options);
-    return;
+    return io::join_parquet_schedule(pairs, schedule, out, options);
   }
 #endif
-  io::join_schedule(rows_of(pairs), schedule, out, options);
+  return io::join_schedule(rows_of(pairs), schedule, out, options);
 }
 
 }  // namespace sp2dpo::tool

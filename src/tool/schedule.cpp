@@ -244,11 +244,17 @@ void run(const Options& options) {
   });
   manifest.counts = io::count(schedule, n_pairs, n_annotations);
   save_schedule(options.out, schedule, manifest, options.manifest);
-  if (!options.join.empty())
-    save_join(options.pairs.file, schedule, options.join,
-              {.pairs = options.pairs.reader_options(),
-               .schedule_name = options.out,
-               .overwrite = options.overwrite});
+  if (!options.join.empty()) {
+    const auto joined = save_join(options.pairs.file, schedule, options.join,
+                                  {.pairs = options.pairs.reader_options(),
+                                   .schedule_name = options.out,
+                                   .overwrite = options.overwrite});
+    if (joined != static_cast<std::int64_t>(schedule.size()))
+      throw DataError(options.pairs.file, 0, "",
+                      fmt::format("has changed meanwhile: of the schedule's {} pairs, {} were "
+                                  "found again, and {} holds no others",
+                                  schedule.size(), joined, options.join));
+  }
 
   const auto& counts = manifest.counts;
   std::string text = fmt::format("{} pairs, {} annotations", counts.pairs, counts.annotations);

@@ -235,6 +235,49 @@ TEST(ScheduleBuilder, MakesTheSameOfAnnotationsThatDoNotFitIntoMemory) {
   }
 }
 
+TEST(ScheduleBuilder, MakesInPartsWhatItMakesAsAWhole) {
+  std::vector<std::string> ids{"without"};
+  for (int pair = 0; pair < 40; ++pair) ids.push_back("p" + std::to_string(pair));
+  std::mt19937_64 random(7);
+  const auto votes = many(&random);
+  const auto expected =
+      build_schedule(ids, votes, Jmamp{}, Linear{}, {.policy = Missing::Policy::drop});
+  for (const std::size_t most : {1u, 5u, 100u, 1000u}) {
+    ScheduleBuilder builder(ids, {}, most);
+    for (const auto& annotation : votes) builder.add(annotation);
+    for (const std::size_t middle : {0u, 1u, 2u, 20u, 40u, 41u}) {
+      std::vector<double> betas;
+      std::vector<std::string> seen, left_out;
+      for (const auto& [first, last] : {std::pair{std::size_t{0}, middle}, {middle, ids.size()}})
+        builder.for_each_entry(
+            Jmamp{}, Linear{}, {.policy = Missing::Policy::drop},
+            [&](std::string_view id, const ScheduleEntry* entry) {
+              seen.emplace_back(id);
+              if (entry == nullptr)
+                left_out.emplace_back(id);
+              else
+                betas.push_back(entry->beta);
+            },
+            first, last);
+      EXPECT_EQ(seen, ids) << most << ' ' << middle;
+      EXPECT_EQ(left_out, std::vector<std::string>{"without"});
+      ASSERT_EQ(betas.size(), expected.size());
+      for (std::size_t i = 0; i < betas.size(); ++i)
+        EXPECT_EQ(betas[i], expected.entries()[i].beta) << most << ' ' << middle;
+    }
+  }
+}
+
+TEST(ScheduleBuilder, CountsAnnotationsByAnnotatorAndPrompt) {
+  ScheduleBuilder builder({"a", "b"});
+  for (const auto& annotation : panel()) builder.add(annotation);
+  std::vector<std::string> counts;
+  builder.for_each_count([&](std::string_view annotator, std::string_view prompt, auto count) {
+    counts.push_back(fmt::format("{} {} {}", annotator, prompt, count));
+  });
+  EXPECT_THAT(counts, ::testing::UnorderedElementsAre("m1 x 2", "m1 y 1", "m2 x 2"));
+}
+
 TEST(ScheduleBuilder, GivesAPairsAnnotationsInTheOrderInWhichTheyCame) {
   ScheduleBuilder builder({"a", "b"}, {}, 3);
   std::vector<double> expected;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -95,6 +96,19 @@ TEST(RowsAhead, ThrowsWhatTheSourceThrowsBehindTheRowsBeforeIt) {
     RowsAhead<std::int64_t> rows(source, parse_number);
     for (std::int64_t i = 0; i < broken; ++i) ASSERT_TRUE(rows.next());
     EXPECT_THAT([&] { rows.next(); }, ThrowsMessage<DataError>(HasSubstr("is torn")));
+  }
+}
+
+TEST(RowsAhead, ThrowsWhatIsWrongWithTheParserItselfBehindTheRowsBeforeIt) {
+  for (const std::int64_t wrong : {1, 10, 30'000}) {
+    Numbers source(50'000, 100, false);
+    RowsAhead<std::int64_t> rows(source, [wrong]() -> RowsAhead<std::int64_t>::Parse {
+      return [wrong](std::int64_t line, std::string_view, std::int64_t&) {
+        if (line == wrong) throw std::bad_alloc();
+      };
+    });
+    for (std::int64_t i = 1; i < wrong; ++i) ASSERT_TRUE(rows.next());
+    EXPECT_THROW(rows.next(), std::bad_alloc);
   }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -55,6 +56,37 @@ class ScheduleCommand : public testing::Test {
 
   Folder folder_;
 };
+
+// So many pairs are made into entries by two threads.
+TEST_F(ScheduleCommand, MakesManyPairsInTheirOrderAndKeepsTheirLengthsBesideThem) {
+  constexpr int n = 2400;
+  const auto size = [](int i) { return i * 31 % 97; };
+  const auto is_missing = [](int i) { return i % 7 == 3; };
+  std::string many, said;
+  for (int i = 0; i < n; ++i) {
+    const auto id = "p" + std::to_string(i);
+    many += R"({"id":")" + id + R"(","prompt":"p","rejected":"r","chosen":")" +
+            std::string(static_cast<std::size_t>(size(i)), 'c') + "\"}\n";
+    if (!is_missing(i)) said += annotation(id, "x", "p", size(i) / 96.0);
+  }
+  folder_.write("p.jsonl", many);
+  folder_.write("a.jsonl", said);
+  EXPECT_THAT(schedule().err, HasSubstr("343 of 2400 pairs have too few annotations for a gap, "
+                                        "the first of them p3"));
+  const auto outcome = schedule("--missing drop --join j.jsonl");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("how much longer the chosen answer is, is +1.00"));
+  const auto file = io::read_schedule(folder_ / "s.jsonl");
+  ASSERT_EQ(file.schedule.size(), 2057u);
+  std::size_t place = 0;
+  for (int i = 0; i < n; ++i) {
+    if (is_missing(i)) continue;
+    const auto& entry = file.schedule.entries()[place++];
+    ASSERT_EQ(entry.id, "p" + std::to_string(i));
+    ASSERT_NEAR(entry.beta, 0.03 + 0.27 * size(i) / 96, 1e-6);
+  }
+  EXPECT_EQ(std::ranges::count(slurp(folder_ / "j.jsonl"), '\n'), 2057);
+}
 
 TEST_F(ScheduleCommand, MakesABetaForEveryPair) {
   const auto outcome = schedule();
