@@ -21,7 +21,8 @@
 namespace sp2dpo::io {
 
 /// The rows of a source, made into values some blocks ahead of the caller by threads of their own,
-/// and handed out in their order. A source that may wait, and one of a single block, gets none.
+/// and by the caller's where it would have to wait for them; handed out in their order. A source
+/// that may wait, and one of a single block, gets no threads.
 template <class Value>
 class RowsAhead {
  public:
@@ -151,38 +152,52 @@ class RowsAhead {
   void work() {
     const Parse parse_row = make_parse_();
     for (;;) {
-      Block* block;
-      {
-        // One after the other, so that the blocks lie in the order of the file.
-        const std::lock_guard filling(filling_);
-        if (at_end_) return;
-        block = &blocks_[next_];
-        {
-          std::unique_lock lock(mutex_);
-          emptied_.wait(lock, [&] { return stop_ || block->state == Block::State::empty; });
-          if (stop_) return;
-          block->state = Block::State::in_work;
-        }
-        fill(*block);
-        next_ = (next_ + 1) % blocks_.size();
-        at_end_ = block->last || block->broken;
-      }
-      parse(*block, parse_row);
-      {
-        const std::lock_guard lock(mutex_);
-        block->state = Block::State::ready;
-      }
-      ready_.notify_one();
+      std::unique_lock filling(filling_);
+      if (!make_block(std::move(filling), parse_row, true)) return;
     }
   }
 
-  /// Hands the current block back, and waits for the next one.
+  /// Fills the next block, and parses it when others may fill theirs. False, and nothing is done,
+  /// where there is none: at the end, when stopped, or as long as it is not to `wait` for the
+  /// caller to hand one back.
+  bool make_block(std::unique_lock<std::mutex> filling, const Parse& parse_row, bool wait) {
+    // One after the other, so that the blocks lie in the order of the file.
+    if (at_end_) return false;
+    Block& block = blocks_[next_];
+    {
+      std::unique_lock lock(mutex_);
+      const auto is_empty = [&] { return block.state == Block::State::empty; };
+      if (wait) emptied_.wait(lock, [&] { return stop_ || is_empty(); });
+      if (stop_ || !is_empty()) return false;
+      block.state = Block::State::in_work;
+    }
+    fill(block);
+    next_ = (next_ + 1) % blocks_.size();
+    at_end_ = block.last || block.broken;
+    filling.unlock();
+    parse(block, parse_row);
+    {
+      const std::lock_guard lock(mutex_);
+      block.state = Block::State::ready;
+    }
+    ready_.notify_one();
+    return true;
+  }
+
+  /// Hands the current block back, and goes on to the next one; makes blocks itself meanwhile.
   void go_on() {
     std::unique_lock lock(mutex_);
     blocks_[current_].state = Block::State::empty;
     emptied_.notify_one();  // only one thread waits at a time, the others for filling_
     current_ = (current_ + 1) % blocks_.size();
-    ready_.wait(lock, [&] { return blocks_[current_].state == Block::State::ready; });
+    const auto is_ready = [&] { return blocks_[current_].state == Block::State::ready; };
+    while (!is_ready()) {
+      lock.unlock();
+      std::unique_lock filling(filling_, std::try_to_lock);
+      const bool made = filling.owns_lock() && make_block(std::move(filling), parse_, false);
+      lock.lock();
+      if (!made) ready_.wait(lock, is_ready);
+    }
   }
 
   static constexpr std::size_t most_threads = 4;
