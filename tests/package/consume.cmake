@@ -36,7 +36,7 @@ if(NOT result EQUAL 0)
   message("${output}")
   message(FATAL_ERROR "the consumer is not configured")
 endif()
-execute_process(COMMAND "${CMAKE_COMMAND}" --build "${BINARY}" --parallel 2
+execute_process(COMMAND "${CMAKE_COMMAND}" --build "${BINARY}" --target "${PROGRAM}" --parallel 2
   OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
   message("${output}")
