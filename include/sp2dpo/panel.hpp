@@ -80,6 +80,10 @@ template <class OverPrompts>
   Panel panel;
   auto& names = panel.names;
   std::vector<double> prompts;
+  names.reserve(cells.size());
+  panel.annotators.reserve(cells.size());
+  panel.answers.reserve(cells.size());
+  prompts.reserve(cells.size());
   bool all_count = true;
   for (std::size_t begin = 0, end = 0; begin < cells.size(); begin = end) {
     prompts.clear();

@@ -23,16 +23,22 @@ class Keys {
   bool has(std::string_view key) {
     const auto first = key.empty() ? 0U : static_cast<unsigned char>(key.front());
     const auto bit = std::uint64_t{1} << (8 * key.size() + first) % 64;
-    const auto end = keys_.begin() + n_;
-    const bool there = (seen_ & bit) != 0 && std::find(keys_.begin(), end, key) != end;
+    const bool there =
+        (seen_ & bit) != 0 && std::any_of(keys_.begin(), keys_.begin() + n_, [&](const Key& other) {
+          return std::string_view(other.text, other.size) == key;
+        });
     seen_ |= bit;
-    keys_[n_++] = key;
+    keys_[n_++] = {key.data(), key.size()};
     return there;
   }
   [[nodiscard]] bool full() const noexcept { return n_ == keys_.size(); }
 
  private:
-  std::array<std::string_view, 32> keys_;
+  struct Key {  // no string_view: thirty-two of them would be cleared for every row
+    const char* text;
+    std::size_t size;
+  };
+  std::array<Key, 32> keys_;
   std::size_t n_ = 0;
   std::uint64_t seen_ = 0;  // a bit by length and first letter: few keys must be compared at all
 };

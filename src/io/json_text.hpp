@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +34,13 @@ class JsonWriter {
     item();
     append_json(to_, name);
     to_ += ':';
+    return *this;
+  }
+  /// A key of the program's own, which needs no escape.
+  template <std::size_t size>
+  JsonWriter& key(const char (&name)[size]) {
+    item();
+    ((to_ += '"').append(name, size - 1)) += "\":";
     return *this;
   }
   JsonWriter& item() {
