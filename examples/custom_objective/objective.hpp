@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include <sp2dpo/objective.hpp>
+#include <sp2dpo/loss/objective.hpp>
 
 /// A Huber loss of the distance from z to a target: a square near it, a straight line further out,
 /// so that a mislabelled pair does not pull without end. As DPO's loss it wants z = beta · delta −

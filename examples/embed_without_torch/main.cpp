@@ -7,8 +7,8 @@
 #include <vector>
 
 #include <sp2dpo/cpu/rows.hpp>
-#include <sp2dpo/objective.hpp>
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/objective.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/pair.hpp>
+#include <sp2dpo/schedule/pair.hpp>
 
 namespace quickstart {
 

@@ -13,7 +13,7 @@
 #include "safetensors.hpp"
 #include "text.hpp"
 
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 namespace quickstart {
 

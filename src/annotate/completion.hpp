@@ -5,7 +5,7 @@
 #include <string_view>
 #include <variant>
 
-#include <sp2dpo/annotator.hpp>
+#include <sp2dpo/schedule/annotator.hpp>
 
 namespace sp2dpo::annotate {
 

@@ -4,8 +4,8 @@
 
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cpu/rows.hpp>
-#include <sp2dpo/detail/arena.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/loss/detail/arena.hpp>
 
 namespace sp2dpo::cpu {
 namespace {

@@ -9,7 +9,7 @@
 
 #include <hwy/highway.h>
 
-#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/loss/dtype.hpp>
 
 #if defined(SP2DPO_CPU_LANES_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef SP2DPO_CPU_LANES_INL_HPP

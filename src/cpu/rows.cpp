@@ -14,7 +14,7 @@
 
 #include <sp2dpo/cpu/rows.hpp>
 #include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/objective.hpp>
+#include <sp2dpo/loss/objective.hpp>
 
 // Comes last: it needs the target that foreach_target.h sets.
 #include "lanes-inl.hpp"

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/loss/dtype.hpp>
 
 /// Logits in 32-bit words, as they come out of memory: what the row kernels need of each element
 /// type.

@@ -7,8 +7,8 @@
 
 #include <sp2dpo/cuda/hidden.hpp>
 #include <sp2dpo/cuda/pair_loss.hpp>
-#include <sp2dpo/detail/arena.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/loss/detail/arena.hpp>
 
 namespace sp2dpo::cuda {
 namespace {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <sp2dpo/cuda/stream.hpp>
-#include <sp2dpo/hidden_rows.hpp>
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/hidden_rows.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 /// The launches behind hidden_loss beside those of the row kernels.
 namespace sp2dpo::cuda::launch {

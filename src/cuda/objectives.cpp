@@ -4,8 +4,8 @@
 
 #include "built_in.hpp"
 
-#include <sp2dpo/detail/type_name.hpp>
 #include <sp2dpo/error.hpp>
+#include <sp2dpo/loss/detail/type_name.hpp>
 
 namespace sp2dpo::cuda {
 namespace {

@@ -4,7 +4,7 @@
 #include "elements.cuh"
 #include "row_kernels.hpp"
 
-#include <sp2dpo/objective.hpp>
+#include <sp2dpo/loss/objective.hpp>
 
 /// What the row kernels have in common: where a row's vectors lie, and the arithmetic of its sums.
 namespace sp2dpo::cuda {

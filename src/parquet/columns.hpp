@@ -13,7 +13,7 @@
 #include <arrow/type.h>
 
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 namespace sp2dpo::io {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/schedule_view.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 
 namespace sp2dpo::report {
 

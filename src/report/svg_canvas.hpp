@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 namespace sp2dpo::report {
 

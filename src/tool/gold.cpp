@@ -16,12 +16,12 @@
 #include "progress.hpp"
 #include <fmt/format.h>
 
-#include <sp2dpo/controls.hpp>
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/csv.hpp>
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/report/reliability.hpp>
+#include <sp2dpo/schedule/controls.hpp>
 #include <sp2dpo/stats/calibration.hpp>
 
 namespace sp2dpo::tool {

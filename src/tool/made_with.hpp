@@ -4,8 +4,8 @@
 #include <vector>
 
 #include <sp2dpo/io/schedule.hpp>
-#include <sp2dpo/linear.hpp>
 #include <sp2dpo/report/reliability.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 namespace sp2dpo::tool {
 

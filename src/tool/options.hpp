@@ -8,9 +8,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include <sp2dpo/category.hpp>
 #include <sp2dpo/io/pairs.hpp>
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule/category.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 namespace sp2dpo::tool {
 

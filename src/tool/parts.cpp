@@ -18,11 +18,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <sp2dpo/annotator_weights.hpp>
-#include <sp2dpo/centring.hpp>
-#include <sp2dpo/controls.hpp>
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/csv.hpp>
+#include <sp2dpo/schedule/annotator_weights.hpp>
+#include <sp2dpo/schedule/centring.hpp>
+#include <sp2dpo/schedule/controls.hpp>
 #include <sp2dpo/stats/dawid_skene.hpp>
 
 namespace sp2dpo::tool {

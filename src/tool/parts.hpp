@@ -11,7 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <sp2dpo/io/schedule.hpp>
-#include <sp2dpo/spooled_schedule.hpp>
+#include <sp2dpo/schedule/spooled_schedule.hpp>
 
 namespace sp2dpo::tool {
 

@@ -27,8 +27,8 @@
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/io/schedule.hpp>
-#include <sp2dpo/jmamp.hpp>
 #include <sp2dpo/report/page.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
 #include <sp2dpo/stats/agreement.hpp>
 
 namespace sp2dpo::tool {

@@ -29,7 +29,7 @@
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/report/checks.hpp>
 #include <sp2dpo/report/table.hpp>
-#include <sp2dpo/spooled_schedule.hpp>
+#include <sp2dpo/schedule/spooled_schedule.hpp>
 
 namespace sp2dpo::tool {
 

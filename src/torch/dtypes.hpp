@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/loss/dtype.hpp>
 
 namespace sp2dpo {
 

@@ -5,9 +5,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <sp2dpo/any_objective.hpp>
-#include <sp2dpo/hidden_rows.hpp>
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
+#include <sp2dpo/loss/hidden_rows.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 /// The calls of sp2dpo::cuda on a tensor's device and its current stream, with memory of libtorch's
 /// allocator. All throw c10::Error, where this build has no CUDA too.

@@ -10,7 +10,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
-#include <sp2dpo/any_objective.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 /// Kernels of the operators are boxed: a schema is the only list of an operator's arguments, read

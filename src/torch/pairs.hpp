@@ -8,7 +8,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {

@@ -9,7 +9,7 @@
 
 #include <sp2dpo/cpu/executor.hpp>
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/aggregator.hpp>
-#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
 
 namespace sp2dpo {
 namespace {

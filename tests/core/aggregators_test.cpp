@@ -10,7 +10,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/aggregators.hpp>
+#include <sp2dpo/schedule/aggregators.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/annotation.hpp>
-#include <sp2dpo/annotator.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
+#include <sp2dpo/schedule/annotator.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/annotator_weights.hpp>
+#include <sp2dpo/schedule/annotator_weights.hpp>
 
 namespace sp2dpo {
 namespace {

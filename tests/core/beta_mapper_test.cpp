@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/beta_mapper.hpp>
-#include <sp2dpo/mappers.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
+#include <sp2dpo/schedule/mappers.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/category.hpp>
+#include <sp2dpo/schedule/category.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/centring.hpp>
-#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/schedule/centring.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
 
 namespace sp2dpo {
 namespace {

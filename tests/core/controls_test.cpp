@@ -8,8 +8,8 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/controls.hpp>
-#include <sp2dpo/mappers.hpp>
+#include <sp2dpo/schedule/controls.hpp>
+#include <sp2dpo/schedule/mappers.hpp>
 
 namespace sp2dpo {
 namespace {

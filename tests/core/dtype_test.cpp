@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/loss/dtype.hpp>
 
 namespace sp2dpo {
 namespace {

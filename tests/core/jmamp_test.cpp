@@ -8,8 +8,8 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/jmamp.hpp>
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 namespace sp2dpo {
 namespace {

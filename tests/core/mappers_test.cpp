@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/mappers.hpp>
+#include <sp2dpo/schedule/mappers.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/objective.hpp>
+#include <sp2dpo/loss/objective.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -7,8 +7,8 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/any_objective.hpp>
-#include <sp2dpo/objectives.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
+#include <sp2dpo/loss/objectives.hpp>
 
 namespace sp2dpo {
 namespace {

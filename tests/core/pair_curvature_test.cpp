@@ -8,10 +8,10 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/any_objective.hpp>
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/objectives.hpp>
-#include <sp2dpo/pair_curvature.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
+#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/pair_curvature.hpp>
 
 namespace sp2dpo {
 namespace {

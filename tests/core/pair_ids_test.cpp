@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/pair_ids.hpp>
+#include <sp2dpo/schedule/pair_ids.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -12,9 +12,9 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/any_objective.hpp>
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 namespace sp2dpo {
 namespace {

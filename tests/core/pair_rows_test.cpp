@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/pair_rows.hpp>
+#include <sp2dpo/loss/pair_rows.hpp>
 
 namespace sp2dpo {
 namespace {

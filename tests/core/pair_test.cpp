@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/pair.hpp>
+#include <sp2dpo/schedule/pair.hpp>
 
 namespace sp2dpo {
 namespace {

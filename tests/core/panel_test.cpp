@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/panel.hpp>
+#include <sp2dpo/schedule/panel.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -5,10 +5,10 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/controls.hpp>
-#include <sp2dpo/mappers.hpp>
-#include <sp2dpo/schedule_view.hpp>
-#include <sp2dpo/spooled_schedule.hpp>
+#include <sp2dpo/schedule/controls.hpp>
+#include <sp2dpo/schedule/mappers.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
+#include <sp2dpo/schedule/spooled_schedule.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -12,7 +12,7 @@
 #include <sp2dpo/cuda/pair_loss.hpp>
 #include <sp2dpo/cuda/rows.hpp>
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 namespace sp2dpo::cuda {
 namespace {

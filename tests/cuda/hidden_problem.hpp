@@ -14,7 +14,7 @@
 
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cuda/hidden.hpp>
-#include <sp2dpo/objectives.hpp>
+#include <sp2dpo/loss/objectives.hpp>
 
 namespace sp2dpo::cuda {
 

@@ -6,7 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/loss/dtype.hpp>
 
 /// Arithmetic that nvcc and the host's compiler both make code of, to be compared.
 namespace sp2dpo::ptx {

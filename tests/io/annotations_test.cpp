@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/annotations.hpp>
-#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
 
 namespace sp2dpo::io {
 namespace {

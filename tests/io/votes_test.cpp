@@ -12,9 +12,9 @@
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/votes.hpp>
-#include <sp2dpo/jmamp.hpp>
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule_builder.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
 
 namespace sp2dpo::io {
 namespace {

@@ -5,7 +5,7 @@
 #include "oracle_case.hpp"
 #include <gtest/gtest.h>
 
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 namespace sp2dpo {
 

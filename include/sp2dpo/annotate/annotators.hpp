@@ -11,8 +11,8 @@
 #include <variant>
 #include <vector>
 
-#include <sp2dpo/annotator.hpp>
-#include <sp2dpo/category.hpp>
+#include <sp2dpo/schedule/annotator.hpp>
+#include <sp2dpo/schedule/category.hpp>
 
 /// Annotators that ask nobody, and adaptors around others. An adaptor borrows the one inside.
 namespace sp2dpo::annotate {

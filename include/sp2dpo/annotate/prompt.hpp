@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include <sp2dpo/annotation.hpp>
-#include <sp2dpo/pair.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
+#include <sp2dpo/schedule/pair.hpp>
 
 namespace sp2dpo::annotate {
 

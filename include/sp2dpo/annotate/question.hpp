@@ -8,7 +8,7 @@
 #include <sp2dpo/annotate/chat.hpp>
 #include <sp2dpo/annotate/prompt.hpp>
 #include <sp2dpo/annotate/teacher.hpp>
-#include <sp2dpo/annotator.hpp>
+#include <sp2dpo/schedule/annotator.hpp>
 
 namespace sp2dpo::annotate {
 

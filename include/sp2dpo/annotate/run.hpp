@@ -12,7 +12,7 @@
 #include <sp2dpo/annotate/chat.hpp>
 #include <sp2dpo/annotate/endpoint.hpp>
 #include <sp2dpo/annotate/store.hpp>
-#include <sp2dpo/annotator.hpp>
+#include <sp2dpo/schedule/annotator.hpp>
 
 namespace sp2dpo::annotate {
 

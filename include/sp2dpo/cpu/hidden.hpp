@@ -7,7 +7,7 @@
 #include <memory>
 
 #include <sp2dpo/cpu/matrix.hpp>
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 /// The loss from hidden states and the head: logits are made chunk by chunk of whole pairs, by
 /// matrix products that the caller supplies, and never held for the whole batch.

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include <sp2dpo/cpu/executor.hpp>
-#include <sp2dpo/hidden_rows.hpp>
+#include <sp2dpo/loss/hidden_rows.hpp>
 
 /// What a loss from hidden states needs beside the caller's matrix products.
 namespace sp2dpo::cpu {

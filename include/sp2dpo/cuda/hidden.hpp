@@ -7,8 +7,8 @@
 
 #include <sp2dpo/cuda/rows.hpp>
 #include <sp2dpo/cuda/stream.hpp>
-#include <sp2dpo/hidden_rows.hpp>
-#include <sp2dpo/sequence_loss.hpp>
+#include <sp2dpo/loss/hidden_rows.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 /// The loss from hidden states and the head on the device, as sp2dpo::cpu has it: rows that count
 /// are gathered, logits are made chunk by chunk of whole pairs and become their own gradient, and

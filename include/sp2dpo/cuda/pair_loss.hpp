@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <typeinfo>
 
-#include <sp2dpo/any_objective.hpp>
 #include <sp2dpo/cuda/stream.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
 
 namespace sp2dpo::cuda {
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include <sp2dpo/cuda/stream.hpp>
-#include <sp2dpo/pair_loss.hpp>
-#include <sp2dpo/rows.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
+#include <sp2dpo/loss/rows.hpp>
 
 /// The row kernels of sp2dpo::cpu on the device: the same words and the same numbers, for float16,
 /// bfloat16 and float32 logits. Every pointer is one of device memory that the caller owns, a

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/annotation.hpp>
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/io/row_reader.hpp>
-#include <sp2dpo/schedule_builder.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
 
 namespace sp2dpo::io {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include <sp2dpo/io/pairs.hpp>
-#include <sp2dpo/schedule_view.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 
 namespace sp2dpo::io {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <sp2dpo/io/row_reader.hpp>
-#include <sp2dpo/pair.hpp>
-#include <sp2dpo/pair_ids.hpp>
+#include <sp2dpo/schedule/pair.hpp>
+#include <sp2dpo/schedule/pair_ids.hpp>
 
 namespace sp2dpo::io {
 

@@ -9,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
-#include <sp2dpo/aggregators.hpp>
 #include <sp2dpo/io/row_source.hpp>
-#include <sp2dpo/mappers.hpp>
-#include <sp2dpo/schedule.hpp>
-#include <sp2dpo/schedule_builder.hpp>
-#include <sp2dpo/schedule_view.hpp>
+#include <sp2dpo/schedule/aggregators.hpp>
+#include <sp2dpo/schedule/mappers.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 
 namespace sp2dpo::io {
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/annotation.hpp>
-#include <sp2dpo/category.hpp>
 #include <sp2dpo/io/pairs.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
+#include <sp2dpo/schedule/category.hpp>
 
 namespace sp2dpo::io {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule_view.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 #include <sp2dpo/stats/estimate.hpp>
 
 namespace sp2dpo::report {

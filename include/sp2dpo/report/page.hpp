@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
 #include <sp2dpo/report/checks.hpp>
 #include <sp2dpo/report/reliability.hpp>
 #include <sp2dpo/report/svg.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 #include <sp2dpo/stats/estimate.hpp>
 
 namespace sp2dpo::report {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 /// Pictures and figures for people. A picture is a whole SVG file: no scripts, no fonts or files
 /// from elsewhere, light or dark as the reader's screen is, in colours that colour-blind readers

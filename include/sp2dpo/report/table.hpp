@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule_view.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 
 namespace sp2dpo::report {
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/annotation.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 
 namespace sp2dpo::stats {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include <sp2dpo/annotation.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 #include <sp2dpo/stats/estimate.hpp>
 
 namespace sp2dpo::stats {

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 namespace sp2dpo::stats {
 

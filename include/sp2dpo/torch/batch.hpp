@@ -7,7 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <sp2dpo/pair_rows.hpp>
+#include <sp2dpo/loss/pair_rows.hpp>
 
 /// What a Loss is given of a batch of P pairs.
 namespace sp2dpo {

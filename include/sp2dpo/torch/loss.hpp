@@ -6,7 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <sp2dpo/any_objective.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
 #include <sp2dpo/torch/batch.hpp>
 #include <sp2dpo/torch/loss_output.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule_builder.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
 
 #ifdef SP2DPO_WRONG
 using Votes = std::vector<sp2dpo::Annotation>&;  // could change them, and forces a copy

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sp2dpo/category.hpp>
+#include <sp2dpo/schedule/category.hpp>
 
 sp2dpo::Category category() {
 #ifdef SP2DPO_WRONG

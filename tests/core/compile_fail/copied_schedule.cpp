@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 sp2dpo::Schedule take(sp2dpo::Schedule& schedule) {
 #ifdef SP2DPO_WRONG

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string>
 
-#include <sp2dpo/jmamp.hpp>
-#include <sp2dpo/schedule_builder.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
 
 #ifdef SP2DPO_WRONG
 using Beta = std::string;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 struct Scaled {
 #ifdef SP2DPO_WRONG

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 struct Exponential {
 #ifdef SP2DPO_WRONG

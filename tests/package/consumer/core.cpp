@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
-#include <sp2dpo/jmamp.hpp>
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule_builder.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
 
 int main() {
   const sp2dpo::Annotation annotation{

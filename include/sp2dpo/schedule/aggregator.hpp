@@ -5,7 +5,7 @@
 #include <optional>
 #include <span>
 
-#include <sp2dpo/annotation.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 
 namespace sp2dpo {
 

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/detail/block_list.hpp>
-#include <sp2dpo/detail/id_index.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/schedule/detail/block_list.hpp>
+#include <sp2dpo/schedule/detail/id_index.hpp>
 
 namespace sp2dpo {
 

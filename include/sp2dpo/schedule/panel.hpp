@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include <sp2dpo/annotation.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 
 namespace sp2dpo {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/pair_loss.hpp>
-#include <sp2dpo/rows.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
+#include <sp2dpo/loss/rows.hpp>
 
 namespace sp2dpo {
 

@@ -4,8 +4,8 @@
 #include <concepts>
 #include <cstdint>
 
-#include <sp2dpo/detail/dual.hpp>
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/detail/dual.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 namespace sp2dpo {
 

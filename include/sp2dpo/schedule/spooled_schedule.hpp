@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/detail/temporary_file.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/detail/temporary_file.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 namespace sp2dpo {
 

@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include <sp2dpo/aggregator.hpp>
 #include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/panel.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/panel.hpp>
 
 namespace sp2dpo {
 

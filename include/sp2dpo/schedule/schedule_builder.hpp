@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/detail/block_list.hpp>
-#include <sp2dpo/detail/runs.hpp>
-#include <sp2dpo/pair_ids.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/detail/block_list.hpp>
+#include <sp2dpo/schedule/detail/runs.hpp>
+#include <sp2dpo/schedule/pair_ids.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 namespace sp2dpo {
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include <sp2dpo/dtype.hpp>
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/objective.hpp>
+#include <sp2dpo/loss/dtype.hpp>
+#include <sp2dpo/loss/objective.hpp>
 
 namespace sp2dpo {
 

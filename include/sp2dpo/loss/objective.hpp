@@ -7,7 +7,7 @@
 #include <string>
 #include <type_traits>
 
-#include <sp2dpo/detail/host_device.hpp>
+#include <sp2dpo/loss/detail/host_device.hpp>
 
 namespace sp2dpo {
 

@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/aggregator.hpp>
 #include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/panel.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/panel.hpp>
 
 /// Annotators differ in level and in spread; here they are put on one scale before they are
 /// averaged. What it takes is a pass over all annotations:

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string_view>
 
-#include <sp2dpo/schedule.hpp>
-#include <sp2dpo/spooled_schedule.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
+#include <sp2dpo/schedule/spooled_schedule.hpp>
 
 namespace sp2dpo {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <sp2dpo/rows.hpp>
+#include <sp2dpo/loss/rows.hpp>
 
 namespace sp2dpo {
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
-#include <sp2dpo/schedule.hpp>
+#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/schedule.hpp>
 
 /// Schedules made of a schedule, in memory (Schedule) or not (SpooledSchedule): other betas for
 /// the same gaps, and the controls that say whether it is the gaps that matter. Pairs without a

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include <sp2dpo/detail/host_device.hpp>
+#include <sp2dpo/loss/detail/host_device.hpp>
 
 namespace sp2dpo::detail {
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include <sp2dpo/any_objective.hpp>
-#include <sp2dpo/pair_rows.hpp>
+#include <sp2dpo/loss/any_objective.hpp>
+#include <sp2dpo/loss/pair_rows.hpp>
 
 namespace sp2dpo {
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
 
 /// Aggregators beside Jmamp (docs/aggregators.md). The inner step is over prompts, the outer one
 /// over annotators.

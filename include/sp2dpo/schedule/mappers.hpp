@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/linear.hpp>
+#include <sp2dpo/schedule/linear.hpp>
 
 /// Mappers beside Linear (docs/aggregators.md). NaN stays NaN in each, which no schedule takes.
 namespace sp2dpo {

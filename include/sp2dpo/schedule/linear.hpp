@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include <sp2dpo/beta_mapper.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 
 namespace sp2dpo {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <sp2dpo/category.hpp>
+#include <sp2dpo/schedule/category.hpp>
 
 namespace sp2dpo {
 

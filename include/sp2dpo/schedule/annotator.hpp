@@ -8,8 +8,8 @@
 #include <string_view>
 #include <variant>
 
-#include <sp2dpo/annotation.hpp>
-#include <sp2dpo/pair.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
+#include <sp2dpo/schedule/pair.hpp>
 
 namespace sp2dpo {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <sp2dpo/detail/host_device.hpp>
+#include <sp2dpo/loss/detail/host_device.hpp>
 
 namespace sp2dpo {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include <sp2dpo/objective.hpp>
+#include <sp2dpo/loss/objective.hpp>
 
 /// The losses of the DPO family beside Sigmoid, under the names that TRL gives them. In their
 /// formulas r_w and r_l are the rewards beta · delta_chosen and beta · delta_rejected, delta their

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/detail/temporary_file.hpp>
+#include <sp2dpo/schedule/detail/temporary_file.hpp>
 
 namespace sp2dpo::detail {
 

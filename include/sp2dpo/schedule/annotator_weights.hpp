@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/aggregator.hpp>
 #include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/jmamp.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/jmamp.hpp>
 
 /// Annotators that count for more than others: weights of your own, or by how far each goes with
 /// the rest of the panel.

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include <sp2dpo/detail/host_device.hpp>
-#include <sp2dpo/dtype.hpp>
+#include <sp2dpo/loss/detail/host_device.hpp>
+#include <sp2dpo/loss/dtype.hpp>
 
 namespace sp2dpo {
 

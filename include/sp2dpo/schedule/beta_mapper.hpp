@@ -4,7 +4,7 @@
 #include <concepts>
 #include <cstdint>
 
-#include <sp2dpo/annotation.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 
 namespace sp2dpo {
 

@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/aggregator.hpp>
-#include <sp2dpo/beta_mapper.hpp>
-#include <sp2dpo/category.hpp>
-#include <sp2dpo/detail/id_index.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
+#include <sp2dpo/schedule/category.hpp>
+#include <sp2dpo/schedule/detail/id_index.hpp>
 
 namespace sp2dpo {
 

@@ -8,9 +8,9 @@
 #include <type_traits>
 #include <typeinfo>
 
-#include <sp2dpo/detail/type_name.hpp>
-#include <sp2dpo/pair_curvature.hpp>
-#include <sp2dpo/pair_loss.hpp>
+#include <sp2dpo/loss/detail/type_name.hpp>
+#include <sp2dpo/loss/pair_curvature.hpp>
+#include <sp2dpo/loss/pair_loss.hpp>
 
 namespace sp2dpo {
 
