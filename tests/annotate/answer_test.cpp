@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "../io/files.hpp"
-#include "objects.hpp"
+#include "prompt/objects.hpp"
 #include "questions.hpp"
 #include <gmock/gmock.h>
 #include <simdjson.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rate_limit.hpp"
+#include "wire/rate_limit.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "secret.hpp"
+#include "wire/secret.hpp"
 
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "traffic.hpp"
+#include "wire/traffic.hpp"
 
 #include <algorithm>
 #include <chrono>

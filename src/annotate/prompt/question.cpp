@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
-#include "../io/json_text.hpp"
-#include "../io/sha256.hpp"
+#include "../../io/json_text.hpp"
+#include "../../io/sha256.hpp"
 
 #include <sp2dpo/annotate/question.hpp>
 

@@ -5,7 +5,7 @@
 #include <array>
 #include <cctype>
 
-#include "error_body.hpp"
+#include "wire/error_body.hpp"
 #include <fmt/format.h>
 #include <simdjson.h>
 

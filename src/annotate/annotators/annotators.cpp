@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "error_body.hpp"
+#include "wire/error_body.hpp"
 #include <simdjson.h>
 
 #include <sp2dpo/annotate/annotators.hpp>

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <utility>
 
-#include "../io/json_text.hpp"
-#include "../io/line_source.hpp"
-#include "../io/sha256.hpp"
+#include "../../io/json_text.hpp"
+#include "../../io/line_source.hpp"
+#include "../../io/sha256.hpp"
 #include "panel_questions.hpp"
-#include "verdict.hpp"
+#include "wire/verdict.hpp"
 #include <fmt/format.h>
 #include <simdjson.h>
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "../io/json_rows.hpp"
+#include "../../io/json_rows.hpp"
 #include <simdjson.h>
 
 namespace sp2dpo::annotate {

@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "../io/json_text.hpp"
-#include "../io/sha256.hpp"
+#include "../../io/json_text.hpp"
+#include "../../io/sha256.hpp"
 #include "presets.hpp"
 #include "toml_table.hpp"
 

@@ -11,9 +11,9 @@
 #include <span>
 #include <utility>
 
-#include "../io/json_rows.hpp"
-#include "../io/json_text.hpp"
-#include "../io/sha256.hpp"
+#include "../../io/json_rows.hpp"
+#include "../../io/json_text.hpp"
+#include "../../io/sha256.hpp"
 #include "built_in_prompts.hpp"
 #include "schema.hpp"
 #include <simdjson.h>

@@ -8,7 +8,7 @@
 #include <utility>
 #include <variant>
 
-#include "../io/sha256.hpp"
+#include "../../io/sha256.hpp"
 #include "panel_questions.hpp"
 
 #include <sp2dpo/annotate/run.hpp>

@@ -7,12 +7,12 @@
 #include <variant>
 #include <vector>
 
-#include "../io/json_rows.hpp"
-#include "../io/json_text.hpp"
+#include "../../io/json_rows.hpp"
+#include "../../io/json_text.hpp"
 #include "completion.hpp"
-#include "error_body.hpp"
 #include "objects.hpp"
 #include "schema.hpp"
+#include "wire/error_body.hpp"
 #include <simdjson.h>
 
 #include <sp2dpo/annotate/question.hpp>

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "error_body.hpp"
+#include "wire/error_body.hpp"
 #include <fmt/format.h>
 
 namespace sp2dpo::annotate {
