@@ -12,7 +12,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-// What needs no device: the numbers that the kernels give are those of pair_step, which tests/core
+// What needs no device: the numbers that the kernels give are those of pair_step, which tests/loss
 // holds against references.
 
 TEST(CudaPairLoss, ReturnsAtOnceForNoPairs) {
