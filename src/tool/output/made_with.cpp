@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "made_with.hpp"
+#include "output/made_with.hpp"
 
 #include <algorithm>
 #include <optional>

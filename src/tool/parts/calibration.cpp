@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gold.hpp"
+#include "parts/calibration.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,11 +9,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 #include "command.hpp"
-#include "files.hpp"
-#include "options.hpp"
-#include "progress.hpp"
+#include "input/options.hpp"
+#include "output/files.hpp"
+#include "output/progress.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>

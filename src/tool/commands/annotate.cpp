@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "command.hpp"
-#include "panel.hpp"
-#include "panel_progress.hpp"
-#include "panel_table.hpp"
+#include "panel/panel.hpp"
+#include "panel/panel_progress.hpp"
+#include "panel/panel_table.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "panel.hpp"
+#include "panel/panel.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "command.hpp"
-#include "files.hpp"
-#include "progress.hpp"
+#include "output/files.hpp"
+#include "output/progress.hpp"
 #include <fmt/format.h>
 
 namespace sp2dpo::tool {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "parts.hpp"
+#include "parts/aggregators.hpp"
 #include <CLI/CLI.hpp>
 
 namespace sp2dpo::tool {

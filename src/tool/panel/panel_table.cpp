@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "panel_table.hpp"
+#include "panel/panel_table.hpp"
 
 #include <algorithm>
 #include <tuple>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ratings_table.hpp"
+#include "input/ratings_table.hpp"
 
 #include <algorithm>
 #include <charconv>

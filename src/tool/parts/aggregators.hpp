@@ -11,7 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <sp2dpo/io/schedule.hpp>
-#include <sp2dpo/schedule/spooled_schedule.hpp>
+#include <sp2dpo/schedule/schedule_builder.hpp>
 
 namespace sp2dpo::tool {
 
@@ -39,31 +39,14 @@ struct AggregatorDefaults {
   void declare(CLI::App& app);
 };
 
-/// A mapper by name. It is given the schedule that Linear made, since some look at all gaps, or at
-/// all betas, at once.
-struct ChosenMapper {
-  std::function<SpooledSchedule(SpooledSchedule)> map;
-  io::PartDescription description;
-  Interval envelope;  ///< of the betas that may come out
-};
-
-struct MapperDefaults {
-  Linear linear{};
-  bool envelope_given = false;
-  bool gap_range_given = false;
-  Categories categories{};
-};
-
-/// Both throw UsageError for a name, key or value that there is not, with those there are.
+/// Throws UsageError for a name, key or value that there is not, with those there are.
 [[nodiscard]] ChosenAggregator choose_aggregator(std::string_view text,
                                                  const AggregatorDefaults& defaults);
-[[nodiscard]] ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults);
 
 /// The names of the aggregators that need no key.
 [[nodiscard]] std::vector<std::string> plain_aggregators();
 
-/// The tables for people: a line each, name, keys and meaning.
+/// The table for people: a line each, name, keys and meaning.
 [[nodiscard]] std::string list_aggregators();
-[[nodiscard]] std::string list_mappers();
 
 }  // namespace sp2dpo::tool

@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 #include "command.hpp"
-#include "dataset_card.hpp"
-#include "files.hpp"
-#include "made_with.hpp"
-#include "options.hpp"
-#include "progress.hpp"
+#include "input/options.hpp"
+#include "output/dataset_card.hpp"
+#include "output/files.hpp"
+#include "output/made_with.hpp"
+#include "output/progress.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataset_card.hpp"
+#include "output/dataset_card.hpp"
 
 #include <functional>
 #include <iterator>
@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 #include <fmt/format.h>
 
 namespace sp2dpo::tool {

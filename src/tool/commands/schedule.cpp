@@ -16,11 +16,12 @@
 #include <vector>
 
 #include "command.hpp"
-#include "files.hpp"
-#include "gold.hpp"
-#include "options.hpp"
-#include "parts.hpp"
-#include "progress.hpp"
+#include "input/options.hpp"
+#include "output/files.hpp"
+#include "output/progress.hpp"
+#include "parts/aggregators.hpp"
+#include "parts/calibration.hpp"
+#include "parts/mappers.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>

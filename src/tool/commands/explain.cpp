@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "command.hpp"
-#include "files.hpp"
-#include "options.hpp"
+#include "input/options.hpp"
+#include "output/files.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/annotate/store.hpp>

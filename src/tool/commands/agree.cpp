@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 #include "command.hpp"
-#include "estimates.hpp"
-#include "files.hpp"
-#include "options.hpp"
-#include "progress.hpp"
-#include "ratings_table.hpp"
+#include "input/options.hpp"
+#include "input/ratings_table.hpp"
+#include "output/estimates.hpp"
+#include "output/files.hpp"
+#include "output/progress.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "progress.hpp"
+#include "output/progress.hpp"
 
 #include <algorithm>
 #include <cstdio>

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include "panel.hpp"
+#include "panel/panel.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/annotate/batch.hpp>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "panel_progress.hpp"
+#include "panel/panel_progress.hpp"
 
 #include <cstdint>
 #include <cstdio>
 #include <string>
 
-#include "panel.hpp"
+#include "panel/panel.hpp"
 #include <fmt/format.h>
 #include <unistd.h>
 

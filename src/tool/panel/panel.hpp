@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "options.hpp"
+#include "input/options.hpp"
 #include <CLI/CLI.hpp>
 
 #include <sp2dpo/annotate/endpoint.hpp>

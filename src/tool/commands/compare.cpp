@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 #include "command.hpp"
-#include "estimates.hpp"
-#include "files.hpp"
-#include "gold.hpp"
-#include "options.hpp"
-#include "parts.hpp"
+#include "input/options.hpp"
+#include "output/estimates.hpp"
+#include "output/files.hpp"
+#include "parts/aggregators.hpp"
+#include "parts/calibration.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>

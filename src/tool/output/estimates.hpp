@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 
 #include <sp2dpo/stats/estimate.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "estimates.hpp"
+#include "output/estimates.hpp"
 
 #include <algorithm>
 #include <optional>

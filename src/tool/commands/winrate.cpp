@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "../io/json_text.hpp"
+#include "../../io/json_text.hpp"
 #include "command.hpp"
-#include "options.hpp"
-#include "winrate_input.hpp"
+#include "input/options.hpp"
+#include "input/winrate_input.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

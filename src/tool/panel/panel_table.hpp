@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "panel.hpp"
+#include "panel/panel.hpp"
 
 #include <sp2dpo/io/output_file.hpp>
 

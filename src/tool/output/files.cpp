@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "files.hpp"
+#include "output/files.hpp"
 
 #include "command.hpp"
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "winrate_input.hpp"
+#include "input/winrate_input.hpp"
 
 #include <algorithm>
 #include <tuple>

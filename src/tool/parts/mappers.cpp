@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "parts/mappers.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "command.hpp"
+#include "input/options.hpp"
+#include "parts/spec.hpp"
+#include <fmt/format.h>
+
+#include <sp2dpo/error.hpp>
+#include <sp2dpo/schedule/controls.hpp>
+
+namespace sp2dpo::tool {
+
+namespace {
+
+constexpr std::string_view mapper_option = "--mapper";
+
+ChosenMapper linear(Spec&, const MapperDefaults& defaults) {
+  return {[](SpooledSchedule schedule) { return schedule; }, io::describe(defaults.linear),
+          defaults.linear.envelope()};
+}
+
+template <class M>
+ChosenMapper remapped(const M& mapper, io::PartDescription description, Interval envelope) {
+  return {[mapper](const SpooledSchedule& schedule) { return remap(schedule, mapper); },
+          std::move(description), envelope};
+}
+
+ChosenMapper category(Spec& spec, const MapperDefaults& defaults) {
+  std::vector<Linear> maps;
+  Interval hull = defaults.linear.envelope();
+  for (const auto& name : defaults.categories.names()) {
+    Interval envelope = defaults.linear.envelope();
+    if (const auto value = spec.text(name)) {
+      const auto dots = value->find("..");
+      if (dots == std::string::npos)
+        throw UsageError(
+            fmt::format("{}: {}: expected LOW..HIGH, not \"{}\"", spec.what(), name, *value));
+      const auto key = fmt::format("{}: {}", spec.what(), name);
+      envelope = {parse_number(key, value->substr(0, dots)),
+                  parse_number(key, value->substr(dots + 2))};
+    }
+    maps.emplace_back(envelope, defaults.linear.gap_range());
+    hull = {std::min(hull.low, envelope.low), std::max(hull.high, envelope.high)};
+  }
+  const ByCategory mapper(std::move(maps));
+  return remapped(mapper, io::describe(mapper, defaults.categories), hull);
+}
+
+ChosenMapper logistic(Spec& spec, const MapperDefaults& defaults) {
+  const Logistic standard;
+  const Logistic mapper(spec.number("midpoint", standard.midpoint()),
+                        spec.number("slope", standard.slope()), defaults.linear.envelope());
+  return remapped(mapper, io::describe(mapper), mapper.envelope());
+}
+
+ChosenMapper rank(Spec&, const MapperDefaults& defaults) {
+  const Interval envelope = defaults.linear.envelope();
+  return {[envelope](SpooledSchedule schedule) {
+            auto gaps = gap_values(schedule);
+            if (gaps.empty()) return schedule;  // every beta is the one stated for that
+            return remap(schedule, Rank(std::move(gaps), envelope));
+          },
+          io::describe(Rank({0}, envelope)), envelope};
+}
+
+ChosenMapper constant(Spec& spec, const MapperDefaults& defaults) {
+  const Constant mapper(spec.number("beta"));
+  return remapped(mapper, io::describe(mapper), defaults.linear.envelope());
+}
+
+ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
+  const auto seed = spec.seed();
+  const Interval envelope = defaults.linear.envelope();
+  auto description = io::describe(Rank({0}, envelope));
+  description.name = spec.name();
+  description.parameters.emplace("seed", std::to_string(seed));
+  return {[=](const SpooledSchedule& schedule) { return randomized(schedule, seed, envelope); },
+          std::move(description), envelope};
+}
+
+/// A mapper made of another one's schedule and envelope.
+template <class Control>
+ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
+  auto of = choose_mapper(spec.text("of").value_or("linear"), defaults);
+  return {[map = std::move(of.map), envelope = of.envelope, make](SpooledSchedule schedule) {
+            return make(map(std::move(schedule)), envelope);
+          },
+          {spec.name(), {{"of", io::json_value(of.description)}}},
+          of.envelope};
+}
+
+ChosenMapper mean(Spec& spec, const MapperDefaults& defaults) {
+  return control(spec, defaults, [](const SpooledSchedule& schedule, Interval) {
+    return remap(schedule, Constant(mean_beta(schedule)));
+  });
+}
+
+ChosenMapper inverted_betas(Spec& spec, const MapperDefaults& defaults) {
+  return control(spec, defaults, inverted<SpooledSchedule>);
+}
+
+ChosenMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
+  const auto seed = spec.seed();
+  auto chosen = control(spec, defaults, [seed](const SpooledSchedule& schedule, Interval) {
+    return shuffled(schedule, seed);
+  });
+  chosen.description.parameters.emplace("seed", std::to_string(seed));
+  return chosen;
+}
+
+ChosenMapper weight(Spec& spec, const MapperDefaults& defaults) {
+  return control(spec, defaults,
+                 [](const SpooledSchedule& schedule, Interval) { return weighted(schedule); });
+}
+
+struct MapperEntry {
+  const char* name;
+  const char* keys;
+  const char* meaning;
+  bool uses_envelope;
+  bool uses_gap_range;
+  ChosenMapper (*make)(Spec&, const MapperDefaults&);
+};
+
+constexpr MapperEntry mappers[] = {
+    {"linear", "", "linear in the gap, clipped", true, true, linear},
+    {"category", "NAME=LOW..HIGH,...", "linear, with envelopes of their own for some categories",
+     true, true, category},
+    {"logistic", "midpoint=0.5,slope=8", "S-shaped in the gap", true, false, logistic},
+    {"rank", "", "by the gap's rank among all: a flat histogram", true, false, rank},
+    {"constant", "beta=B", "the same beta for all", false, false, constant},
+    {"mean", "of=linear", "control: all get the mean of another mapper's betas", true, true, mean},
+    {"random", "seed=0", "control: drawn evenly from the envelope, by pair id", true, false,
+     random_beta},
+    {"shuffled", "seed=0,of=linear", "control: another mapper's betas, dealt to other pairs", true,
+     true, shuffled_betas},
+    {"inverted", "of=linear", "control: large betas for small gaps", true, true, inverted_betas},
+    {"weight", "of=linear", "control: weights beta / mean in place of betas", true, true, weight},
+};
+
+}  // namespace
+
+ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults) {
+  Spec spec(mapper_option, text);
+  const auto& entry = find(mappers, mapper_option, spec.name());
+  if (defaults.envelope_given && !entry.uses_envelope)
+    throw UsageError(fmt::format("{} has no use for --envelope", spec.what()));
+  if (defaults.gap_range_given && !entry.uses_gap_range)
+    throw UsageError(fmt::format("{} has no use for --gap-range", spec.what()));
+  try {
+    auto chosen = entry.make(spec, defaults);
+    spec.finish();
+    return chosen;
+  } catch (const InvalidArgument& error) {
+    throw UsageError(fmt::format("{}: {}", spec.what(), error.what()));
+  }
+}
+
+std::string list_mappers() {
+  return list("Mappers, --mapper NAME[:key=value,...]", mappers);
+}
+
+}  // namespace sp2dpo::tool

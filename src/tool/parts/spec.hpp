@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "command.hpp"
+#include <fmt/format.h>
+
+namespace sp2dpo::tool {
+
+/// `NAME[:key=value,…]`, whose values are taken out one by one: one that is left nobody knows.
+class Spec {
+ public:
+  Spec(std::string_view option, std::string_view text);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::string what() const { return fmt::format("{} {}", option_, name_); }
+
+  std::optional<std::string> text(std::string_view key);
+  double number(std::string_view key, std::optional<double> otherwise = std::nullopt);
+  std::uint64_t seed();
+  /// To be called when all keys were asked for.
+  void finish() const;
+
+ private:
+  std::string_view option_;
+  std::string name_;
+  std::map<std::string, std::string, std::less<>> values_;
+  std::vector<std::string> known_;
+};
+
+/// The entry of that name.
+template <class Table>
+const auto& find(const Table& table, std::string_view option, std::string_view name) {
+  const auto found = std::ranges::find(table, name, [](const auto& entry) { return entry.name; });
+  if (found != std::end(table)) return *found;
+  std::string names;
+  for (const auto& entry : table)
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", entry.name);
+  throw UsageError(fmt::format("{}: there is no \"{}\"; there are: {}", option, name, names));
+}
+
+template <class Table>
+std::string list(std::string_view title, const Table& table) {
+  std::string text(title);
+  for (const auto& entry : table)
+    text += fmt::format("\n  {:<16}{}{}", entry.name, entry.meaning,
+                        *entry.keys == '\0' ? "" : fmt::format("\n{:18}:{}", "", entry.keys));
+  return text;
+}
+
+}  // namespace sp2dpo::tool
