@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "device_array.hpp"
+#include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cuda/pair_loss.hpp>
@@ -17,6 +17,7 @@
 namespace sp2dpo::cuda {
 namespace {
 
+using ptx::DeviceArray;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
@@ -110,7 +111,7 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
       EXPECT_EQ(got_coefficient[row], 7) << "row " << row << " of no pair";
 }
 
-TEST(CudaAnswers, AreThoseOfTheHostWhateverTheirLength) {
+TEST(CudaAnswersOnEveryDevice, AreThoseOfTheHostWhateverTheirLength) {
   // An empty one, a row, half a block, and more than a block's threads.
   Batch batch({1, 7, 300, 0, 1100, 513});
   const DeviceArray<std::int64_t> bounds(batch.bounds);
@@ -124,14 +125,14 @@ TEST(CudaAnswers, AreThoseOfTheHostWhateverTheirLength) {
     }
 }
 
-TEST(CudaAnswers, OfOneLengthNeedNoBounds) {
+TEST(CudaAnswersOnEveryDevice, OfOneLengthNeedNoBounds) {
   Batch batch({40, 40, 40, 40});
   Sequences on_device{.count = 4, .length = 40, .layout = Sequences::Layout::interleaved};
   batch.sequences.layout = on_device.layout;
   expect_same_as_on_host(batch, on_device, false, 0);
 }
 
-TEST(CudaAnswers, FollowLists) {
+TEST(CudaAnswersOnEveryDevice, FollowLists) {
   Batch batch({5, 6, 7, 8, 9});
   const std::vector<std::int64_t> chosen{4, 0}, rejected{1, 3};  // sequence 2 answers no pair
   batch.sequences.layout = Sequences::Layout::listed;
@@ -146,7 +147,7 @@ TEST(CudaAnswers, FollowLists) {
   expect_same_as_on_host(batch, on_device, true, 0);
 }
 
-TEST(CudaAnswers, AreNanWhereTheyMustNotBeEmpty) {
+TEST(CudaAnswersOnEveryDevice, AreNanWhereTheyMustNotBeEmpty) {
   const DeviceArray<std::int64_t> label(std::vector<std::int64_t>{ignored, 3}), rows(2);
   const DeviceArray<double> log_prob(std::vector{0.0, -2.0}), sums(2);
   answer_log_probs({{.count = 2, .length = 1}, {label.data(), ignored}}, log_prob.data(),
@@ -168,7 +169,7 @@ struct Arguments {
   double* coefficient = &number;
 };
 
-TEST(CudaAnswers, AreRefusedByNameWhereSomethingIsMissing) {
+TEST(CudaAnswersOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
   using Change = void (*)(Arguments&);
   const auto check = [](auto call, const std::string& name, Change change, const char* words) {
     Arguments arguments;

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
-#include "host/modules.hpp"
-#include "host/schedules.hpp"
+#include "ptx/device_array.hpp"
+#include "ptx/modules.hpp"
+#include "ptx/schedules.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cpu/rows.hpp>
@@ -14,6 +14,8 @@
 
 namespace sp2dpo::cuda {
 namespace {
+
+using ptx::DeviceArray;
 
 /// Three rows, the second masked, and all that is made of them.
 struct Rows {
@@ -89,7 +91,7 @@ void expect_close(const Rows& rows, const Rows::Result& got, const Rows::Result&
   }
 }
 
-TEST(CudaRowsDispatch, GivesTheNumbersOfTheHost) {
+TEST(CudaRowsDispatchOnEveryDevice, GivesTheNumbersOfTheHost) {
   for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32}) {
     const Rows rows(2500, dtype);
     const auto want = rows.on_host();

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "device_array.hpp"
 #include "hidden_problem.hpp"
-#include "host/device.hpp"
+#include "ptx/device.hpp"
+#include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cuda/hidden.hpp>
@@ -19,6 +19,7 @@
 namespace sp2dpo::cuda {
 namespace {
 
+using ptx::DeviceArray;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "device_array.hpp"
+#include "ptx/device_array.hpp"
 #include <gtest/gtest.h>
 
 #include <sp2dpo/cpu/hidden.hpp>
@@ -18,6 +18,7 @@
 
 namespace sp2dpo::cuda {
 
+using ptx::DeviceArray;
 using Bytes = std::vector<unsigned char>;
 
 inline constexpr std::int64_t ignored = -100;

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "hidden_problem.hpp"
-#include "host/device.hpp"
-#include "host/schedules.hpp"
+#include "ptx/device.hpp"
+#include "ptx/schedules.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/error.hpp>

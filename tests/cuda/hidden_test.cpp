@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "device_array.hpp"
 #include "hidden_problem.hpp"
+#include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cuda/hidden.hpp>
@@ -17,7 +17,7 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-TEST(CudaHidden, GivesTheNumbersOfTheHost) {
+TEST(CudaHiddenOnEveryDevice, GivesTheNumbersOfTheHost) {
   for (const bool with_bias : {false, true})
     for (const bool add : {false, true}) {
       Problem problem(DType::float32);
@@ -77,7 +77,7 @@ TEST(CudaHidden, TakesPairsLongerThanAChunkInParts) {
   expect_same(problem.on_device(5), problem.on_device(rows), 1e-2);
 }
 
-TEST(CudaHidden, PassesOverMaskedRowsThatAreListed) {
+TEST(CudaHiddenOnEveryDevice, PassesOverMaskedRowsThatAreListed) {
   Problem problem(DType::float32);
   problem.average = true;
   const Result want = problem.on_host(rows);
@@ -86,7 +86,7 @@ TEST(CudaHidden, PassesOverMaskedRowsThatAreListed) {
     expect_same(problem.on_device(chunk_rows), want, 3e-6);
 }
 
-TEST(CudaHidden, SkipsPairsWithAnAnswerWithoutRows) {
+TEST(CudaHiddenOnEveryDevice, SkipsPairsWithAnAnswerWithoutRows) {
   for (const bool lists_masked : {false, true}) {
     Problem problem(DType::float32);
     problem.skip_incomplete = true;

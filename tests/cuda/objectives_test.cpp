@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
+#include "ptx/device_array.hpp"
 #include <gtest/gtest.h>
 
 #include <sp2dpo/cuda/pair_loss.hpp>
@@ -14,6 +14,8 @@
 
 namespace sp2dpo::cuda {
 namespace {
+
+using ptx::DeviceArray;
 
 /// What goes in and comes out for each pair, column by column.
 constexpr std::size_t columns_in = 7, columns_out = 8;

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "device_array.hpp"
-#include "host/device.hpp"
-#include "host/schedules.hpp"
+#include "ptx/device.hpp"
+#include "ptx/device_array.hpp"
+#include "ptx/schedules.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cuda/pair_loss.hpp>
@@ -21,6 +21,7 @@ namespace sp2dpo::cuda {
 namespace {
 
 using ptx::device;
+using ptx::DeviceArray;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -144,7 +145,7 @@ void expect_near(const Results& actual, const Results& expected, const Batch& ba
   ASSERT_LE(std::fabs(a - b), std::fabs(b) * 1e-12) << what;
 }
 
-TEST(CudaPairLossRun, MeetsTheHostForEveryObjectiveAndElementType) {
+TEST(CudaPairLossRunOnEveryDevice, MeetsTheHostForEveryObjectiveAndElementType) {
   const auto check = [](const AnyObjective& objective) {
     for (const DType dtype : all_dtypes)
       for (const std::int64_t pairs : {1, 33, 777}) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
+#include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cuda/rows.hpp>
@@ -15,6 +15,7 @@
 namespace sp2dpo::cuda {
 namespace {
 
+using ptx::DeviceArray;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
@@ -335,7 +336,7 @@ TEST(CudaRows, WithoutCoefficientGetZerosUnread) {
   }
 }
 
-TEST(CudaRows, SumTheLogitsOnRequest) {
+TEST(CudaRowsOnEveryDevice, SumTheLogitsOnRequest) {
   for (const DType dtype : all_dtypes)
     for (const std::int64_t vocab : {2000, 33000}) {
       Batch batch(dtype, 2, vocab);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "host/device.hpp"
+#include "ptx/device.hpp"
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gmock/gmock.h>

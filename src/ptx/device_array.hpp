@@ -9,7 +9,7 @@
 
 #include <cuda_runtime_api.h>
 
-namespace sp2dpo::cuda {
+namespace sp2dpo::ptx {
 
 inline void expect_success(cudaError_t status) {
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorName(status));
@@ -47,4 +47,4 @@ class DeviceArray {
   void* data_ = nullptr;
 };
 
-}  // namespace sp2dpo::cuda
+}  // namespace sp2dpo::ptx

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_array.hpp"
-#include "host/device.hpp"
+#include "ptx/device.hpp"
+#include "ptx/device_array.hpp"
 #include <cublasLt.h>
 #include <gmock/gmock.h>
 
@@ -8,7 +8,6 @@
 namespace sp2dpo::ptx {
 namespace {
 
-using cuda::DeviceArray;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -47,7 +46,7 @@ cublasStatus_t multiply(const Matrix& a, const Matrix& b, const Matrix& out, flo
   return status;
 }
 
-TEST(CudaBlas, MultipliesByOrderAndTransposition) {
+TEST(PtxBlas, MultipliesByOrderAndTransposition) {
   const DeviceArray<float> a(std::vector<float>{1, 2, 3, 4, 5, 6});
   const DeviceArray<float> b(std::vector<float>{1, 0, -1, 2, 1, 0});
   const DeviceArray<float> out(4);
@@ -65,12 +64,12 @@ TEST(CudaBlas, MultipliesByOrderAndTransposition) {
   EXPECT_THAT(out.get(), ElementsAre(2, 5, 4, 10));
 }
 
-TEST(CudaBlas, RefusesShapesThatDoNotFit) {
+TEST(PtxBlas, RefusesShapesThatDoNotFit) {
   const DeviceArray<float> a(std::vector<float>(6)), out(std::vector<float>(4));
   EXPECT_EQ(multiply({a, 2, 3}, {a, 2, 3}, {out, 2, 2}, 0), CUBLAS_STATUS_INVALID_VALUE);
 }
 
-TEST(CudaBlas, FindsWhatWasNeverWrittenAndWhatLiesOutside) {
+TEST(PtxBlas, FindsWhatWasNeverWrittenAndWhatLiesOutside) {
   const DeviceArray<float> a(std::vector<float>(6)), unwritten(6), out(4), small(3);
   multiply({a, 2, 3}, {unwritten, 3, 2}, {out, 2, 2}, 0);
   multiply({a, 2, 3}, {a, 3, 2}, {small, 2, 2}, 0);

@@ -144,7 +144,7 @@ std::uint32_t aligned(std::uint32_t offset, std::uint32_t alignment) {
 }
 
 [[noreturn]] void refuse_opcode(std::string_view opcode) {
-  refuse("an unknown opcode, " + std::string(opcode), "docs/cuda_without_gpu.md lists the known");
+  refuse("an unknown opcode, " + std::string(opcode), "src/ptx/README.md lists the known");
 }
 
 const std::map<std::string, Kind, std::less<>>& control_opcodes() {

@@ -139,7 +139,7 @@ Operation find_operation(std::string_view opcode);
 /// All opcodes that it knows, in no order.
 std::vector<std::string> operation_names();
 
-/// Every opcode that parse_kernel takes, as docs/cuda_without_gpu.md lists them: lines of a family
+/// Every opcode that parse_kernel takes, as src/ptx/README.md lists them: lines of a family
 /// and what may follow its name.
 std::string opcode_list();
 

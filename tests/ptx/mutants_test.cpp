@@ -6,15 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
-#include "host/device.hpp"
-#include "host/schedules.hpp"
+#include "ptx/device.hpp"
+#include "ptx/device_array.hpp"
+#include "ptx/schedules.hpp"
 #include <gmock/gmock.h>
 
 namespace sp2dpo::ptx {
 namespace {
 
-using cuda::DeviceArray;
 using ::testing::Contains;
 using ::testing::ContainsRegex;
 using ::testing::IsEmpty;
@@ -90,20 +89,20 @@ const Mutant& mutant(Bug bug) {
   return mutants()[static_cast<std::size_t>(bug)];
 }
 
-TEST(CudaMutants, WithoutAFaultShowNothing) {
+TEST(PtxMutantsOnEveryDevice, WithoutAFaultShowNothing) {
   for_each_schedule([] { EXPECT_THAT(show(mutant(Bug::none)), IsEmpty()); });
 }
 
 /// "mutants.cu:37", where the first line with `text` is the 37th.
 std::string line_with(const std::string& text) {
-  std::ifstream file(SP2DPO_SOURCE_DIR "/tests/cuda/mutants.cu");
+  std::ifstream file(SP2DPO_SOURCE_DIR "/tests/ptx/mutants.cu");
   int number = 1;
   std::string line;
   while (std::getline(file, line) && line.find(text) == std::string::npos) ++number;
   return "mutants.cu:" + std::to_string(number);
 }
 
-TEST(CudaMutants, AreToldOfWithAllThatLeadsToThem) {
+TEST(PtxMutantsOnEveryDevice, AreToldOfWithAllThatLeadsToThem) {
   struct {
     Bug bug;
     std::string what, source;
@@ -142,15 +141,15 @@ void PrintTo(const Case& c, std::ostream* out) {
   *out << "bug " << static_cast<int>(c.bug) << ", to show \"" << c.words << '"';
 }
 
-class CudaMutant : public testing::TestWithParam<Case> {};
+class PtxMutantOnEveryDevice : public testing::TestWithParam<Case> {};
 
-TEST_P(CudaMutant, IsFoundUnderEverySchedule) {
+TEST_P(PtxMutantOnEveryDevice, IsFoundUnderEverySchedule) {
   for_each_schedule(
       [] { EXPECT_THAT(show(mutant(GetParam().bug)), Contains(ContainsRegex(GetParam().words))); });
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    , CudaMutant,
+    , PtxMutantOnEveryDevice,
     testing::Values(Case{Bug::no_barrier_before_label, "race with a write"},
                     Case{Bug::label_never_written, "nothing was written to"},
                     Case{Bug::unaligned_load, "not aligned to 16 bytes"},

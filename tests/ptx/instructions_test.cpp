@@ -10,16 +10,15 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
-#include "host/device.hpp"
-#include "host/kernel.hpp"
-#include "host/schedules.hpp"
+#include "ptx/device.hpp"
+#include "ptx/device_array.hpp"
+#include "ptx/kernel.hpp"
+#include "ptx/schedules.hpp"
 #include <gmock/gmock.h>
 
 namespace sp2dpo::ptx {
 namespace {
 
-using cuda::DeviceArray;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -47,7 +46,7 @@ std::vector<Words> run(const std::vector<Words>& in, const Launch& launch) {
   return to.get();
 }
 
-TEST(CudaInstructions, GiveTheHostsIntegers) {
+TEST(PtxInstructionsOnEveryDevice, GiveTheHostsIntegers) {
   const auto in = random_words();
   const auto out = run(in, [](auto* a, auto* b) { integers_on_device(a, b, blocks); });
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -56,7 +55,7 @@ TEST(CudaInstructions, GiveTheHostsIntegers) {
   }
 }
 
-TEST(CudaInstructions, GiveTheHostsRoundedFloats) {
+TEST(PtxInstructionsOnEveryDevice, GiveTheHostsRoundedFloats) {
   const auto in = random_words();
   const auto out = run(in, [](auto* a, auto* b) { floats_on_device(a, b, blocks); });
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -68,7 +67,7 @@ TEST(CudaInstructions, GiveTheHostsRoundedFloats) {
   }
 }
 
-TEST(CudaInstructions, GiveTheHostsFunctionsToTheLastPlaces) {
+TEST(PtxInstructionsOnEveryDevice, GiveTheHostsFunctionsToTheLastPlaces) {
   const auto in = random_words();
   const auto out = run(in, [](auto* a, auto* b) { functions_on_device(a, b, blocks); });
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -81,7 +80,7 @@ TEST(CudaInstructions, GiveTheHostsFunctionsToTheLastPlaces) {
   }
 }
 
-TEST(CudaInstructions, ExchangeWordsWithinAWarp) {
+TEST(PtxInstructionsOnEveryDevice, ExchangeWordsWithinAWarp) {
   std::vector<Words> in(threads);
   for (std::size_t i = 0; i < threads; ++i) in[i].a = static_cast<std::int64_t>(i * i + 1);
   for_each_schedule([&] {
@@ -105,7 +104,7 @@ TEST(CudaInstructions, ExchangeWordsWithinAWarp) {
   });
 }
 
-TEST(CudaInstructions, UseVariablesOfTheModule) {
+TEST(PtxInstructionsOnEveryDevice, UseVariablesOfTheModule) {
   int before = 0;
   ASSERT_EQ(get_variable(&before), cudaSuccess);
   const DeviceArray<int> count(1);
@@ -131,7 +130,7 @@ std::optional<Kernel> parse(const std::string& body) {
                       "k", 90, {});
 }
 
-TEST(CudaInstructions, ThatAreUnknownAreRefusedWithTheirLine) {
+TEST(PtxOpcodes, ThatAreUnknownAreRefusedWithTheirLine) {
   EXPECT_TRUE(parse("mov.u32 %r1, %tid.x;\n"));
   // Whether they would be reached or not.
   for (const char* unknown :
@@ -149,8 +148,8 @@ TEST(CudaInstructions, ThatAreUnknownAreRefusedWithTheirLine) {
 }
 
 /// Between the marks of the page's list.
-TEST(CudaInstructions, AreListedInThePage) {
-  std::ifstream file(SP2DPO_SOURCE_DIR "/docs/cuda_without_gpu.md");
+TEST(PtxOpcodes, AreListedInTheReadme) {
+  std::ifstream file(SP2DPO_SOURCE_DIR "/src/ptx/README.md");
   const std::string page(std::istreambuf_iterator<char>(file), {});
   const std::string mark = "```opcodes\n";
   const auto begin = page.find(mark);

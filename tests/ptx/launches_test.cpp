@@ -6,15 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
-#include "host/device.hpp"
+#include "ptx/device.hpp"
+#include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
 // What the stand-in for CUDA's runtime refuses, as hardware does.
 namespace sp2dpo::ptx {
 namespace {
 
-using cuda::DeviceArray;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
@@ -22,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::ThrowsMessage;
 
-TEST(CudaLaunches, AreRefusedBeyondTheLimits) {
+TEST(PtxLaunches, AreRefusedBeyondTheLimits) {
   EXPECT_EQ(launch_nothing(2, 512), cudaSuccess);
   EXPECT_EQ(launch_nothing(2, 513), cudaErrorInvalidValue);  // compiled for 512
   EXPECT_EQ(launch_nothing(2, 1025), cudaErrorInvalidConfiguration);
@@ -36,7 +35,7 @@ TEST(CudaLaunches, AreRefusedBeyondTheLimits) {
   EXPECT_THAT(device().launches(), SizeIs(1));
 }
 
-TEST(CudaLaunches, OfClustersMustSuitGridAndDevice) {
+TEST(PtxLaunches, OfClustersMustSuitGridAndDevice) {
   EXPECT_EQ(launch_nothing(8, 32, 4), cudaSuccess);
   EXPECT_EQ(launch_nothing(9, 32, 4), cudaErrorInvalidClusterSize);
   EXPECT_EQ(launch_nothing(16, 32, 16), cudaErrorInvalidClusterSize);
@@ -45,7 +44,7 @@ TEST(CudaLaunches, OfClustersMustSuitGridAndDevice) {
   EXPECT_EQ(launch_nothing(8, 32), cudaSuccess);
 }
 
-TEST(CudaLaunches, HaveAsMuchSharedMemoryAsTheyAskedFor) {
+TEST(PtxLaunches, HaveAsMuchSharedMemoryAsTheyAskedFor) {
   const DeviceArray<int> out(1);
   EXPECT_EQ(launch_dynamic(out.data(), 12288, false), cudaSuccess);  // 48 KiB
   EXPECT_THAT(out.get(), ElementsAre(12287));
@@ -67,7 +66,7 @@ class Environment {
   const char* name_;
 };
 
-TEST(CudaLaunches, EndAtALimitThatTheEnvironmentSets) {
+TEST(PtxLaunches, EndAtALimitThatTheEnvironmentSets) {
   EXPECT_EQ(device().most_instructions, std::uint64_t{1} << 32);
   const DeviceArray<int> zero(std::vector<int>{0}), one(std::vector<int>{1});
   {
@@ -88,7 +87,7 @@ TEST(CudaLaunches, EndAtALimitThatTheEnvironmentSets) {
   }
 }
 
-TEST(CudaLaunches, RunOnTheDeviceThatTheEnvironmentNames) {
+TEST(PtxLaunches, RunOnTheDeviceThatTheEnvironmentNames) {
   {
     const Environment chosen("SP2DPO_PTX_DEVICE", "120");
     device().reset();
@@ -104,7 +103,7 @@ TEST(CudaLaunches, RunOnTheDeviceThatTheEnvironmentNames) {
                                             HasSubstr("SP2DPO_PTX_DEVICE"), HasSubstr("9.0"))));
 }
 
-TEST(CudaMemory, EndsAndIsFreedOnce) {
+TEST(PtxMemory, EndsAndIsFreedOnce) {
   device().properties.memory = 1000;
   void *first = nullptr, *second = nullptr;
   EXPECT_EQ(cudaMalloc(&first, 600), cudaSuccess);
@@ -119,7 +118,7 @@ TEST(CudaMemory, EndsAndIsFreedOnce) {
   EXPECT_EQ(cudaFree(second), cudaSuccess);
 }
 
-TEST(CudaMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
+TEST(PtxMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
   device().most_instructions = 100000;
   int* last = nullptr;
   {
@@ -143,7 +142,7 @@ TEST(CudaMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
                                 "sm_90 .launches.cu:[0-9]+.")));
 }
 
-TEST(CudaMemory, IsNoBusinessOfACapture) {
+TEST(PtxMemory, IsNoBusinessOfACapture) {
   void* memory = nullptr;
   {
     const Capture capture;
