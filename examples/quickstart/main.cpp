@@ -3,14 +3,13 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <iostream>
 #include <thread>
 
 #include "safetensors.hpp"
 #include "summary.hpp"
 #include "text.hpp"
 #include "train.hpp"
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>
@@ -40,9 +39,9 @@ void stop_at_signals() {
 }
 
 struct Options {
-  fs::path pairs;
-  fs::path annotations;
-  fs::path out = "build/quickstart";
+  std::string pairs;
+  std::string annotations;
+  std::string out = "build/quickstart";
   std::string id_field;
   double time_limit = 600;
   Settings settings;
@@ -201,35 +200,30 @@ int main(int argc, char** argv) {
   Options options;
   auto& settings = options.settings;
   settings.workers = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  CLI::App app(
+  sp2dpo::args::Program program(
+      "quickstart",
       "From preference pairs and annotations to a beta schedule, a trained policy and pictures.");
-  app.add_option("--pairs", options.pairs, "Preference pairs, JSON Lines")->required()->take_last();
-  app.add_option("--annotations", options.annotations, "Annotations of these pairs, JSON Lines")
-      ->required()
-      ->take_last();
-  app.add_option("--out", options.out, "Folder for the results")
-      ->capture_default_str()
-      ->take_last();
-  app.add_option("--id-field", options.id_field, "The pairs' column that holds the id");
-  app.add_option("--context", settings.context, "Bytes that the model reads")
-      ->capture_default_str()
-      ->check(CLI::Range(16, 4096));
-  app.add_option("--warm-up-steps", settings.warm_up_steps, "Steps of next-token training")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
-  app.add_option("--steps", settings.steps, "Steps of DPO")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
-  app.add_option("--seeds", settings.seeds, "Runs of each arm")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  app.add_option("--workers", settings.workers, "Runs side by side")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 256));
-  app.add_option("--time-limit", options.time_limit, "Seconds after which training ends")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  CLI11_PARSE(app, argc, argv);
+  program.option("--pairs", &options.pairs, "Preference pairs, JSON Lines").required().keep_last();
+  program.option("--annotations", &options.annotations, "Annotations of these pairs, JSON Lines")
+      .required()
+      .keep_last();
+  program.option("--out", &options.out, "Folder for the results").show_default().keep_last();
+  program.option("--id-field", &options.id_field, "The pairs' column that holds the id");
+  program.option("--context", &settings.context, "Bytes that the model reads")
+      .show_default()
+      .between(16, 4096);
+  program.option("--warm-up-steps", &settings.warm_up_steps, "Steps of next-token training")
+      .show_default()
+      .between(1, 1000000);
+  program.option("--steps", &settings.steps, "Steps of DPO").show_default().between(1, 1000000);
+  program.option("--seeds", &settings.seeds, "Runs of each arm").show_default().between(1, 1000);
+  program.option("--workers", &settings.workers, "Runs side by side")
+      .show_default()
+      .between(1, 256);
+  program.option("--time-limit", &options.time_limit, "Seconds after which training ends")
+      .show_default()
+      .positive();
+  if (const auto status = program.parse(argc, argv)) return *status;
   try {
     return run(options);
   } catch (const std::exception& error) {

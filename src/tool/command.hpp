@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 
 namespace sp2dpo::tool {
 
@@ -25,7 +25,7 @@ struct Unfinished : std::runtime_error {
 
 /// A command declares its options on `app` and returns what runs it once they are read.
 using Run = std::function<void()>;
-using Declare = Run(CLI::App& app);
+using Declare = Run(args::Command app);
 
 Declare declare_agree;
 Declare declare_annotate;

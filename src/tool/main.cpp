@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 #include <fmt/format.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -39,25 +39,19 @@ constexpr Command commands[] = {
 };
 
 int run(int argc, char** argv) {
-  CLI::App app("From preference pairs and judgments to a beta per pair for DPO.", "sp2dpo");
-  app.set_version_flag("--version", "sp2dpo " SP2DPO_VERSION);
-  app.require_subcommand(1);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("sp2dpo: {}\nRun it with --help for what it takes.\n", error.what());
-  });
-  std::vector<std::pair<CLI::App*, sp2dpo::tool::Run>> runs;
+  sp2dpo::args::Program program("sp2dpo",
+                                "From preference pairs and judgments to a beta per pair for DPO.");
+  program.version("sp2dpo " SP2DPO_VERSION);
+  program.require_subcommand();
+  std::vector<std::pair<sp2dpo::args::Command, sp2dpo::tool::Run>> runs;
   for (const auto& command : commands) {
-    CLI::App* const part = app.add_subcommand(command.name, command.summary);
-    runs.emplace_back(part, command.declare(*part));
+    const auto part = program.subcommand(command.name, command.summary);
+    runs.emplace_back(part, command.declare(part));
   }
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? fine : usage;
-  }
+  if (const auto status = program.parse(argc, argv)) return *status;
   for (const auto& [part, command] : runs)
-    if (part->parsed()) command();
+    if (part.chosen()) command();
   return fine;
 }
 

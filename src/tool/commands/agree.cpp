@@ -263,22 +263,22 @@ void run_annotations(const Options& options) {
 
 }  // namespace
 
-Run declare_agree(CLI::App& app) {
+Run declare_agree(args::Command app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app, PairOptions::Need::optional);
   options->categories.declare(app);
-  auto* const annotations = app.add_option("--annotations", options->annotations,
-                                           "Annotations, .jsonl, .jsonl.gz or .parquet");
-  app.add_option("--ratings", options->ratings,
-                 "CSV with the columns unit, rater, value; a blank value is missing")
-      ->excludes(annotations)
-      ->excludes("--pairs");
-  app.add_option("--json", options->json, "File for the figures");
-  app.add_option("--replicates", options->bootstrap.replicates,
-                 "Resamples of the units for the intervals; 0 for none")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--seed", options->bootstrap.seed, "Of the resamples")->capture_default_str();
+  const auto annotations = app.option("--annotations", &options->annotations,
+                                      "Annotations, .jsonl, .jsonl.gz or .parquet");
+  app.option("--ratings", &options->ratings,
+             "CSV with the columns unit, rater, value; a blank value is missing")
+      .excludes(annotations)
+      .excludes("--pairs");
+  app.option("--json", &options->json, "File for the figures");
+  app.option("--replicates", &options->bootstrap.replicates,
+             "Resamples of the units for the intervals; 0 for none")
+      .non_negative()
+      .show_default();
+  app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
   app.footer(
       "With --ratings, --categories are all values that a rater can choose from [those seen].\n"
       "With --annotations, --pairs tells how many pairs were asked, and the answers' lengths.\n\n"

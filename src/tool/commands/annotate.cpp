@@ -138,19 +138,17 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_annotate(CLI::App& app) {
+Run declare_annotate(args::Command app) {
   const auto options = std::make_shared<Options>();
   options->panel.declare(app);
-  app.add_option("--out", options->out, "Annotations to write, .jsonl");
-  app.add_option("--failures", options->failures,
-                 "What became no annotation, and why [OUT.failures]");
-  app.add_flag("--plan", options->plan, "Say what would be asked and what it costs; ask nothing");
-  app.add_flag("--reparse", options->reparse, "Ask nothing: read the answers in the store again");
-  app.add_option("--max-cost", options->max_cost,
-                 "End before this run can cost more, in the panel's currency")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--max-requests", options->max_requests, "End after so many requests")
-      ->check(CLI::NonNegativeNumber);
+  app.option("--out", &options->out, "Annotations to write, .jsonl");
+  app.option("--failures", &options->failures, "What became no annotation, and why [OUT.failures]");
+  app.flag("--plan", &options->plan, "Say what would be asked and what it costs; ask nothing");
+  app.flag("--reparse", &options->reparse, "Ask nothing: read the answers in the store again");
+  app.option("--max-cost", &options->max_cost,
+             "End before this run can cost more, in the panel's currency")
+      .non_negative();
+  app.option("--max-requests", &options->max_requests, "End after so many requests").non_negative();
   app.footer(
       "Every answer is in the store before it is used. Called again, it asks only what has no "
       "answer there.\n\n"

@@ -115,41 +115,37 @@ void wait(const Options& options) {
 
 }  // namespace
 
-Run declare_batch(CLI::App& app) {
+Run declare_batch(args::Command app) {
   const auto options = std::make_shared<Options>();
-  app.require_subcommand(1);
+  app.require_subcommand();
 
-  auto* const writing = app.add_subcommand("write", "Write what is to be asked as batch files");
-  options->panel.declare(*writing);
-  writing->add_option("--out", options->out, "PREFIX of the files: PREFIX.TEACHER.0001.jsonl")
-      ->required();
-  writing->add_option("--max-lines", options->limits.lines, "Of one file")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  writing->add_option("--max-bytes", options->limits.bytes, "Of one file")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  auto writing = app.subcommand("write", "Write what is to be asked as batch files");
+  options->panel.declare(writing);
+  writing.option("--out", &options->out, "PREFIX of the files: PREFIX.TEACHER.0001.jsonl")
+      .required();
+  writing.option("--max-lines", &options->limits.lines, "Of one file").positive().show_default();
+  writing.option("--max-bytes", &options->limits.bytes, "Of one file").positive().show_default();
 
-  auto* const reading = app.add_subcommand("read", "Take results into the store");
-  reading->add_option("--store", options->store, "The store")->required()->check(CLI::ExistingFile);
-  reading->add_option("RESULTS", options->files, "Files with results or errors, in any order")
-      ->required();
+  auto reading = app.subcommand("read", "Take results into the store");
+  reading.option("--store", &options->store, "The store").required().existing_file();
+  reading.option("RESULTS", &options->files, "Files with results or errors, in any order")
+      .required();
 
-  auto* const submitting = app.add_subcommand("submit", "Send batch files to a teacher's provider");
-  auto* const waiting = app.add_subcommand(
+  auto submitting = app.subcommand("submit", "Send batch files to a teacher's provider");
+  auto waiting = app.subcommand(
       "wait", "Wait for all batches that were sent, and take their results into the store");
-  for (auto* const part : {submitting, waiting}) {
-    part->add_option("--panel", options->config, "The panel's configuration, .toml")->required();
-    part->add_option("--store", options->store, "The store")->required()->check(CLI::ExistingFile);
+  for (auto part : {submitting, waiting}) {
+    part.option("--panel", &options->config, "The panel's configuration, .toml").required();
+    part.option("--store", &options->store, "The store").required().existing_file();
   }
-  submitting->add_option("--teacher", options->teacher, "Whom the files ask")->required();
-  submitting->add_option("FILES", options->files, "As batch write made them")->required();
-  waiting->add_option("--out", options->folder, "Folder for the results as they came")
-      ->required()
-      ->check(CLI::ExistingDirectory);
-  waiting->add_option("--every", options->every, "Seconds between two questions")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  submitting.option("--teacher", &options->teacher, "Whom the files ask").required();
+  submitting.option("FILES", &options->files, "As batch write made them").required();
+  waiting.option("--out", &options->folder, "Folder for the results as they came")
+      .required()
+      .existing_folder();
+  waiting.option("--every", &options->every, "Seconds between two questions")
+      .positive()
+      .show_default();
   app.footer(
       "Afterwards, sp2dpo annotate with the same pairs, panel and store makes the annotations and\n"
       "asks what is still unanswered.\n\n"
@@ -158,11 +154,11 @@ Run declare_batch(CLI::App& app) {
       "  vllm run-batch -i ask.qwen.0001.jsonl -o results.jsonl --model Qwen/Qwen3-8B\n"
       "  sp2dpo batch read --store run.db results.jsonl");
   return [options, writing, reading, submitting] {
-    if (writing->parsed()) {
+    if (writing.chosen()) {
       write(*options);
-    } else if (reading->parsed()) {
+    } else if (reading.chosen()) {
       read(*options);
-    } else if (submitting->parsed()) {
+    } else if (submitting.chosen()) {
       submit(*options);
     } else {
       wait(*options);

@@ -204,26 +204,26 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_compare(CLI::App& app) {
+Run declare_compare(args::Command app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app);
   options->categories.declare(app);
-  app.add_option("--annotations", options->annotations,
-                 "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
-      ->required();
-  app.add_option("--gold", options->gold,
-                 "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
-      ->required();
-  app.add_option("--aggregator", options->aggregators,
-                 "One to compare, as of `schedule`; may be repeated, the others are compared with "
-                 "the first [all that need no key, and each annotator alone]");
+  app.option("--annotations", &options->annotations,
+             "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
+      .required();
+  app.option("--gold", &options->gold,
+             "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
+      .required();
+  app.option("--aggregator", &options->aggregators,
+             "One to compare, as of `schedule`; may be repeated, the others are compared with "
+             "the first [all that need no key, and each annotator alone]");
   options->panel.declare(app);
-  app.add_option("--replicates", options->bootstrap.replicates,
-                 "Resamples of the pairs for the intervals; 0 for none")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--seed", options->bootstrap.seed, "Of the resamples")->capture_default_str();
-  app.add_option("--json", options->json, "File for the figures");
+  app.option("--replicates", &options->bootstrap.replicates,
+             "Resamples of the pairs for the intervals; 0 for none")
+      .non_negative()
+      .show_default();
+  app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
+  app.option("--json", &options->json, "File for the figures");
   app.footer(list_aggregators() +
              "\n\nExample:\n"
              "  sp2dpo compare --pairs p.jsonl --annotations a.jsonl --gold gold.csv \\\n"

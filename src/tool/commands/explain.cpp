@@ -115,14 +115,14 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_explain(CLI::App& app) {
+Run declare_explain(args::Command app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--schedule", options->schedule, "The schedule")->required();
-  app.add_option("--store", options->store, "Store of the panel's answers")->required();
-  app.add_option("--annotations", options->annotations,
-                 "Annotations that the schedule was made of, to be shown beside the answers");
-  app.add_option("ID", options->id, "The pair")->required();
-  app.add_flag("--brief", options->brief, "Without the texts of requests and answers");
+  app.option("--schedule", &options->schedule, "The schedule").required();
+  app.option("--store", &options->store, "Store of the panel's answers").required();
+  app.option("--annotations", &options->annotations,
+             "Annotations that the schedule was made of, to be shown beside the answers");
+  app.option("ID", &options->id, "The pair").required();
+  app.flag("--brief", &options->brief, "Without the texts of requests and answers");
   options->categories.declare(app);
   app.footer(
       "Example:\n"

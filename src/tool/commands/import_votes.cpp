@@ -87,26 +87,26 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_import_votes(CLI::App& app) {
+Run declare_import_votes(args::Command app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app);
   options->categories.declare(app);
-  app.add_option("--votes", options->votes,
-                 "CSV with the columns pair_id, llm, prompt_variant, swapped, winner")
-      ->required();
-  app.add_option("--annotators", options->annotators, "Wanted values of llm: A,B,C")
-      ->required()
-      ->delimiter(',');
-  app.add_option("--prompts", options->prompts, "Wanted values of prompt_variant: X,Y,Z")
-      ->required()
-      ->delimiter(',');
-  app.add_option("--category", options->category, "Category of every pair");
-  app.add_option("--category-field", options->category_field,
-                 "Field of the pair that has its category, such as meta.subset");
-  app.add_option("--category-map", options->category_map,
-                 "Category by the field's value: VALUE=CATEGORY,...")
-      ->delimiter(',');
-  app.add_option("--out", options->out, "Annotations to write, .jsonl")->required();
+  app.option("--votes", &options->votes,
+             "CSV with the columns pair_id, llm, prompt_variant, swapped, winner")
+      .required();
+  app.option("--annotators", &options->annotators, "Wanted values of llm: A,B,C")
+      .required()
+      .separated_by(',');
+  app.option("--prompts", &options->prompts, "Wanted values of prompt_variant: X,Y,Z")
+      .required()
+      .separated_by(',');
+  app.option("--category", &options->category, "Category of every pair");
+  app.option("--category-field", &options->category_field,
+             "Field of the pair that has its category, such as meta.subset");
+  app.option("--category-map", &options->category_map,
+             "Category by the field's value: VALUE=CATEGORY,...")
+      .separated_by(',');
+  app.option("--out", &options->out, "Annotations to write, .jsonl").required();
   app.footer(
       "Votes say 1 or 2, in the numbering in which meta.gold_label of the pair says which answer\n"
       "is the chosen one. The mean over both orders becomes preferred and magnitude.\n\n"

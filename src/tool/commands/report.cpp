@@ -334,35 +334,34 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_report(CLI::App& app) {
+Run declare_report(args::Command app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app, PairOptions::Need::optional);
-  app.add_option("--schedule", options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
-      ->required();
-  auto* const annotations = app.add_option(
-      "--annotations", options->annotations,
-      "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated");
-  app.add_flag("--check", options->check, "End with status 5 where a check finds something");
-  auto* const contested =
-      app.add_option("--contested", options->contested,
-                     "File for the pairs whose annotators are furthest apart, .jsonl")
-          ->needs(annotations);
-  app.add_option("--contested-pairs", options->n_contested, "How many of them")
-      ->needs(contested)
-      ->capture_default_str();
-  app.add_option("--out", options->page, "Report for people, .html");
-  app.add_option("--svg", options->pictures, "Folder for the report's pictures, as SVG files");
-  app.add_option("--card", options->card, "Dataset card, README.md for the Hugging Face Hub");
-  app.add_option("--croissant", options->croissant, "Croissant metadata, .json");
-  app.add_option("--name", options->name,
-                 "Name of the data set, and title of the report [the file's]");
-  app.add_option("--license", options->license,
-                 "Licence for --card and --croissant [none is named]");
-  app.add_option("--replicates", options->bootstrap.replicates,
-                 "Resamples of the pairs for the agreement's intervals; 0 for none")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--seed", options->bootstrap.seed, "Of the resamples")->capture_default_str();
+  app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+      .required();
+  const auto annotations =
+      app.option("--annotations", &options->annotations,
+                 "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated");
+  app.flag("--check", &options->check, "End with status 5 where a check finds something");
+  const auto contested =
+      app.option("--contested", &options->contested,
+                 "File for the pairs whose annotators are furthest apart, .jsonl")
+          .needs(annotations);
+  app.option("--contested-pairs", &options->n_contested, "How many of them")
+      .needs(contested)
+      .show_default();
+  app.option("--out", &options->page, "Report for people, .html");
+  app.option("--svg", &options->pictures, "Folder for the report's pictures, as SVG files");
+  app.option("--card", &options->card, "Dataset card, README.md for the Hugging Face Hub");
+  app.option("--croissant", &options->croissant, "Croissant metadata, .json");
+  app.option("--name", &options->name,
+             "Name of the data set, and title of the report [the file's]");
+  app.option("--license", &options->license, "Licence for --card and --croissant [none is named]");
+  app.option("--replicates", &options->bootstrap.replicates,
+             "Resamples of the pairs for the agreement's intervals; 0 for none")
+      .non_negative()
+      .show_default();
+  app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
   app.footer(
       "Without --pairs lengths are not looked at, without --annotations the panel is not.\n\n"
       "Example:\n"

@@ -273,39 +273,38 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_schedule(CLI::App& app) {
+Run declare_schedule(args::Command app) {
   const auto options = std::make_shared<Options>();
   options->pairs.declare(app);
   options->categories.declare(app);
-  app.add_option("--annotations", options->annotations,
-                 "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
-      ->required();
-  app.add_option("--out", options->out, "Schedule to write, .jsonl or .parquet")->required();
-  app.add_option("--manifest", options->manifest,
-                 "File for the manifest, which is the schedule's first line otherwise");
-  auto* const join = app.add_option(
-      "--join", options->join,
-      "The pairs with all their columns, and beta and sp2dpo added, .jsonl or .parquet");
-  app.add_flag("--overwrite", options->overwrite,
-               "With --join: replace columns of these names that the pairs have already")
-      ->needs(join);
-  app.add_option("--aggregator", options->aggregator,
-                 "How a pair's annotations become its gap: NAME[:key=value,...], see below")
-      ->capture_default_str();
-  app.add_option("--mapper", options->mapper,
-                 "How gaps become betas: NAME[:key=value,...], see below")
-      ->capture_default_str();
-  const auto* envelope =
-      app.add_option("--envelope", options->envelope, "Smallest and largest beta: LOW,HIGH")
-          ->capture_default_str();
-  const auto* gap_range =
-      app.add_option("--gap-range", options->gap_range,
-                     "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads "
-                     "signed gaps over the whole envelope")
-          ->capture_default_str();
+  app.option("--annotations", &options->annotations,
+             "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
+      .required();
+  app.option("--out", &options->out, "Schedule to write, .jsonl or .parquet").required();
+  app.option("--manifest", &options->manifest,
+             "File for the manifest, which is the schedule's first line otherwise");
+  const auto join =
+      app.option("--join", &options->join,
+                 "The pairs with all their columns, and beta and sp2dpo added, .jsonl or .parquet");
+  app.flag("--overwrite", &options->overwrite,
+           "With --join: replace columns of these names that the pairs have already")
+      .needs(join);
+  app.option("--aggregator", &options->aggregator,
+             "How a pair's annotations become its gap: NAME[:key=value,...], see below")
+      .show_default();
+  app.option("--mapper", &options->mapper, "How gaps become betas: NAME[:key=value,...], see below")
+      .show_default();
+  const auto envelope =
+      app.option("--envelope", &options->envelope, "Smallest and largest beta: LOW,HIGH")
+          .show_default();
+  const auto gap_range =
+      app.option("--gap-range", &options->gap_range,
+                 "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads "
+                 "signed gaps over the whole envelope")
+          .show_default();
   options->fit.declare(app);
-  app.add_option("--missing", options->missing, "Pairs without a gap: error, drop, or base-beta=B")
-      ->capture_default_str();
+  app.option("--missing", &options->missing, "Pairs without a gap: error, drop, or base-beta=B")
+      .show_default();
   options->panel.declare(app);
   app.footer(
       list_aggregators() + "\n\n" + list_mappers() +
@@ -321,8 +320,8 @@ Run declare_schedule(CLI::App& app) {
       "  sp2dpo schedule --pairs p.jsonl --annotations a.jsonl --aggregator mean-median \\\n"
       "    --mapper shuffled:seed=7,of=rank --out control.jsonl");
   return [options, envelope, gap_range] {
-    options->envelope_given = envelope->count() > 0;
-    options->gap_range_given = gap_range->count() > 0;
+    options->envelope_given = envelope.given();
+    options->gap_range_given = gap_range.given();
     run(*options);
   };
 }

@@ -73,18 +73,18 @@ void write(const Options& options) {
 
 }  // namespace
 
-Run declare_store(CLI::App& app) {
+Run declare_store(args::Command app) {
   const auto options = std::make_shared<Options>();
-  app.require_subcommand(1);
-  auto* const merging = app.add_subcommand("merge", "Take the answers of other stores into one");
-  merging->add_option("OUT", options->out, "Store that takes them in, made where there is none")
-      ->required();
-  merging->add_option("IN", options->in, "Stores that stay as they are")->required();
-  auto* const exporting = app.add_subcommand("export", "Write every raw answer as a line of JSON");
-  exporting->add_option("STORE", options->in, "The store")->required()->expected(1);
-  exporting->add_option("--out", options->out, "File to write, .jsonl")->required();
+  app.require_subcommand();
+  auto merging = app.subcommand("merge", "Take the answers of other stores into one");
+  merging.option("OUT", &options->out, "Store that takes them in, made where there is none")
+      .required();
+  merging.option("IN", &options->in, "Stores that stay as they are").required();
+  auto exporting = app.subcommand("export", "Write every raw answer as a line of JSON");
+  exporting.option("STORE", &options->in, "The store").required().takes(1);
+  exporting.option("--out", &options->out, "File to write, .jsonl").required();
   return [options, merging] {
-    if (merging->parsed()) {
+    if (merging.chosen()) {
       merge(*options);
     } else {
       write(*options);

@@ -177,24 +177,24 @@ void run(const Options& options) {
 
 }  // namespace
 
-Run declare_winrate(CLI::App& app) {
+Run declare_winrate(args::Command app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--preferences", options->preferences,
-                 "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
-                 "baseline wins, 2: the model, 0: a draw)");
-  app.add_option("--alpaca-eval", options->official,
-                 "Instead: AlpacaEval's annotations.json; may be repeated")
-      ->excludes("--preferences");
-  app.add_option("--difficulty", options->difficulty,
-                 "CSV with the columns index, difficulty; with --alpaca-eval "
-                 "instruction_sha256_16, difficulty");
-  app.add_option("--gamed", options->gamed,
-                 "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference");
-  app.add_option("--c", options->c, "Inverse strength of the penalty, or FILE.csv:COLUMN by model")
-      ->capture_default_str();
-  app.add_option("--judge", options->judge,
-                 fmt::format("Who said the preferences [as the files say, or {}]", alpaca_judge));
-  app.add_option("--json", options->json, "File for the figures");
+  app.option("--preferences", &options->preferences,
+             "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
+             "baseline wins, 2: the model, 0: a draw)");
+  app.option("--alpaca-eval", &options->official,
+             "Instead: AlpacaEval's annotations.json; may be repeated")
+      .excludes("--preferences");
+  app.option("--difficulty", &options->difficulty,
+             "CSV with the columns index, difficulty; with --alpaca-eval "
+             "instruction_sha256_16, difficulty");
+  app.option("--gamed", &options->gamed,
+             "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference");
+  app.option("--c", &options->c, "Inverse strength of the penalty, or FILE.csv:COLUMN by model")
+      .show_default();
+  app.option("--judge", &options->judge,
+             fmt::format("Who said the preferences [as the files say, or {}]", alpaca_judge));
+  app.option("--json", &options->json, "File for the figures");
   app.footer(
       "Without --difficulty and --gamed, or with another judge, the figure is LC-style, and not to "
       "be\ncompared with AlpacaEval 2's.");

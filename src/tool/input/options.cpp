@@ -13,16 +13,16 @@
 
 namespace sp2dpo::tool {
 
-void PairOptions::declare(CLI::App& app, Need need) {
-  app.add_option("--pairs", file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
-      ->required(need == Need::required);
-  app.add_option("--id-field", reader.id_field,
-                 "Column with the pairs' ids [id, or where there is none, a hash of the pair]");
-  app.add_option("--duplicates", duplicates,
-                 "Pairs with an id that was there before: error, or first to keep the first one")
-      ->check(CLI::IsMember({"error", "first"}))
-      ->capture_default_str();
-  app.add_flag("--lenient", reader.lenient, "Leave bad rows out, and list them");
+void PairOptions::declare(args::Command app, Need need) {
+  app.option("--pairs", &file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
+      .required(need == Need::required);
+  app.option("--id-field", &reader.id_field,
+             "Column with the pairs' ids [id, or where there is none, a hash of the pair]");
+  app.option("--duplicates", &duplicates,
+             "Pairs with an id that was there before: error, or first to keep the first one")
+      .one_of({"error", "first"})
+      .show_default();
+  app.flag("--lenient", &reader.lenient, "Leave bad rows out, and list them");
 }
 
 io::PairReaderOptions PairOptions::reader_options() const {
@@ -31,11 +31,11 @@ io::PairReaderOptions PairOptions::reader_options() const {
   return options;
 }
 
-void CategoryOptions::declare(CLI::App& app) {
-  app.add_option("--categories", names,
-                 fmt::format("Names of the categories, highest priority first [{}]",
-                             fmt::join(Categories().names(), ",")))
-      ->delimiter(',');
+void CategoryOptions::declare(args::Command app) {
+  app.option("--categories", &names,
+             fmt::format("Names of the categories, highest priority first [{}]",
+                         fmt::join(Categories().names(), ",")))
+      .separated_by(',');
 }
 
 Categories CategoryOptions::categories() const {

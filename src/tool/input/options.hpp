@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 
 #include <sp2dpo/io/pairs.hpp>
 #include <sp2dpo/schedule/category.hpp>
@@ -25,7 +25,7 @@ struct PairOptions {
 
   enum class Need { required, optional };
 
-  void declare(CLI::App& app, Need need = Need::required);
+  void declare(args::Command app, Need need = Need::required);
   [[nodiscard]] io::PairReaderOptions reader_options() const;
 };
 
@@ -33,7 +33,7 @@ struct PairOptions {
 struct CategoryOptions {
   std::vector<std::string> names;
 
-  void declare(CLI::App& app);
+  void declare(args::Command app);
   [[nodiscard]] Categories categories() const;
 };
 

@@ -62,20 +62,19 @@ volatile std::sig_atomic_t interrupted = 0;
 
 }  // namespace
 
-void PanelOptions::declare(CLI::App& app) {
+void PanelOptions::declare(args::Command app) {
   pairs.declare(app);
-  app.add_option("--panel", panel, "The panel's configuration, .toml")->required();
-  app.add_option("--prompts", prompts, "Folder with templates, instead of the panel's own");
-  app.add_option("--store", store, "File that keeps every answer, made where there is none")
-      ->required();
-  app.add_option("--shard", shard, "I/N: only part I of N, counted from 0, by hash of the id");
-  app.add_option("--limit", limit, "Only the first so many pairs")->check(CLI::PositiveNumber);
-  app.add_option("--sample", sample, "Only so many pairs, drawn at random")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--seed", seed, "Of --sample")->capture_default_str();
-  app.add_flag("--changed-pairs", changed_pairs,
-               "Go on although the store was begun with another pairs file");
-  app.add_flag("--allow-unpriced", allow_unpriced, "Ask models whose price is not known");
+  app.option("--panel", &panel, "The panel's configuration, .toml").required();
+  app.option("--prompts", &prompts, "Folder with templates, instead of the panel's own");
+  app.option("--store", &store, "File that keeps every answer, made where there is none")
+      .required();
+  app.option("--shard", &shard, "I/N: only part I of N, counted from 0, by hash of the id");
+  app.option("--limit", &limit, "Only the first so many pairs").positive();
+  app.option("--sample", &sample, "Only so many pairs, drawn at random").positive();
+  app.option("--seed", &seed, "Of --sample").show_default();
+  app.flag("--changed-pairs", &changed_pairs,
+           "Go on although the store was begun with another pairs file");
+  app.flag("--allow-unpriced", &allow_unpriced, "Ask models whose price is not known");
 }
 
 Panel::Panel(const PanelOptions& options)

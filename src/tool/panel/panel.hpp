@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "input/options.hpp"
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 
 #include <sp2dpo/annotate/endpoint.hpp>
 #include <sp2dpo/annotate/panel_config.hpp>
@@ -30,7 +30,7 @@ struct PanelOptions {
   bool changed_pairs = false;
   bool allow_unpriced = false;
 
-  void declare(CLI::App& app);
+  void declare(args::Command app);
 };
 
 /// A panel, ready to be asked.

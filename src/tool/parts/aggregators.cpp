@@ -225,14 +225,14 @@ constexpr AggregatorEntry aggregators[] = {
 
 }  // namespace
 
-void AggregatorDefaults::declare(CLI::App& app) {
-  app.add_option("--min-annotators", min_annotators, "Fewer annotators than this make no gap")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--min-prompts", min_prompts,
-                 "An annotator that answered fewer prompts does not count")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+void AggregatorDefaults::declare(args::Command app) {
+  app.option("--min-annotators", &min_annotators, "Fewer annotators than this make no gap")
+      .positive()
+      .show_default();
+  app.option("--min-prompts", &min_prompts,
+             "An annotator that answered fewer prompts does not count")
+      .positive()
+      .show_default();
 }
 
 ChosenAggregator choose_aggregator(std::string_view text, const AggregatorDefaults& defaults) {

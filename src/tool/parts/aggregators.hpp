@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/schedule/schedule_builder.hpp>
@@ -36,7 +36,7 @@ struct AggregatorDefaults {
   /// Not an option: as many as the run has.
   std::size_t n_categories = Categories().size();
 
-  void declare(CLI::App& app);
+  void declare(args::Command app);
 };
 
 /// Throws UsageError for a name, key or value that there is not, with those there are.

@@ -189,17 +189,16 @@ void add_annotations(ScheduleBuilder& builder, std::span<const std::string> file
   }
 }
 
-void FitOptions::declare(CLI::App& app) {
-  auto* const gold_option =
-      app.add_option("--gold", gold,
-                     "Calibrate gaps by these verdicts of people: CSV with the columns pair_id, "
-                     "preferred (chosen, rejected or tie)");
-  app.add_option("--calibration", calibration, "How: isotonic or platt")
-      ->check(CLI::IsMember({"isotonic", "platt"}))
-      ->needs(gold_option)
-      ->capture_default_str();
-  app.add_option("--reliability", picture, "Reliability diagram to write, .svg")
-      ->needs(gold_option);
+void FitOptions::declare(args::Command app) {
+  const auto gold_option =
+      app.option("--gold", &gold,
+                 "Calibrate gaps by these verdicts of people: CSV with the columns pair_id, "
+                 "preferred (chosen, rejected or tie)");
+  app.option("--calibration", &calibration, "How: isotonic or platt")
+      .one_of({"isotonic", "platt"})
+      .needs(gold_option)
+      .show_default();
+  app.option("--reliability", &picture, "Reliability diagram to write, .svg").needs(gold_option);
 }
 
 MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions& options,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "parts/aggregators.hpp"
-#include <CLI/CLI.hpp>
+#include <args.hpp>
 
 namespace sp2dpo::tool {
 
@@ -38,7 +38,7 @@ struct FitOptions {
   std::string calibration = "isotonic";
   std::string picture;
 
-  void declare(CLI::App& app);
+  void declare(args::Command app);
 };
 
 /// The aggregator made of the annotations and, where there is gold, calibrated: a gap then is

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The command line of our programs: options, flags, subcommands and their help. One source file of
+/// this library includes CLI11, which takes ten seconds to compile; this header takes none of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace sp2dpo::args {
+
+/// The variable that an option sets. It keeps its value where the option is not given.
+using Target =
+    std::variant<std::string*, std::vector<std::string>*, int*, std::int64_t*, std::uint64_t*,
+                 double*, std::optional<std::int64_t>*, std::optional<double>*>;
+
+/// Handle of an option or flag that a Command owns.
+class Option {
+ public:
+  explicit Option(CLI::Option* option) : option_(option) {}
+
+  Option& required(bool required = true);
+  /// Prints the variable's present value in the help.
+  Option& show_default();
+  Option& separated_by(char delimiter);
+  /// Accepts exactly `count` values.
+  Option& takes(int count);
+  /// Repeating the option overwrites its value instead of being an error.
+  Option& keep_last();
+  /// Heading under which the help lists the option.
+  Option& group(const std::string& heading);
+
+  Option& positive();
+  Option& non_negative();
+  Option& between(std::int64_t lowest, std::int64_t highest);
+  Option& one_of(std::vector<std::string> values);
+  Option& existing_file();
+  Option& existing_folder();
+
+  /// The option may only be given together with `other`.
+  Option& needs(Option other);
+  /// The option may not be given together with `other`.
+  Option& excludes(Option other);
+  Option& excludes(const std::string& other);
+
+  /// True after parsing if the command line has the option.
+  [[nodiscard]] bool given() const;
+
+ private:
+  CLI::Option* option_;
+};
+
+/// Handle of a program's or subcommand's options. Valid as long as the Program.
+class Command {
+ public:
+  /// `name`: "--name", or "NAME" for a positional argument.
+  Option option(const std::string& name, Target value, const std::string& help);
+  Option flag(const std::string& name, bool* value, const std::string& help);
+  Command subcommand(const std::string& name, const std::string& summary);
+  void require_subcommand();
+  /// Text below the options in the help.
+  void footer(const std::string& text);
+
+  /// True after parsing if the command line names this subcommand.
+  [[nodiscard]] bool chosen() const;
+
+ protected:
+  explicit Command(CLI::App* app) : app_(app) {}
+
+  CLI::App* app_;
+};
+
+/// The root command. Not thread-safe, like its handles.
+class Program : public Command {
+ public:
+  Program(const std::string& name, const std::string& summary);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// Adds `--version`, which prints `text`.
+  void version(const std::string& text);
+
+  /// Reads the command line into the variables. Returns the status to exit with if the program ends
+  /// here: 0 after printing help or the version, 2 after printing what is wrong to stderr.
+  [[nodiscard]] std::optional<int> parse(int argc, char** argv);
+
+ private:
+  std::unique_ptr<CLI::App> owned_;
+};
+
+}  // namespace sp2dpo::args
