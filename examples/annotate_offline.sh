@@ -17,18 +17,14 @@ mkdir -p "$out" "$root/build"
 out=$(cd "$out" && pwd)
 cd "$root"
 
-build=$root/build/offline log=$root/build/annotate-offline-build.log
+# The release build, which examples/quickstart.sh begins: nothing is compiled again.
 bash cmake/bootstrap.sh
-echo "annotate_offline: building, for some minutes the first time (log: build/annotate-offline-build.log)"
-if ! { cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_TORCH=OFF \
-         -DSP2DPO_WITH_CUDA=OFF -DSP2DPO_BUILD_EXAMPLES=OFF -G Ninja &&
-       cmake --build "$build" --parallel "$(nproc)" --target sp2dpo fake_provider; } >"$log" 2>&1; then
-  tail -n 40 "$log" >&2
-  exit 1
-fi
+. examples/build.sh
+build=$root/build/release
+build_release sp2dpo fake_provider
 
 # The provider lives as long as its input does, and says in its first line where it is.
-coproc provider { exec "$build/tests/annotate/fake_provider"; }
+coproc provider { exec "$build/examples/annotate_offline/fake_provider"; }
 provider_pid=$!
 trap 'kill "$provider_pid" 2>/dev/null || true' EXIT
 read -r url <&"${provider[0]}"

@@ -23,23 +23,13 @@ done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$(realpath --relative-to="$PWD" "$root")
-log=$root/build/quickstart-build.log
-
-quietly() {
-  "$@" >>"$log" 2>&1 && return
-  tail -n 40 "$log" >&2
-  echo "quickstart: the build failed; its last lines stand above, all of them in $log" >&2
-  exit 1
-}
 
 bash "$root/cmake/bootstrap.sh"
-mkdir -p "$root/build"
-: >"$log"
-[ -x "$root/build/release/examples/quickstart/quickstart" ] ||
-  echo "quickstart: building, for some minutes the first time (log: $log)"
 cd "$root"
-quietly cmake --preset release
-quietly cmake --build --preset release --parallel "$(nproc)" --target quickstart sp2dpo
+. examples/build.sh
+[ -x build/release/examples/quickstart/quickstart ] ||
+  echo "quickstart: building it, about a minute on two cores"
+build_release quickstart
 cd "$OLDPWD"
 
 arguments=(--out "$here/build/quickstart")
