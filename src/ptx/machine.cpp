@@ -395,9 +395,9 @@ std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address
                     first + static_cast<std::int64_t>(bytes), address, region->name()));
     return nullptr;
   }
-  Cell* const cells = region->cells();
   for (std::size_t i = offset / 2; i < (offset + bytes + 1) / 2; ++i)
-    if (const auto wrong = races_.touch(cells[i], thread.progress, access); !wrong.empty())
+    if (const auto wrong = races_.touch(region->cell_to_write(i), thread.progress, access);
+        !wrong.empty())
       say_of_memory(wrong);
   return region->data() + offset;
 }

@@ -27,12 +27,21 @@ Region::Region(std::string name, std::size_t bytes)
     : name_(std::move(name)),
       bytes_(bytes),
       data_(zeros<std::byte>(bytes)),
-      cells_(zeros<Cell>((bytes + 1) / 2)) {}
+      cells_(zeros<Cell>((bytes + 1) / 2)),
+      is_touched_(bytes / 2 / cells_per_page_ + 1) {}
 
 void Region::set_initialised(std::size_t offset, std::size_t count, bool initialised) {
-  for (std::size_t i = offset / 2; i < (offset + count + 1) / 2; ++i) {
-    cells_.get()[i] = {};
-    cells_.get()[i].is_initialised = initialised;
+  const std::size_t end = (offset + count + 1) / 2;
+  for (std::size_t first = offset / 2; first < end;) {
+    const std::size_t page = first / cells_per_page_;
+    const std::size_t last = std::min(end, (page + 1) * cells_per_page_);
+    if (initialised || is_touched_[page]) {
+      Cell cell{};
+      cell.is_initialised = initialised;
+      std::fill(cells_.get() + first, cells_.get() + last, cell);
+      is_touched_[page] = true;
+    }
+    first = last;
   }
 }
 
