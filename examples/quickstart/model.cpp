@@ -16,7 +16,7 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight) {
   return x * torch::rsqrt(x.square().mean(-1, /*keepdim=*/true) + 1e-6) * weight;
 }
 
-/// Turns each pair (x_i, x_{i + d/2}) of the last dimension d by the angle of its position.
+/// Rotates each pair (x_i, x_{i + d/2}) of the last dimension d by the angle of its position.
 torch::Tensor rotated(const torch::Tensor& x, const torch::Tensor& cosines,
                       const torch::Tensor& sines) {
   const auto halves = x.chunk(2, -1);
@@ -29,7 +29,7 @@ torch::Tensor rotated(const torch::Tensor& x, const torch::Tensor& cosines,
 Layer::Layer(const DecoderConfig& config) : heads_(config.heads) {
   const auto width = config.width;
   const double deviation = 1 / std::sqrt(static_cast<double>(width));
-  // What is added to the stream starts small, so that a deep stream does not grow.
+  // Small initial updates keep the residual stream of a deep model from growing.
   const double out = deviation / std::sqrt(2.0 * static_cast<double>(config.layers));
   attention_norm_ = register_parameter("attention_norm", torch::ones({width}));
   query_key_value_ = register_parameter("query_key_value", normal(3 * width, width, deviation));
@@ -99,16 +99,16 @@ Batch make_batch(std::span<const Sequence* const> sequences) {
   for (const auto* sequence : sequences) length = std::max(length, std::ssize(sequence->bytes));
   auto ids = torch::zeros({rows, length}, torch::kLong);
   auto written = torch::zeros({rows, length}, torch::kBool);
-  auto answer = torch::zeros({rows, length}, torch::kBool);
+  auto response = torch::zeros({rows, length}, torch::kBool);
   for (std::int64_t row = 0; row < rows; ++row) {
     const auto& [bytes, begin] = *sequences[static_cast<std::size_t>(row)];
     auto* out = ids.data_ptr<std::int64_t>() + row * length;
     std::ranges::transform(bytes, out, [](char c) { return static_cast<unsigned char>(c); });
     const auto end = std::ssize(bytes);
     written[row].slice(0, 0, end).fill_(true);
-    answer[row].slice(0, static_cast<std::int64_t>(begin), end).fill_(true);
+    response[row].slice(0, static_cast<std::int64_t>(begin), end).fill_(true);
   }
-  return {ids, ids.slice(1, 1), written.slice(1, 1), answer.slice(1, 1)};
+  return {ids, ids.slice(1, 1), written.slice(1, 1), response.slice(1, 1)};
 }
 
 torch::Tensor token_log_probs(Decoder& model, const Batch& batch) {
@@ -116,8 +116,10 @@ torch::Tensor token_log_probs(Decoder& model, const Batch& batch) {
   return torch::log_softmax(logits, -1).gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1);
 }
 
-torch::Tensor answer_log_probs(Decoder& model, const Batch& batch) {
-  return token_log_probs(model, batch).masked_fill(~batch.answer, 0).sum(-1, false, torch::kDouble);
+torch::Tensor response_log_probs(Decoder& model, const Batch& batch) {
+  return token_log_probs(model, batch)
+      .masked_fill(~batch.response, 0)
+      .sum(-1, false, torch::kDouble);
 }
 
 }  // namespace quickstart

@@ -18,14 +18,14 @@ struct DecoderConfig {
   std::int64_t context = 128;
 };
 
-/// One layer: causal attention with rotary positions, then a SwiGLU feed-forward part, each on a
-/// normalised copy of the stream and added to it.
+/// One layer: causal attention with rotary positions, then a SwiGLU feed-forward part. Each reads
+/// a normalised copy of the residual stream and adds to it.
 class Layer : public torch::nn::Module {
  public:
   explicit Layer(const DecoderConfig& config);
 
-  /// `x` [B, T, width]; `cosines` and `sines` [T, width / heads / 2]; `mask` [T, T], which is added
-  /// to the scores.
+  /// Takes `x` [B, T, width], `cosines` and `sines` [T, width / heads / 2], and `mask` [T, T], which
+  /// is added to the scores.
   torch::Tensor forward(torch::Tensor x, const torch::Tensor& cosines, const torch::Tensor& sines,
                         const torch::Tensor& mask);
 
@@ -35,7 +35,7 @@ class Layer : public torch::nn::Module {
   torch::Tensor inner_norm_, gate_up_, down_;
 };
 
-/// A small language model over bytes; its head shares the embedding's weight.
+/// A small language model over bytes. Its head shares the weight of the embedding.
 class Decoder : public torch::nn::Module {
  public:
   explicit Decoder(const DecoderConfig& config);
@@ -48,15 +48,15 @@ class Decoder : public torch::nn::Module {
   std::vector<std::shared_ptr<Layer>> layers_;
 };
 
-/// A second model with the same weights.
+/// Copies a model with its weights.
 std::shared_ptr<Decoder> copy_of(const Decoder& model, const DecoderConfig& config);
 
-/// Sequences side by side, as long as the longest of them.
+/// Sequences padded to the length of the longest one.
 struct Batch {
-  torch::Tensor ids;      ///< [B, T] int64
-  torch::Tensor targets;  ///< [B, T-1]: the next byte at each position
-  torch::Tensor written;  ///< [B, T-1] bool: the target is no padding
-  torch::Tensor answer;   ///< [B, T-1] bool: the target is part of the answer
+  torch::Tensor ids;       ///< [B, T] int64
+  torch::Tensor targets;   ///< [B, T-1]: the next byte at each position
+  torch::Tensor written;   ///< [B, T-1] bool: the target is not padding
+  torch::Tensor response;  ///< [B, T-1] bool: the target is part of the response
 };
 
 Batch make_batch(std::span<const Sequence* const> sequences);
@@ -64,7 +64,7 @@ Batch make_batch(std::span<const Sequence* const> sequences);
 /// Log-probability of each target under the model, in nats: [B, T-1].
 torch::Tensor token_log_probs(Decoder& model, const Batch& batch);
 
-/// Log-probability of each answer, given its prompt: [B], float64.
-torch::Tensor answer_log_probs(Decoder& model, const Batch& batch);
+/// Log-probability of each response given its prompt: [B], float64.
+torch::Tensor response_log_probs(Decoder& model, const Batch& batch);
 
 }  // namespace quickstart

@@ -8,14 +8,14 @@
 
 namespace quickstart {
 
-/// How far a piece of work is, on the standard error stream: a bar on a terminal, else a line for
-/// each tenth. Safe to advance from several threads.
+/// Shows progress on standard error: a bar on a terminal, otherwise one line per tenth. Several
+/// threads may call advance() at once.
 class Progress {
  public:
   Progress(std::string what, std::int64_t total);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  ~Progress();  ///< ends the bar's line
+  ~Progress();  ///< ends the line of the bar
 
   void advance(const std::string& note = {});
 

@@ -28,7 +28,7 @@ std::string safetensors(std::span<const NamedTensor> tensors,
                           tensor.name, fmt::join(tensor.shape, ","), begin, end);
   }
   header += "}";
-  header.resize((header.size() + 7) / 8 * 8, ' ');  // the format wants the values aligned
+  header.resize((header.size() + 7) / 8 * 8, ' ');  // the format requires aligned values
 
   const std::uint64_t length = header.size();
   std::string file(sizeof length, '\0');

@@ -9,15 +9,15 @@
 
 namespace quickstart {
 
-/// A float32 tensor on its way to a file.
+/// A float32 tensor to be written to a file.
 struct NamedTensor {
   std::string name;
   std::vector<std::int64_t> shape;
-  std::vector<float> values;  ///< row by row
+  std::vector<float> values;  ///< row-major
 };
 
-/// The bytes of a safetensors file: the header's length (uint64), the JSON header, then the values,
-/// all little endian. Names and metadata must be such that JSON needs no escapes for them.
+/// Returns the bytes of a safetensors file: the length of the header (uint64), the JSON header, then
+/// the values, all little endian. Names and metadata must not need JSON escapes.
 [[nodiscard]] std::string safetensors(std::span<const NamedTensor> tensors,
                                       const std::map<std::string, std::string>& metadata);
 

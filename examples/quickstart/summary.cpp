@@ -10,10 +10,10 @@
 namespace quickstart {
 namespace {
 
-/// One figure of one arm, over the seeds.
+/// A figure of one arm over the seeds.
 struct Spread {
   double mean = 0;
-  double deviation = 0;  ///< of one seed's figure; 0 where there is one seed only
+  double deviation = 0;  ///< over seeds; 0 for a single seed
   double low = 0;
   double high = 0;
 };
@@ -30,7 +30,7 @@ Spread spread_of(const std::vector<double>& values) {
   return result;
 }
 
-/// The seeds that every arm has finished, in order.
+/// Returns the seeds that every arm has finished, in order.
 std::vector<int> complete_seeds(const Results& results) {
   std::map<int, std::size_t> finished;
   for (const auto& run : results.runs) finished[run.seed] += run.finished;
@@ -40,7 +40,7 @@ std::vector<int> complete_seeds(const Results& results) {
   return seeds;
 }
 
-/// The arms' figures after the last step, in the order of all_arms.
+/// Returns the figures of the arms after the last step, in the order of all_arms.
 std::vector<Spread> final_figures(const Results& results, const std::vector<int>& seeds,
                                   double Point::*figure) {
   std::vector<Spread> spreads;
@@ -54,7 +54,7 @@ std::vector<Spread> final_figures(const Results& results, const std::vector<int>
   return spreads;
 }
 
-/// How far the best arm is from the worst, beside what the seeds of one arm do.
+/// The distance of the best arm from the worst, and the spread over seeds of one arm.
 struct Difference {
   double arms;
   double seeds;
@@ -107,7 +107,7 @@ std::vector<sp2dpo::report::Panel> training_panels(const Results& results) {
 
 std::string comparison(const Results& results) {
   const auto seeds = complete_seeds(results);
-  if (seeds.empty()) return "No seed was finished in all three arms: nothing to compare.\n";
+  if (seeds.empty()) return "No seed finished all three arms, so they cannot be compared.\n";
   const auto accuracies = final_figures(results, seeds, &Point::accuracy);
   const auto margins = final_figures(results, seeds, &Point::margin);
 
@@ -123,32 +123,32 @@ std::string comparison(const Results& results) {
                         fmt::format("{:.2f} ({:.2f} to {:.2f})", m.mean, m.low, m.high));
   }
 
-  // What drawing other held-out pairs would change: a binomial share's standard error.
+  // Sampling error of the held-out pairs: the standard error of a binomial share.
   const double p = accuracies[0].mean;
   const double error = std::sqrt(p * (1 - p) / static_cast<double>(results.held_out_pairs));
   const double above = p - 0.5;
   text += "What this shows:\n";
   text += fmt::format(
-      "  training: with per-pair betas, accuracy is {:.3f}, where 0.5 is chance and ±{:.3f} the "
+      "  training: with per-pair betas, accuracy is {:.3f}; 0.5 is chance, and ±{:.3f} is the "
       "sampling\n  error of {} pairs: {}.\n",
       p, error, results.held_out_pairs,
-      above > 2 * error    ? "the policy learnt something that holds for unseen pairs"
+      above > 2 * error    ? "the policy learned something that holds for unseen pairs"
       : above < -2 * error ? "it is worse than chance on unseen pairs"
-                           : "not to be told from chance");
+                           : "indistinguishable from chance");
   const auto accuracy = difference_of(accuracies);
   const auto margin = difference_of(margins);
   text += fmt::format(
-      "  arms: their mean accuracies differ by at most {:.3f}, where seeds of one arm have a "
-      "standard\n"
-      "  deviation of {:.3f}; their mean margins by {:.2f}, where seeds have {:.2f}.\n",
+      "  arms: mean accuracies differ by at most {:.3f}; the standard deviation over seeds of one "
+      "arm is {:.3f}.\n"
+      "  Mean margins differ by at most {:.2f}; over seeds it is {:.2f}.\n",
       accuracy.arms, accuracy.seeds, margin.arms, margin.seeds);
   if (seeds.size() < 3) {
-    text += "  Fewer than three seeds say nothing of which arm is better.\n";
+    text += "  Fewer than three seeds cannot show which arm is better.\n";
   } else if (accuracy.arms > 2 * std::max(accuracy.seeds, error)) {
     text +=
-        "  That is more than twice what seeds or sampling give; one set of pairs and one small "
+        "  That is more than twice what seeds or sampling give. One set of pairs and one small "
         "model\n"
-        "  are still no evidence for other data.\n";
+        "  still prove nothing about other data.\n";
   } else {
     text +=
         "  That is within twice what seeds or sampling give: this run does not show that any of "

@@ -10,13 +10,13 @@
 
 namespace quickstart {
 
-/// One line per point of each run, warm-up included.
+/// Writes one line per point of each run, warm-up included.
 [[nodiscard]] std::string metrics_csv(const Results& results);
 
-/// Held-out accuracy and margin by step; empty where no run has come to a second point.
+/// Returns held-out accuracy and margin by step; empty if no run reached a second point.
 [[nodiscard]] std::vector<sp2dpo::report::Panel> training_panels(const Results& results);
 
-/// The arms beside each other, and what may be said of their differences.
+/// Compares the arms, and says what their differences do and do not show.
 [[nodiscard]] std::string comparison(const Results& results);
 
 }  // namespace quickstart

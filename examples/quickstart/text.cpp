@@ -6,9 +6,9 @@
 namespace quickstart {
 namespace {
 
-Sequence sequence(std::string_view prompt, std::string_view answer) {
-  Sequence result{.bytes = std::string(prompt) + answer_begins, .answer = prompt.size() + 1};
-  result.bytes.append(answer) += answer_ends;
+Sequence sequence(std::string_view prompt, std::string_view response) {
+  Sequence result{.bytes = std::string(prompt) + response_begins, .response = prompt.size() + 1};
+  result.bytes.append(response) += response_ends;
   return result;
 }
 
@@ -36,7 +36,7 @@ EncodedPairs encode(std::span<const sp2dpo::PreferencePair> pairs, std::size_t c
     const std::size_t longest = std::min(std::max(chosen.size(), rejected.size()), room);
     const std::size_t kept = std::min(prompt.size(), std::max(room / 2, room - longest));
     const std::string_view tail = std::string_view(prompt).substr(prompt.size() - kept);
-    const auto head = [&](std::string_view answer) { return answer.substr(0, room - kept); };
+    const auto head = [&](std::string_view response) { return response.substr(0, room - kept); };
 
     result.pairs.push_back({.id = pair.id,
                             .chosen = sequence(tail, head(chosen)),

@@ -11,37 +11,37 @@
 
 namespace quickstart {
 
-/// The whole vocabulary: bytes. Two control bytes that text does not use mark the answer's ends.
+/// The vocabulary is the 256 bytes. Two control bytes mark where a response begins and ends.
 inline constexpr std::int64_t vocabulary = 256;
-inline constexpr char answer_begins = '\x02';
-inline constexpr char answer_ends = '\x03';
+inline constexpr char response_begins = '\x02';
+inline constexpr char response_ends = '\x03';
 
-/// A prompt and one answer as the model reads them: prompt, `answer_begins`, answer, `answer_ends`.
+/// One sequence as the model reads it: prompt, `response_begins`, response, `response_ends`.
 struct Sequence {
   std::string bytes;
-  std::size_t answer = 0;  ///< where the answer's first byte is
+  std::size_t response = 0;  ///< index of the response's first byte
 };
 
 struct EncodedPair {
   std::string id;
   Sequence chosen;
   Sequence rejected;
-  std::int64_t length_difference = 0;  ///< bytes of the chosen answer minus those of the rejected
+  std::int64_t length_difference = 0;  ///< bytes, chosen minus rejected response
 };
 
 struct EncodedPairs {
   std::vector<EncodedPair> pairs;
-  std::size_t truncated = 0;       ///< pairs of which the context holds a part only
-  std::int64_t bytes = 0;          ///< of all prompts and answers, a prompt counted once an answer
-  std::int64_t bytes_dropped = 0;  ///< of these, what the context has no room for
+  std::size_t truncated = 0;       ///< pairs longer than the context
+  std::int64_t bytes = 0;          ///< of all sequences, without the two marks
+  std::int64_t bytes_dropped = 0;  ///< bytes beyond the context
 };
 
-/// Plain text as it is; a conversation with each turn's role before it.
+/// Returns plain text unchanged, and a conversation with its role before each turn.
 [[nodiscard]] std::string render(const sp2dpo::Text& text);
 
-/// Encodes pairs for a model that reads `context` bytes. Where a pair is longer, the prompt keeps
-/// its tail, the same one for both answers, and an answer keeps its head; a prompt is cut to half
-/// of the context before an answer loses anything.
+/// Encodes pairs for a model that reads `context` bytes. In a longer pair, the prompt keeps its tail
+/// (the same one for both responses) and a response keeps its head. The prompt is cut down to half
+/// of the context before a response loses a byte.
 [[nodiscard]] EncodedPairs encode(std::span<const sp2dpo::PreferencePair> pairs,
                                   std::size_t context);
 

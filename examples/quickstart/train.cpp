@@ -23,7 +23,7 @@ constexpr int points_a_run = 6;
 constexpr double warm_up_rate = 3e-3;
 constexpr double rate = 3e-4;
 
-/// Numbers 0 … n − 1 in an order that depends on the seed alone.
+/// Returns 0 … n − 1 in an order that depends on the seed alone.
 std::vector<std::size_t> shuffled_numbers(std::size_t n, std::uint64_t seed) {
   auto generator = at::detail::createCPUGenerator(seed);
   const Tensor order = torch::randperm(static_cast<std::int64_t>(n), generator, torch::kLong);
@@ -31,7 +31,7 @@ std::vector<std::size_t> shuffled_numbers(std::size_t n, std::uint64_t seed) {
   return {first, first + n};
 }
 
-/// Endless batches of numbers 0 … n − 1, each number once an epoch.
+/// Yields endless batches of 0 … n − 1, each number once per epoch.
 class Batches {
  public:
   Batches(std::size_t n, std::size_t size, std::uint64_t seed)
@@ -52,7 +52,8 @@ class Batches {
   std::vector<std::size_t> order_;
 };
 
-/// AdamW, with a rate that rises over the first tenth of the steps and then falls as a cosine.
+/// AdamW with a learning rate that rises over the first tenth of the steps and then decays as a
+/// cosine.
 class Optimizer {
  public:
   Optimizer(Decoder& model, double peak, int steps)
@@ -80,24 +81,24 @@ class Optimizer {
   int step_ = 0;
 };
 
-/// Pairs that the model reads together, with what the frozen reference says of them.
+/// Pairs, with their log-probabilities under the frozen reference.
 struct PairSet {
   std::vector<const EncodedPair*> pairs;
   sp2dpo::LogProbs reference{};  // [pairs]
 };
 
-/// Log-probabilities of both answers of some pairs: one batch, the chosen answers first.
+/// Computes log-probabilities of both responses in one batch, the chosen ones first.
 sp2dpo::LogProbs log_probs(Decoder& model, const PairSet& set,
                            std::span<const std::size_t> numbers) {
   std::vector<const Sequence*> sequences;
   for (const auto i : numbers) sequences.push_back(&set.pairs[i]->chosen);
   for (const auto i : numbers) sequences.push_back(&set.pairs[i]->rejected);
-  const auto halves = answer_log_probs(model, make_batch(sequences)).chunk(2);
+  const auto halves = response_log_probs(model, make_batch(sequences)).chunk(2);
   return {halves[0], halves[1]};
 }
 
-/// The same of the whole set, without gradients. The longest pairs share batches, so that little of
-/// a batch is padding.
+/// Computes log-probabilities of the whole set without gradients. Pairs of similar length share a
+/// batch, which keeps padding small.
 sp2dpo::LogProbs log_probs(Decoder& model, const PairSet& set) {
   torch::NoGradGuard no_grad;
   const auto length = [&](std::size_t i) {
@@ -142,9 +143,8 @@ std::vector<NamedTensor> weights_of(const Decoder& model) {
   return weights;
 }
 
-/// Threads inside of the calling thread would slow each other down. OpenBLAS, where libtorch
-/// computes with it, has a pool of its own, for which runs side by side would wait: 3.6 times the
-/// work.
+/// Limits libtorch and OpenBLAS to the calling thread. Nested threads slow each other down, and
+/// concurrent runs would wait for OpenBLAS's own pool (3.6 times the work).
 void use_one_thread() {
   at::set_num_threads(1);
   using SetThreads = void (*)(int);
@@ -198,7 +198,7 @@ class Experiment {
   }
 
  private:
-  /// Next-token training on prompts and both answers alike, so that the reference prefers neither.
+  /// Trains on the next byte of prompts and both responses, so that the reference prefers neither.
   void warm_up(Decoder& model, Results& results) {
     std::vector<const Sequence*> texts;
     for (const auto* pair : training_.pairs) {
@@ -220,7 +220,7 @@ class Experiment {
     }
   }
 
-  /// `results`, where it is given, gets the weights.
+  /// Stores the weights in `results` unless it is null.
   void train(const Decoder& reference, Run& run, Results* results, Progress& progress) const {
     const auto policy = copy_of(reference, config_);
     const Tensor beta = betas(run);
