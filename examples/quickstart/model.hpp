@@ -24,8 +24,8 @@ class Layer : public torch::nn::Module {
  public:
   explicit Layer(const DecoderConfig& config);
 
-  /// Takes `x` [B, T, width], `cosines` and `sines` [T, width / heads / 2], and `mask` [T, T], which
-  /// is added to the scores.
+  /// Takes `x` [B, T, width], `cosines` and `sines` [T, width / heads / 2], and a `mask` [T, T],
+  /// which is added to the scores.
   torch::Tensor forward(torch::Tensor x, const torch::Tensor& cosines, const torch::Tensor& sines,
                         const torch::Tensor& mask);
 

@@ -16,8 +16,8 @@ struct NamedTensor {
   std::vector<float> values;  ///< row-major
 };
 
-/// Returns the bytes of a safetensors file: the length of the header (uint64), the JSON header, then
-/// the values, all little endian. Names and metadata must not need JSON escapes.
+/// Returns the bytes of a safetensors file: the header's length (uint64), the JSON header, then the
+/// values, all little endian. Names and metadata must not need JSON escapes.
 [[nodiscard]] std::string safetensors(std::span<const NamedTensor> tensors,
                                       const std::map<std::string, std::string>& metadata);
 

@@ -39,9 +39,9 @@ struct EncodedPairs {
 /// Returns plain text unchanged, and a conversation with its role before each turn.
 [[nodiscard]] std::string render(const sp2dpo::Text& text);
 
-/// Encodes pairs for a model that reads `context` bytes. In a longer pair, the prompt keeps its tail
-/// (the same one for both responses) and a response keeps its head. The prompt is cut down to half
-/// of the context before a response loses a byte.
+/// Encodes pairs for a model that reads `context` bytes. In a longer pair the prompt keeps its
+/// tail, the same one for both responses, and a response keeps its head. The prompt is cut down to
+/// half of the context before a response loses a byte.
 [[nodiscard]] EncodedPairs encode(std::span<const sp2dpo::PreferencePair> pairs,
                                   std::size_t context);
 

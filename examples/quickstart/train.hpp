@@ -59,8 +59,8 @@ struct Results {
   int policy_steps = 0;               ///< of DPO, in `policy`
 };
 
-/// Holds out a quarter of the pairs, trains a reference on the text of the others, then a policy for
-/// each arm and seed. All arms of a seed see the same batches. Calls `stopped` before each step, and
+/// Holds out a quarter of the pairs, trains a reference on the others' text, then a policy for each
+/// arm and seed. All arms of a seed see the same batches. Calls `stopped` before each step, and
 /// returns the results so far once it is true.
 [[nodiscard]] Results run_experiment(const std::vector<EncodedPair>& pairs,
                                      const sp2dpo::Schedule& schedule, const Settings& settings,
