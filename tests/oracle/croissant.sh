@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Has the Croissant metadata of `sp2dpo report` validated and followed by mlcroissant, for a schedule as JSON
-# Lines and, where the program was built with it, as Parquet.
+# Lets mlcroissant validate and follow the Croissant metadata of `sp2dpo report`, for a schedule as JSON
+# Lines and, if the program was built with it, as Parquet.
 #
-#   bash tests/oracle/croissant.sh [program]     the program is build/ci/bin/sp2dpo unless named
+#   bash tests/oracle/croissant.sh [program]     default: build/ci/bin/sp2dpo
 #
 # mlcroissant comes from PyPI into build/oracle-croissant (a minute the first time).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program=${1:-build/ci/bin/sp2dpo}
-[ -x "$program" ] || { echo "croissant: there is no program $program" >&2; exit 2; }
+[ -x "$program" ] || { echo "croissant: $program is missing; build it, or name another program" >&2; exit 2; }
 list=tests/oracle/croissant-requirements.txt environment=build/oracle-croissant
 if ! cmp -s "$list" "$environment/.installed"; then
   rm -rf "$environment"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the DPO losses of TRL and Liger-Kernel on random input; writes what went in and came out.
+"""Runs the DPO losses of TRL and Liger-Kernel on random input; writes inputs and outputs.
 
 Usage: generate.py FOLDER. One file a case, trl_<loss>.txt or liger_<loss>.txt; a line holds a
 name, the number of its values, and these. Exits with 77 where the libraries are missing.
@@ -22,7 +22,7 @@ except ImportError as error:
     sys.exit(77)
 
 PAIRS, LENGTH, WIDTH, VOCABULARY = 6, 9, 8, 61
-SMOOTHING = defaultdict(float, robust=0.1, exo_pair=1e-3)  # the others have none, or ignore it
+SMOOTHING = defaultdict(float, robust=0.1, exo_pair=1e-3)  # the others lack it or ignore it
 TRL_LOSSES = ("sigmoid hinge ipo exo_pair nca_pair robust bco_pair sppo_hard apo_zero apo_down "
               "discopop sigmoid_norm").split()
 LIGER_LOSSES = [name for name in TRL_LOSSES if name not in ("ipo", "sigmoid_norm")]
@@ -37,8 +37,8 @@ def write(path, **tensors):
 
 
 def random_batch(dtype):
-    """Answers of several lengths, after a prompt of at least one token: TRL divides by a mask that
-    has not been shifted, and counts one too many where an answer begins at the first token."""
+    """Responses of several lengths after a prompt of at least one token. TRL divides by an unshifted
+    mask, which counts one token too many if a response starts at the first token."""
     start = torch.randint(1, 4, (2 * PAIRS, 1))
     end = torch.randint(5, LENGTH + 1, (2 * PAIRS, 1))
     place = torch.arange(LENGTH)
@@ -52,7 +52,7 @@ def random_batch(dtype):
 
 
 def shifted_labels(batch):
-    """Row t predicts token t + 1, as sp2dpo and Liger take it."""
+    """Row t predicts token t + 1, as sp2dpo and Liger expect."""
     labels = batch.ids.masked_fill(batch.mask == 0, -100)
     return torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
 
@@ -63,7 +63,7 @@ def token_log_probs(logits, labels):
 
 
 def trl_loss(name, log_probs, batch, reference, pairs):
-    """TRL's own loss of these pairs, for a model that has its log-probabilities already."""
+    """Computes TRL's own loss of these pairs from given log-probabilities."""
     rows = torch.cat([pairs, pairs + PAIRS])
     seen = torch.zeros(len(rows), LENGTH - 1)
     outputs = types.SimpleNamespace(log_probs=log_probs[rows, :-1], entropy=seen, mean_logits=seen,
@@ -90,27 +90,27 @@ def trl_case(name):
     log_probs = token_log_probs(logits, labels)
     logits.retain_grad()
     log_probs.retain_grad()
-    answers = log_probs.sum(1)
-    reference = (answers + 4 * torch.randn(2 * PAIRS)).detach()
+    responses = log_probs.sum(1)
+    reference = (responses + 4 * torch.randn(2 * PAIRS)).detach()
 
     everything = torch.arange(PAIRS)
     losses = torch.stack([trl_loss(name, log_probs, batch, reference, everything[i:i + 1])
                           for i in range(PAIRS)])
     trl_loss(name, log_probs, batch, reference, everything).backward()
 
-    # A token's slope is that of its answer, of whose tokens there are as many as labels.
+    # Every token of a response has the same slope.
     count = (labels != -100).sum(1)
     per_answer = log_probs.grad.masked_fill(labels == -100, 0).sum(1) / count
     tokens = count if name in AVERAGED else torch.ones_like(count)
     return dict(label_smoothing=torch.tensor(SMOOTHING[name]), beta=batch.beta, labels=labels,
-                hidden=batch.hidden, head=batch.head, policy=answers / tokens,
+                hidden=batch.hidden, head=batch.head, policy=responses / tokens,
                 reference=reference / tokens, losses=losses, d_policy=per_answer * tokens,
                 d_beta=batch.beta.grad, d_logits=logits.grad, d_hidden=batch.hidden.grad,
                 d_head=batch.head.grad)
 
 
 def liger_case(name):
-    """Pair by pair: given the betas of all, Liger multiplies each chunk by every one of them."""
+    """Runs pair by pair: Liger would multiply each chunk by every beta of a batch."""
     batch, other = random_batch(torch.float32), random_batch(torch.float32)
     labels = shifted_labels(batch)
     losses = []
@@ -123,12 +123,12 @@ def liger_case(name):
     losses = torch.stack(losses)
     losses.mean().backward()
 
-    def answers(model):
+    def responses(model):
         return token_log_probs(model.hidden.double() @ model.head.double().T, labels).sum(1)
 
     return dict(label_smoothing=torch.tensor(SMOOTHING[name]), beta=batch.beta, labels=labels,
-                hidden=batch.hidden, head=batch.head, policy=answers(batch),
-                reference=answers(other), losses=losses, d_hidden=batch.hidden.grad,
+                hidden=batch.hidden, head=batch.head, policy=responses(batch),
+                reference=responses(other), losses=losses, d_hidden=batch.hidden.grad,
                 d_head=batch.head.grad)
 
 
@@ -136,7 +136,7 @@ def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(7)
-    torch.set_default_dtype(torch.float64)  # TRL makes tensors of its constants
+    torch.set_default_dtype(torch.float64)  # TRL turns its constants into tensors
     for name in TRL_LOSSES:
         write(folder / f"trl_{name}.txt", **trl_case(name))
     for name in LIGER_LOSSES:

@@ -14,15 +14,15 @@ struct Results {
   std::vector<double> losses, d_policy, d_beta;
 };
 
-/// Loss and gradient of the mean, from the log-probabilities; d_policy as in the file, all chosen
-/// answers before the rejected ones.
+/// Computes loss and gradient of the mean from log-probabilities. d_policy is ordered as in the file:
+/// all chosen responses, then all rejected ones.
 template <class Objective>
 Results run(const OracleCase& oracle) {
   const auto& policy = oracle["policy"];
   const auto& reference = oracle["reference"];
   const std::size_t pairs = oracle["beta"].size();
-  const auto half = [&](const std::vector<double>& answers, std::size_t side) {
-    return PairValues(answers.data() + side * pairs, DType::float64);
+  const auto half = [&](const std::vector<double>& responses, std::size_t side) {
+    return PairValues(responses.data() + side * pairs, DType::float64);
   };
   Results out{std::vector<double>(pairs), std::vector<double>(2 * pairs),
               std::vector<double>(pairs)};
@@ -48,7 +48,7 @@ template <class Objective>
 class LigerLogProbs : public testing::Test {};
 TYPED_TEST_SUITE(LigerLogProbs, InLiger, );
 
-TYPED_TEST(TrlLogProbs, GiveThatLossAndItsSlopesWithABetaOfEachPair) {
+TYPED_TEST(TrlLogProbs, MatchLossAndSlopesWithABetaForEachPair) {
   const OracleCase oracle("trl", TypeParam::name);
   if (oracle.missing()) GTEST_SKIP() << oracle.why();
   const auto out = run<TypeParam>(oracle);
@@ -57,7 +57,7 @@ TYPED_TEST(TrlLogProbs, GiveThatLossAndItsSlopesWithABetaOfEachPair) {
   expect_close(out.d_beta, oracle["d_beta"], 1e-12, "d_beta");
 }
 
-TYPED_TEST(LigerLogProbs, GiveThatLossPairByPair) {
+TYPED_TEST(LigerLogProbs, MatchTheLossPairByPair) {
   const OracleCase oracle("liger", TypeParam::name);
   if (oracle.missing()) GTEST_SKIP() << oracle.why();
   expect_close(run<TypeParam>(oracle).losses, oracle["losses"], 1e-6, "losses");

@@ -20,10 +20,10 @@ using InTrl = testing::Types<Sigmoid, Hinge, Ipo, ExoPair, NcaPair, Robust, BcoP
 using InLiger = testing::Types<Sigmoid, Hinge, ExoPair, NcaPair, Robust, BcoPair, SppoHard, ApoZero,
                                ApoDown, DiscoPop>;
 
-/// What generate.py wrote of one loss: what went in, and what came out.
+/// The inputs and outputs of one loss, as generate.py wrote them.
 class OracleCase {
  public:
-  /// `library` is trl or liger.
+  /// Reads the file of `loss` in `library`, which is trl or liger.
   OracleCase(const std::string& library, const std::string& loss)
       : path_(SP2DPO_ORACLE_DATA "/" + library + "_" + loss + ".txt") {
     std::ifstream file(path_);
@@ -38,7 +38,7 @@ class OracleCase {
 
   [[nodiscard]] bool missing() const { return values_.empty(); }
   [[nodiscard]] std::string why() const {
-    return "there is no " + path_ + "; tests/oracle/generate.py writes it where TRL is installed";
+    return path_ + " is missing; tests/oracle/generate.py writes it if TRL is installed";
   }
   [[nodiscard]] const std::vector<double>& operator[](const std::string& name) const {
     return values_.at(name);
@@ -57,7 +57,7 @@ class OracleCase {
   std::map<std::string, std::vector<double>> values_;
 };
 
-/// Within `tolerance` of the largest number expected, or of 1.
+/// Expects a distance of at most `tolerance` times the largest expected number, or times 1.
 inline void expect_close(const std::vector<double>& actual, const std::vector<double>& expected,
                          double tolerance, const char* what) {
   ASSERT_EQ(actual.size(), expected.size()) << what;

@@ -13,7 +13,7 @@ namespace {
 
 using at::Tensor;
 
-/// The batch of a file as tensors: answers of T rows, hidden states of width H.
+/// The batch of a file as tensors: sequences of T rows, hidden states of width H.
 struct Batch {
   Batch(const OracleCase& oracle, at::ScalarType dtype) {
     const auto tensor = [&](const char* name) { return at::tensor(oracle[name], at::kDouble); };
@@ -43,7 +43,7 @@ template <class Objective>
 class LigerSequences : public testing::Test {};
 TYPED_TEST_SUITE(LigerSequences, InLiger, );
 
-TYPED_TEST(TrlSequences, GiveThatLossAndGradientFromLogits) {
+TYPED_TEST(TrlSequences, MatchLossAndGradientFromLogits) {
   const OracleCase oracle("trl", TypeParam::name);
   if (oracle.missing()) GTEST_SKIP() << oracle.why();
   Batch batch(oracle, at::kDouble);
@@ -58,7 +58,7 @@ TYPED_TEST(TrlSequences, GiveThatLossAndGradientFromLogits) {
   expect_close(numbers(batch.beta.grad()), oracle["d_beta"], 1e-12, "d_beta");
 }
 
-TYPED_TEST(TrlSequences, GiveThatLossAndGradientFromHiddenStates) {
+TYPED_TEST(TrlSequences, MatchLossAndGradientFromHiddenStates) {
   const OracleCase oracle("trl", TypeParam::name);
   if (oracle.missing()) GTEST_SKIP() << oracle.why();
   Batch batch(oracle, at::kDouble);
@@ -71,7 +71,7 @@ TYPED_TEST(TrlSequences, GiveThatLossAndGradientFromHiddenStates) {
   expect_close(numbers(out.head_weight), oracle["d_head"], 1e-12, "d_head");
 }
 
-TYPED_TEST(LigerSequences, GiveThatLossAndGradientFromHiddenStates) {
+TYPED_TEST(LigerSequences, MatchLossAndGradientFromHiddenStates) {
   const OracleCase oracle("liger", TypeParam::name);
   if (oracle.missing()) GTEST_SKIP() << oracle.why();
   const Batch batch(oracle, at::kFloat);

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Compares `sp2dpo agree` and `sp2dpo schedule --gold` with independent Python packages on random tables.
 #
-#   bash tests/oracle/statistics.sh [program]     the program is build/ci/bin/sp2dpo unless named
-#   bash tests/oracle/statistics.sh --install     installs the packages, and compares nothing
+#   bash tests/oracle/statistics.sh [program]     default: build/ci/bin/sp2dpo
+#   bash tests/oracle/statistics.sh --install     only installs the packages
 #
-# The packages come from PyPI into environments of their own under build/ (a few minutes the first time).
+# The packages come from PyPI into environments under build/ (a few minutes the first time).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program=${1:-build/ci/bin/sp2dpo}
 if [ "$program" != --install ] && [ ! -x "$program" ]; then
-  echo "statistics: there is no program $program" >&2
+  echo "statistics: $program is missing; build it, or name another program" >&2
   exit 2
 fi
 
-# environment <folder> <requirements>: irrCAC pins old versions, so that it cannot live with the others.
+# environment <folder> <requirements>: irrCAC pins old versions and needs a folder of its own.
 environment() {
   local folder=$1 list=$2
   cmp -s "$list" "$folder/.installed" && return
