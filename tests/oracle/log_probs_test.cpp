@@ -14,8 +14,8 @@ struct Results {
   std::vector<double> losses, d_policy, d_beta;
 };
 
-/// Computes loss and gradient of the mean from log-probabilities. d_policy is ordered as in the file:
-/// all chosen responses, then all rejected ones.
+/// Computes loss and gradient of the mean from log-probabilities. d_policy is ordered as in the
+/// file: all chosen responses, then all rejected ones.
 template <class Objective>
 Results run(const OracleCase& oracle) {
   const auto& policy = oracle["policy"];
