@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=${1:-build/ci/bin/sp2dpo}
-[ -x "$program" ] || { echo "winrate: there is no program $program" >&2; exit 2; }
+[ -x "$program" ] || { echo "winrate: $program is missing; build it first" >&2; exit 2; }
 bash tests/oracle/statistics.sh --install
 # The fit alone, in a build of its own.
 fit=build/benchmark-winrate

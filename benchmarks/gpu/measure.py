@@ -435,7 +435,7 @@ def main():
 def resumed(path, new):
     """What was measured before, of the same versions on the same machine."""
     if not path.exists():
-        sys.exit(f"measure: there is no {path} to go on with; leave out --resume")
+        sys.exit(f"measure: {path} is missing, so --resume cannot continue; leave it out")
     old = json.loads(path.read_text())
     for key in ("machine", "versions"):
         if old[key] != new[key]:

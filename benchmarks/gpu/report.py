@@ -61,7 +61,7 @@ def markdown(report):
     for name, reason in report["missing"].items():
         yield f"* {name} is not among the peers: {reason}"
     for name in report["left out"]:
-        yield f"* there was no time for {name}"
+        yield f"* {name} was left out for lack of time"
     yield "\n## Predicted, asked for and measured\n"
     yield "| what | predicted | asked for | measured | |"
     yield "|---|---|---|---|---|"

@@ -123,7 +123,7 @@ if wants build; then
 fi
 check=$build/tests/cuda/test_cuda_on_gpu
 
-# tests FILTER SECONDS [TOOL...]: runs them, or counts them where there is no GPU for them.
+# tests FILTER SECONDS [TOOL...]: runs tests, or counts them on a machine without a GPU.
 tests() {
   local filter=$1 seconds=$2
   shift 2
@@ -144,7 +144,7 @@ if wants sanitizer; then
   [ "$full" = no ] || seconds=0
   for tool in memcheck racecheck initcheck synccheck; do
     if [ "$dry" = no ] && ! command -v compute-sanitizer >/dev/null; then
-      echo "left out: there is no compute-sanitizer"
+      echo "left out: compute-sanitizer is missing"
       break
     fi
     step "compute-sanitizer $tool"

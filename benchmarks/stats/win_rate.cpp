@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fit of a length-controlled win rate alone, on data that are in memory. Run by winrate.sh:
+// Times only the fit of a length-controlled win rate, on data in memory. winrate.sh runs it:
 //
-//   benchmark_win_rate C GAMED MODEL...     prints a line each: seconds, win rate in percent
+//   benchmark_win_rate C GAMED MODEL...     prints seconds and win rate in percent, one line each
 //
 // GAMED has lines of tanh length, difficulty, win; a MODEL of both lengths, win, difficulty.
 #include <algorithm>

@@ -8,23 +8,23 @@
 
 namespace sp2dpo::benchmarks {
 
-/// What is measured: a level of the loss and the sizes of its input.
+/// One measurement: a level of the loss and the sizes of its input.
 struct Shape {
   int level = 2;
   at::ScalarType dtype = at::kFloat;
   std::int64_t pairs = 1;
   std::int64_t rows = 0;    ///< tokens, masked ones included; 0 at level 1
   std::int64_t vocab = 0;   ///< 0 at level 1
-  std::int64_t hidden = 0;  ///< 0 but at level 3
-  int mask_percent = 0;     ///< of each answer's tokens, at its beginning, as a prompt's
+  std::int64_t hidden = 0;  ///< 0 below level 3
+  int mask_percent = 0;     ///< share of each sequence that is masked at its start, as a prompt is
 };
 
 std::string name_of(at::ScalarType dtype);
 
-/// Of one [rows, vocab], or of the pairs' log-probabilities.
+/// Returns the bytes of the logits [rows, vocab], or of the pairs' log-probabilities at level 1.
 std::int64_t logits_bytes(const Shape& shape);
 
-/// Inputs of a shape, the same in every process; those that ask for a gradient do so.
+/// The inputs of a shape, the same in every process. Those that need a gradient require it.
 struct Batch {
   explicit Batch(const Shape& shape);
 

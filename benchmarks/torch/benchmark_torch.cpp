@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loss at its three levels beside eager libtorch and beside what memory and matrix products
-// alone take: one table to standard output, one JSON object a row to a file.
+// Compares the loss at its three levels with eager libtorch, and with the time that memory and
+// matrix products alone take. Prints a table, and writes one JSON object per row to a file.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -36,7 +36,7 @@ using at::Tensor;
 
 constexpr int threads = 2;
 constexpr std::int64_t answer_tokens = 64;
-/// Of both processes together. A shape that needs more does without the one with the retained heap.
+/// Memory limit of both processes together. A larger shape runs without the retained heap.
 constexpr double memory_limit = 12e9;
 
 struct Arguments {
@@ -46,7 +46,7 @@ struct Arguments {
   std::regex only{""};
 };
 
-/// Rows go to the table at once, and to a file where one is wanted.
+/// Prints each row at once, and appends it to the file if one was given.
 class Report {
  public:
   explicit Report(const std::string& file) {
@@ -64,7 +64,7 @@ class Report {
   std::ofstream out_;
 };
 
-/// A benchmark of something wrong would be worth nothing.
+/// Throws unless our loss is eager's, up to the rounding of the type.
 void check_same_loss(const Shape& shape, const Tensor& ours, const Tensor& eager) {
   const double a = ours.item<double>(), b = eager.item<double>();
   const double tolerance = shape.dtype == at::kFloat ? 1e-4 : 5e-2;
@@ -91,7 +91,7 @@ void log_probs_level(const Shape& shape, const Arguments& arguments, Report& rep
   check_same_loss(shape, through_backward().loss, eager_loss(batch).loss);
 
   std::map<std::string, double> metrics;
-  // One call is too short for the clock.
+  // One call is shorter than the resolution of the clock.
   const auto many = [](const auto& call) {
     return [=] {
       constexpr int calls = 500;
@@ -175,8 +175,7 @@ void logits_level(const Shape& shape, const Arguments& arguments, Report& report
   contenders["eager retained"] = [&] { return retained.seconds(); };
   auto timing = measure(contenders, arguments.quick ? 2 : 6);
 
-  // Rows that count are read and, in a second pass, rewritten; masked ones are overwritten by
-  // zeros.
+  // Rows that count are read and then rewritten; masked rows are overwritten with zeros.
   const double read = timing.at("read").median;
   const double share = 1 - shape.mask_percent / 100.0;
   for (const char* op : {"in_place", "buffer", "out_of_place", "unit"}) {
@@ -197,7 +196,7 @@ void logits_level(const Shape& shape, const Arguments& arguments, Report& report
   }
 }
 
-/// The three matrix products of the rows that count, into memory that is there already.
+/// Times the three matrix products of the rows that count, into memory that is already mapped.
 class Products {
  public:
   explicit Products(const Batch& batch) {
@@ -256,7 +255,7 @@ void hidden_level(const Shape& shape, const Arguments& arguments, Report& report
   report.add(row);
 }
 
-/// The shapes that are measured, in the order of the table.
+/// Returns the measured shapes in the order of the table.
 std::vector<Shape> shapes(bool quick) {
   using Sizes = std::vector<std::int64_t>;
   std::vector<Shape> result;
@@ -281,7 +280,7 @@ std::vector<Shape> shapes(bool quick) {
   return result;
 }
 
-/// As --only is matched against.
+/// Returns the name that --only is matched against.
 std::string label_of(const Shape& shape) {
   return fmt::format("level{}/{}/P{}/R{}/V{}/H{}/mask{}", shape.level, name_of(shape.dtype),
                      shape.pairs, shape.rows, shape.vocab, shape.hidden, shape.mask_percent);

@@ -7,7 +7,7 @@
 
 #include "batch.hpp"
 
-/// DPO as it is written with libtorch's own operations.
+/// DPO written with libtorch's own operations.
 namespace sp2dpo::benchmarks {
 
 enum class LogProbsBy { log_softmax, logsumexp };
@@ -19,7 +19,7 @@ struct LossAndGradients {
 };
 LossAndGradients eager_loss(const Batch& batch, LogProbsBy by = LogProbsBy::log_softmax);
 
-/// At level 1, with the numbers that a trainer logs, of these log-probabilities.
+/// Computes level 1 with the numbers that a trainer logs.
 LossAndGradients eager_loss_and_metrics(const Batch& batch, std::map<std::string, double>& metrics);
 
 }  // namespace sp2dpo::benchmarks

@@ -11,13 +11,13 @@
 namespace sp2dpo::benchmarks {
 namespace {
 
-/// The value below which `share` of them lie.
+/// Returns the value below which `share` of the values lie.
 double percentile(std::vector<double> values, double share) {
   std::ranges::sort(values);
   return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
 }
 
-/// Takes the times of a run instead of printing them.
+/// Collects the times of a run instead of printing them.
 class Collector : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context&) override { return true; }
@@ -42,9 +42,9 @@ std::map<std::string, Timing> measure(const Contenders& contenders, double budge
   for (const auto& [name, run] : contenders)
     benchmark::RegisterBenchmark(name.c_str(),
                                  [&run = run](benchmark::State& state) {
-                                   // A second call at once, as in a training loop: the first
-                                   // finds another's leavings in the caches, and memory that a
-                                   // virtual machine has given back to its host meanwhile.
+                                   // The second of two calls counts, as in a training loop. The
+                                   // first one finds the caches full of another contender's data,
+                                   // and memory that the virtual machine gave back to its host.
                                    for (auto _ : state) {
                                      run();
                                      state.SetIterationTime(run());

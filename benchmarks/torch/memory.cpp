@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::int64_t block = 1 << 20;
 
-// For the widest vectors there are, as the kernels are: with narrower ones, one thread does not
-// keep memory busy.
+// Compiled for the widest vectors, as the kernels are. With narrower ones a single thread cannot
+// saturate memory.
 [[gnu::target_clones("avx512f", "avx2", "default")]] std::uint64_t sum_of(
     const std::uint64_t* words, std::int64_t count) {
   std::uint64_t sum = 0;
@@ -51,7 +51,7 @@ void copy_memory(void* to, const void* from, std::int64_t bytes) {
 }
 
 std::int64_t last_level_cache() {
-  // Not sysconf: on some processors it adds up the caches of all sockets.
+  // sysconf adds up the caches of all sockets on some processors.
   std::int64_t size = 0;
   for (const auto& cache : benchmark::CPUInfo::Get().caches)
     size = std::max<std::int64_t>(size, cache.size);

@@ -3,19 +3,19 @@
 
 #include <cstdint>
 
-/// What memory alone allows, at libtorch's number of threads.
+/// The limits that memory sets, at libtorch's number of threads.
 namespace sp2dpo::benchmarks {
 
 /// Reads `bytes` once.
 void read_memory(const void* from, std::int64_t bytes);
 
-/// Reads `bytes` and writes as many over them.
+/// Reads `bytes` and overwrites them.
 void rewrite_memory(void* memory, std::int64_t bytes);
 
-/// Reads `bytes` and writes as many elsewhere.
+/// Reads `bytes` and writes as many to another place.
 void copy_memory(void* to, const void* from, std::int64_t bytes);
 
-/// Of the last-level cache, in bytes.
+/// Returns the size of the last-level cache in bytes.
 std::int64_t last_level_cache();
 
 }  // namespace sp2dpo::benchmarks

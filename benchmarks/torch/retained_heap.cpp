@@ -61,7 +61,7 @@ RetainedHeap::RetainedHeap(const char* program, const Shape& shape, int threads)
 }
 
 RetainedHeap::~RetainedHeap() {
-  std::fclose(questions_);  // the end of its input ends the process
+  std::fclose(questions_);  // the process ends when its input does
   std::fclose(answers_);
   waitpid(process_, nullptr, 0);
 }

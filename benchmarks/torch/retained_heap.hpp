@@ -9,24 +9,25 @@
 
 namespace sp2dpo::benchmarks {
 
-/// eager_loss in a process of its own whose allocator gives no memory back to the system, so that a
-/// buffer that was freed comes without page faults the next time. glibc takes the settings for that
-/// before main only: they cannot be had for a part of the process that measures the rest.
+/// Runs eager_loss in another process whose allocator keeps freed memory, so that a buffer comes
+/// without page faults the next time. glibc reads these settings before main, so they cannot apply
+/// to a part of the measuring process.
 class RetainedHeap {
  public:
-  /// Starts `program` anew, with arguments for serve(), and waits until its memory is warm. Throws
+  /// Starts `program` again with arguments for serve(), and waits until its memory is warm. Throws
   /// std::system_error.
   RetainedHeap(const char* program, const Shape& shape, int threads);
   ~RetainedHeap();
   RetainedHeap(const RetainedHeap&) = delete;
   RetainedHeap& operator=(const RetainedHeap&) = delete;
 
-  /// Calls eager_loss there once. Returns its seconds; throws std::runtime_error where that process
+  /// Calls eager_loss there once and returns its seconds. Throws std::runtime_error if the process
   /// has ended.
   [[nodiscard]] double seconds() const;
 
   static constexpr const char* argument = "--retained-heap";
-  /// The other side: `arguments` are those after `argument`. Returns main's result.
+  /// Serves calls in the other process. Takes the arguments after `argument`; returns the result of
+  /// main.
   static int serve(std::span<char* const> arguments);
 
  private:
