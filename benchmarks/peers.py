@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The losses side by side with those of TRL, Liger-Kernel and torch.compile, in one process.
+"""Compares the losses with those of TRL, Liger-Kernel and torch.compile, in one process.
 
 Usage: peers.py LIBRARY [--quick] [--out FILE.json]; `bash benchmarks/run.sh --peers` finds the
 library and the Python. Forward and backward, gradients by logits, or by hidden states and head.
@@ -26,7 +26,7 @@ BETA = 0.1  # Liger has one for all pairs
 
 
 def random_batch(shape):
-    """Answers of `rows` rows in all, of which `mask` percent do not count."""
+    """Sequences of `rows` rows in all, of which `mask` percent do not count."""
     generator = torch.Generator().manual_seed(1)
     sequences, length = 2 * shape.pairs, shape.rows // (2 * shape.pairs)
     normal = lambda *size: torch.randn(size, generator=generator)
@@ -46,7 +46,7 @@ def random_batch(shape):
 
 
 def dpo(log_probs, batch):
-    """The loss of the tokens' log-probabilities [2P, T], as every trainer writes it."""
+    """Computes the loss of token log-probabilities [2P, T], as trainers usually write it."""
     chosen, rejected = (log_probs.float() * batch.mask).sum(1).chunk(2)
     return -logsigmoid(BETA * (chosen - rejected)).mean()
 
@@ -57,7 +57,7 @@ def gathered(logits, batch):
 
 
 def trl_head(batch):
-    """TRL 1.16's fused head: it too leaves out the masked rows."""
+    """Runs TRL 1.16's fused head, which also leaves out masked rows."""
     rows = _ChunkedLogProbFunction.apply(batch.hidden[batch.mask], batch.head, None,
                                          batch.labels[batch.mask], 1.0, 32768, None, 1.0,
                                          ("log_probs",))[0]
@@ -82,7 +82,7 @@ def hidden_contenders(batch):
 
     def liger(compiled):
         loss = LigerFusedLinearDPOLoss(beta=BETA, use_ref_model=False, compiled=compiled)
-        labels = batch.labels.clone()  # it declares their shape dynamic, for torch.compile too
+        labels = batch.labels.clone()  # Liger marks their shape dynamic, which would affect torch.compile
         return lambda: loss(batch.head, batch.hidden, labels)[0]
 
     compiled = torch.compile(eager)
@@ -98,7 +98,7 @@ def hidden_contenders(batch):
 
 
 def products(batch):
-    """The three matrix products on the rows that count, into memory that is there."""
+    """Times the three matrix products on the rows that count, into mapped memory."""
     with torch.no_grad():
         rows, head = batch.hidden[batch.mask].detach(), batch.head.detach()
         logits = rows @ head.T
@@ -117,7 +117,7 @@ def memory(name):
 
 
 def peak_of(call):
-    """Bytes that the call adds to the process at most."""
+    """Returns the peak bytes that the call adds to the process."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as reset:
@@ -137,7 +137,7 @@ def measured(shape, budget):
         return value.item()
 
     calls = {name: lambda loss=loss: through_backward(loss) for name, loss in contenders.items()}
-    values = {name: call() for name, call in calls.items()}  # and torch.compile does its work
+    values = {name: call() for name, call in calls.items()}  # torch.compile compiles here
     for name, value in values.items():
         if not abs(value - values["eager"]) <= 2e-2 * abs(values["eager"]):
             raise SystemExit(f"peers: the loss of {name} is {value}, eager's {values['eager']}")

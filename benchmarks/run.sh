@@ -6,13 +6,13 @@ usage() {
   cat <<'TEXT'
 Usage: bash benchmarks/run.sh [--quick] [--out FILE.json] [--only REGEX] [--torch-wheel | --peers]
 
-  --quick         six shapes and two numbers of pairs, two minutes at most; without it, every shape,
-                  more than an hour
-  --out FILE      besides the table, one JSON object a row, one a line
-  --only REGEX    of the shapes, those whose names match: level2/bfloat16/P4/R512/V32000/H0/mask50
-  --torch-wheel   with torch 2.11 from PyPI (as cmake/bootstrap.sh) instead of the libtorch found
-  --peers         instead: TRL's, Liger-Kernel's and torch.compile's losses beside these, in Python
-                  with torch 2.11, with peak memory; takes --quick and --out
+  --quick         six shapes and two numbers of pairs, at most two minutes; the default is every
+                  shape, more than an hour
+  --out FILE      also write one JSON object per row, one per line
+  --only REGEX    only shapes whose names match, as level2/bfloat16/P4/R512/V32000/H0/mask50
+  --torch-wheel   use torch 2.11 from PyPI (see cmake/bootstrap.sh) instead of the installed libtorch
+  --peers         compare with TRL, Liger-Kernel and torch.compile in Python with torch 2.11, with
+                  peak memory; takes --quick and --out
 TEXT
 }
 

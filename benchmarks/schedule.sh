@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whole processes side by side: `sp2dpo schedule`, polars' lazy engine, pandas' default reader.
+# Compares whole processes: `sp2dpo schedule`, polars' lazy engine, pandas' default reader.
 set -euo pipefail
 
 usage() {
@@ -11,7 +11,7 @@ Usage: bash benchmarks/schedule.sh [--pairs N] [--panel AxP] [--repeats N] [--pr
   --repeats N     runs of each, in turn [7]
   --program FILE  sp2dpo to measure [built here]
 
-Data, programs and a virtual environment with polars and pandas lie under build/.
+Data, programs and a virtual environment with polars and pandas are put under build/.
 TEXT
 }
 

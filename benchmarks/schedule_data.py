@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes pairs.jsonl and annotations.jsonl of a size to DIR, for benchmarks: the same bytes each time.
+"""Writes pairs.jsonl and annotations.jsonl of a given size to DIR, the same bytes each time.
 
     python3 schedule_data.py DIR [--pairs 60000] [--panel 3x3] [--shuffled]
 """

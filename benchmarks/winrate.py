@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Length-controlled win rates: time a model, sp2dpo beside scikit-learn. Run by winrate.sh."""
+"""Times length-controlled win rates per model, sp2dpo and scikit-learn. winrate.sh runs it."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ def sigmoid(z):
 
 
 def make_models(random, difficulty):
-    """[models] of (lengths of the baseline, of the model, preferences - 1)."""
+    """Returns (baseline lengths, model lengths, preferences - 1) for each model."""
     baseline = random.integers(200, 4000, N)
     models = []
     for _ in range(MODELS):
@@ -37,7 +37,7 @@ def make_models(random, difficulty):
 
 
 def weighted_rows(features, wins, weights):
-    """A soft label is a row of each class: as AlpacaEval does it."""
+    """Writes a soft label as one weighted row per class, as AlpacaEval does."""
     return (np.vstack([features, features]), np.repeat([1, 0], len(wins)),
             np.concatenate([weights * wins, weights * (1 - wins)]))
 
@@ -127,7 +127,7 @@ def main():
         weights = repeated[0][1]
         worst = max(worst, abs(rate(weights, difficulty) - ours[f"m{m}"]))
 
-    # What one more model costs: reading its rows, and the fit.
+    # The cost of one more model: reading its rows, and the fit.
     ours_each = (whole - start) / (MODELS - 1)
     print(f"{'':<58}{'ms a model':>12}{'ratio':>9}")
     for what, seconds in (

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# `sp2dpo winrate` beside scikit-learn's LogisticRegressionCV route, and a single fit beside a single fit.
+# Compares `sp2dpo winrate` with scikit-learn's LogisticRegressionCV route, and one fit with one fit.
 #
-#   bash benchmarks/winrate.sh [program]     the program is build/ci/bin/sp2dpo unless named
+#   bash benchmarks/winrate.sh [program]     default: build/ci/bin/sp2dpo
 #
 # scikit-learn comes from PyPI into build/oracle-statistics, the environment of tests/oracle/statistics.sh.
-# The data are made up, of AlpacaEval's size: 805 instructions, 1610 gamed rows.
+# The data are invented, in the size of AlpacaEval: 805 instructions, 1610 gamed rows.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=${1:-build/ci/bin/sp2dpo}
 [ -x "$program" ] || { echo "winrate: $program is missing; build it first" >&2; exit 2; }
 bash tests/oracle/statistics.sh --install
-# The fit alone, in a build of its own.
+# The fit alone, in a separate build.
 fit=build/benchmark-winrate
 {
   cmake -S . -B "$fit" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_CPU=OFF -DSP2DPO_WITH_IO=OFF \

@@ -302,7 +302,7 @@ Arguments parse(int argc, char** argv) {
       result.only = std::regex(value());
     else
       throw std::runtime_error(
-          fmt::format("unknown option {}; there are --quick, --out FILE, --only REGEX", argument));
+          fmt::format("unknown option {}; expected --quick, --out FILE or --only REGEX", argument));
   }
   return result;
 }

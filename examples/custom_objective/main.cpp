@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// An objective of one's own (objective.hpp: a formula and its slope, nothing else) at all three
-// levels. What is compiled in the library has never heard of it: it is a template argument of Loss
-// here, and one line in a file of your own (on_cuda.cu) there where tensors are on a GPU.
+// Your own objective at all three levels. objective.hpp has a formula and its slope, nothing else.
+// The compiled library knows no objective: yours is a template argument of Loss, and for tensors on
+// a GPU one line in a file of yours (on_cuda.cu).
 //
 //     cmake -S examples/custom_objective -B build/custom_objective -DCMAKE_PREFIX_PATH=<sp2dpo>
 //     cmake --build build/custom_objective && build/custom_objective/custom_objective
 //
-// Prints the loss and its derivative by the head's weight along one direction, by way of each
-// level; returns 1 where they differ.
+// Prints the loss and its derivative by the head's weight along one direction, computed through
+// each level. Returns 1 if they differ.
 
 #include <cmath>
 #include <cstdio>
@@ -25,12 +25,12 @@ namespace {
 constexpr std::int64_t pairs = 4, length = 6, vocab = 50, width = 8;
 using torch::Tensor;
 
-/// Log-probability of each sequence's labels [2P], by libtorch.
-Tensor answers(const Tensor& logits, const Tensor& labels) {
+/// Computes the log-probability of each sequence's labels [2P] with libtorch.
+Tensor log_probs_of(const Tensor& logits, const Tensor& labels) {
   return torch::log_softmax(logits, -1).gather(-1, labels.unsqueeze(-1)).squeeze(-1).sum(-1);
 }
 
-/// The loss, and its derivative by the head's weight along `direction`.
+/// Returns the loss and its derivative by the head's weight along `direction`.
 std::pair<double, double> value_and_slope(const Tensor& loss, const Tensor& weight,
                                           const Tensor& direction) {
   const Tensor slope = torch::autograd::grad({loss}, {weight})[0];
@@ -50,7 +50,7 @@ int main() {
 
   const sp2dpo::Loss<HuberPair> loss({.target = 1, .width = 0.5});
   const sp2dpo::LogProbs none{torch::zeros({pairs}, float64), torch::zeros({pairs}, float64)};
-  const Tensor log_probs = answers(hidden.matmul(weight.t()), labels);
+  const Tensor log_probs = log_probs_of(hidden.matmul(weight.t()), labels);
   const struct {
     const char* level;
     Tensor loss;

@@ -6,13 +6,13 @@
 
 #include <sp2dpo/loss/objective.hpp>
 
-/// A Huber loss of the distance from z to a target: a square near it, a straight line further out,
-/// so that a mislabelled pair does not pull without end. As DPO's loss it wants z = beta · delta −
-/// margin to grow, but only up to the target.
+/// A Huber loss of the distance from z to a target: a square near the target and a straight line
+/// further out, which bounds the pull of a mislabelled pair. Like DPO's loss it makes
+/// z = beta · delta − margin grow, but only up to the target.
 struct HuberPair {
   static constexpr const char* name = "huber_pair";
   double target = 1;
-  double width = 2;  ///< of the square's part
+  double width = 2;  ///< half-width of the square part
 
   template <class T>
   SP2DPO_HD sp2dpo::ZTerm<T> operator()(T z) const {

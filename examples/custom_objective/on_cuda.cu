@@ -3,5 +3,6 @@
 
 #include <sp2dpo/cuda/pair_loss.cuh>
 
-// All that CUDA tensors need: the pair loop is compiled here, and found by the objective's type.
+// CUDA tensors need only this: it compiles the pair loop, which is found by the type of the
+// objective.
 static const sp2dpo::cuda::Registered<HuberPair> registered;

@@ -9,7 +9,7 @@ foreach(i RANGE 1 ${CMAKE_ARGC})
   endif()
 endforeach()
 
-# What is there is built upon only where everything else is as it was.
+# An existing build is reused only if everything else is unchanged.
 file(READ "${COMMON}" key)
 string(APPEND key "${GENERATOR} ${SOURCE} ${defines}")
 if(EXISTS "${BINARY}/key")

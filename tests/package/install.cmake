@@ -1,5 +1,5 @@
 # cmake -DBUILD= -DSOURCE= -DCONFIG= -DROOMS= -DPREFIX= -DMOVED= -P install.cmake
-# Installs, looks for what is missing and for what would tie the package to its place, and moves it.
+# Installs, checks that the package is complete and relocatable, and moves it.
 file(REMOVE_RECURSE "${PREFIX}" "${MOVED}")
 execute_process(COMMAND "${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${PREFIX}" --config "${CONFIG}"
   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
@@ -25,7 +25,7 @@ foreach(script IN LISTS scripts)
   endforeach()
 endforeach()
 
-# In programs and libraries: a run path into the build, or to another library's place.
+# Programs and libraries must not hold a run path into the build or to another library.
 file(GLOB_RECURSE files "${PREFIX}/*")
 foreach(file IN LISTS files)
   file(STRINGS "${file}" lines REGEX "^${BUILD}|^/.*/torch/lib" LIMIT_COUNT 1)
