@@ -6,3 +6,14 @@ files() {
     find . \( -name .git -o -path ./build \) -prune -o -type f -print | sed 's|^\./||'
   fi | sort | grep -E "$1" | while read -r file; do [ ! -f "$file" ] || echo "$file"; done
 }
+
+# refuse <pattern> <why> <file>...: no line of the files may match. Sets status to 1 where one does.
+refuse() {
+  local pattern=$1 why=$2
+  shift 2
+  [ $# -gt 0 ] || return 0
+  if grep -HnIP "$pattern" "$@"; then
+    echo "  ^ $why"
+    status=1
+  fi
+}

@@ -1,19 +1,12 @@
 #!/usr/bin/env bash
 # The floors: a room includes itself, the rooms below it, and one third-party library.
 set -euo pipefail
+. tests/quality/files.sh
+export LC_ALL=C.UTF-8
 cd include/sp2dpo
 status=0
 
-# refuse <pattern> <why> <file>...: no file may have an include that matches.
-refuse() {
-  local pattern=$1 why=$2
-  shift 2
-  [ $# -gt 0 ] || return 0
-  if grep -HnE "^ *# *include *[<\"]($pattern)" "$@"; then
-    echo "  ^ $why"
-    status=1
-  fi
-}
+refuse_include() { refuse "^ *# *include *[<\"]($1)" "${@:2}"; }
 
 mapfile -t all < <(find . -name '*.hpp' -o -name '*.cuh' | sed 's|^\./||' | sort)
 mapfile -t core < <(printf '%s\n' "${all[@]}" | grep -E '^((detail|loss|schedule)/|[^/]+$)')
@@ -28,12 +21,12 @@ for ((i = 0; i < ${#device[@]}; ++i)); do
   done < <(sed -nE 's|^ *# *include <sp2dpo/(.*)>.*|\1|p' "${device[i]}")
 done
 
-refuse 'sp2dpo/(annotate|cpu|cuda|io|parquet|report|stats|torch)/' 'core stands on no other room' "${core[@]}"
-refuse 'Eigen|hwy/|cuda' 'core needs the standard library and fmt, no more' "${core[@]}"
-refuse 'fmt/' 'nvcc does not compile fmt' "${device[@]}"
-refuse 'torch/|ATen/|c10/' 'libtorch is for torch/ alone' "${no_torch[@]}"
-refuse 'simdjson|Eigen/|boost/|curl|zlib|openssl|sqlite3|toml|CLI/|hwy/|arrow/|parquet/' 'a private library in a public header' "${all[@]}"
-refuse 'torch/(torch|extension)\.h' '13 seconds for whoever includes it' "${all[@]}"
+refuse_include 'sp2dpo/(annotate|cpu|cuda|io|parquet|report|stats|torch)/' 'core stands on no other room' "${core[@]}"
+refuse_include 'Eigen|hwy/|cuda' 'core needs the standard library and fmt, no more' "${core[@]}"
+refuse_include 'fmt/' 'nvcc does not compile fmt' "${device[@]}"
+refuse_include 'torch/|ATen/|c10/' 'libtorch is for torch/ alone' "${no_torch[@]}"
+refuse_include 'simdjson|Eigen/|boost/|curl|zlib|openssl|sqlite3|toml|CLI/|hwy/|arrow/|parquet/' 'a private library in a public header' "${all[@]}"
+refuse_include 'torch/(torch|extension)\.h' '13 seconds for whoever includes it' "${all[@]}"
 
 # rooms <room> <room it may include>...: in its public headers and in its sources.
 rooms() {

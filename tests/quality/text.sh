@@ -5,17 +5,6 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 status=0
 
-# refuse <pattern> <why> <file>...: no line may match.
-refuse() {
-  local pattern=$1 why=$2
-  shift 2
-  [ $# -gt 0 ] || return 0
-  if grep -HnIP "$pattern" "$@"; then
-    echo "  ^ $why"
-    status=1
-  fi
-}
-
 mapfile -t all < <(files .)
 mapfile -t sources < <(files '\.(hpp|cuh|cpp|cu)$')
 mapfile -t code < <(files '\.(hpp|cuh|cpp|cu|cmake|in|sh|py)$|CMakeLists\.txt$|\.ci/run$')
