@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device.hpp"
+#include "names.hpp"
 #include <cublasLt.h>
 #include <fmt/format.h>
 
@@ -285,27 +286,20 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
     if (place.region == nullptr)
       say("the workspace", "does not lie within an allocation");
     else  // whatever it held
-      place.region->set_initialised(place.offset, workspace_bytes, false);
+      place.region->forget(place.offset, workspace_bytes);
   }
   return multiply(at<Product>(product), alpha, a, at<Layout>(of_a), b, at<Layout>(of_b), beta, c,
                   at<Layout>(of_c), d, at<Layout>(of_d));
 }
 
 const char* cublasLtGetStatusName(cublasStatus_t status) {
-  switch (status) {
-    case CUBLAS_STATUS_SUCCESS:
-      return "CUBLAS_STATUS_SUCCESS";
-    case CUBLAS_STATUS_NOT_INITIALIZED:
-      return "CUBLAS_STATUS_NOT_INITIALIZED";
-    case CUBLAS_STATUS_INVALID_VALUE:
-      return "CUBLAS_STATUS_INVALID_VALUE";
-    case CUBLAS_STATUS_EXECUTION_FAILED:
-      return "CUBLAS_STATUS_EXECUTION_FAILED";
-    case CUBLAS_STATUS_NOT_SUPPORTED:
-      return "CUBLAS_STATUS_NOT_SUPPORTED";
-    default:
-      return "a status that the stand-in has no name for";
-  }
+  static constexpr std::pair<cublasStatus_t, const char*> names[] = {
+      {CUBLAS_STATUS_SUCCESS, "CUBLAS_STATUS_SUCCESS"},
+      {CUBLAS_STATUS_NOT_INITIALIZED, "CUBLAS_STATUS_NOT_INITIALIZED"},
+      {CUBLAS_STATUS_INVALID_VALUE, "CUBLAS_STATUS_INVALID_VALUE"},
+      {CUBLAS_STATUS_EXECUTION_FAILED, "CUBLAS_STATUS_EXECUTION_FAILED"},
+      {CUBLAS_STATUS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED"}};
+  return name_in(names, status);
 }
 const char* cublasLtGetStatusString(cublasStatus_t) {
   return "as the stand-in for cuBLASLt says";

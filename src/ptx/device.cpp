@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -24,43 +26,34 @@ std::uint64_t number_from_environment(const char* variable, std::uint64_t usual)
   return number;
 }
 
+struct Model {
+  std::uint64_t capability;
+  int multiprocessors;
+  std::size_t shared_kib;  ///< that a block can opt in to
+  std::uint32_t largest_cluster;
+};
+constexpr Model models[] = {{80, 108, 163, 0}, {86, 84, 99, 0},    {89, 84, 99, 0},
+                            {90, 132, 227, 8}, {100, 148, 227, 8}, {120, 170, 99, 8}};
+
 }  // namespace
 
-Properties usual_properties() {
+Properties default_properties() {
   const auto capability = number_from_environment("SP2DPO_PTX_DEVICE", 90);
+  const auto model = std::ranges::find(models, capability, &Model::capability);
+  if (model == std::end(models))
+    throw std::runtime_error(fmt::format(
+        "SP2DPO_PTX_DEVICE in the environment: expected 80, 86, 89, 90, 100 or 120, got {}",
+        capability));
   Properties properties;
   properties.major = static_cast<int>(capability / 10);
   properties.minor = static_cast<int>(capability % 10);
-  switch (capability) {
-    case 80:
-      properties.multiprocessors = 108;
-      properties.shared_per_block_optin = 163 << 10;
-      properties.largest_cluster = 0;
-      break;
-    case 86:
-    case 89:
-      properties.multiprocessors = 84;
-      properties.shared_per_block_optin = 99 << 10;
-      properties.largest_cluster = 0;
-      break;
-    case 90:
-      break;
-    case 100:
-      properties.multiprocessors = 148;
-      break;
-    case 120:
-      properties.multiprocessors = 170;
-      properties.shared_per_block_optin = 99 << 10;
-      break;
-    default:
-      throw std::runtime_error(fmt::format(
-          "SP2DPO_PTX_DEVICE in the environment: expected 80, 86, 89, 90, 100 or 120, got {}",
-          capability));
-  }
+  properties.multiprocessors = model->multiprocessors;
+  properties.shared_per_block_optin = model->shared_kib << 10;
+  properties.largest_cluster = model->largest_cluster;
   return properties;
 }
 
-std::uint64_t usual_most_instructions() {
+std::uint64_t default_max_instructions() {
   return number_from_environment(limit_variable, std::uint64_t{1} << 32);
 }
 
@@ -73,9 +66,9 @@ cudaError_t Device::take_fault(const std::string& call) {
 }
 
 void Device::reset() {
-  properties = usual_properties();
+  properties = default_properties();
   schedule = {};
-  most_instructions = usual_most_instructions();
+  max_instructions = default_max_instructions();
   is_capturing = false;
   approximation() = {};
   launches_.clear();

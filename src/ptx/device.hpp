@@ -24,11 +24,11 @@ struct Properties {
 
 /// A device of compute capability 9.0, or of the one that the environment names
 /// (SP2DPO_PTX_DEVICE=100 for 10.0). Throws std::runtime_error where it is none that is known here.
-Properties usual_properties();
+Properties default_properties();
 
 /// 2^32, or as the environment says (SP2DPO_PTX_INSTRUCTIONS). Throws std::runtime_error where that
 /// is no number above zero.
-std::uint64_t usual_most_instructions();
+std::uint64_t default_max_instructions();
 
 struct LaunchRecord {
   std::string kernel;
@@ -39,10 +39,10 @@ struct LaunchRecord {
 
 class Device {
  public:
-  Properties properties = usual_properties();
+  Properties properties = default_properties();
   Schedule schedule;
   /// Of a launch, before it is given up.
-  std::uint64_t most_instructions = usual_most_instructions();
+  std::uint64_t max_instructions = default_max_instructions();
   /// As under stream capture: calls that a capture forbids are findings.
   bool is_capturing = false;
 

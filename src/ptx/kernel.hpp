@@ -4,11 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 /// Kernels as the interpreter executes them. Whatever an instruction works on is a slot of its
@@ -111,9 +108,9 @@ struct Kernel {
   std::vector<std::string> places{std::string()};
   std::vector<Parameter> parameters;
   std::uint32_t parameter_bytes = 0, shared_bytes = 0, local_bytes = 0;
-  std::uint32_t most_threads = 1024;  ///< what the kernel was compiled for
-  unsigned target = 0;                ///< 90 for sm_90
-  bool is_debug = false;              ///< compiled with -G
+  std::uint32_t max_threads = 1024;  ///< what the kernel was compiled for
+  unsigned target = 0;               ///< 90 for sm_90
+  bool is_debug = false;             ///< compiled with -G
 };
 
 /// A variable of a module in global or constant memory, as it is before the first launch.
@@ -121,27 +118,6 @@ struct Global {
   std::string name;
   std::vector<std::byte> value;
 };
-/// Where it lies. Called for each that a kernel names.
-using GlobalAddress = std::function<std::uint64_t(const Global&)>;
-
-/// The kernel `name` from the newest of several modules' PTX that a device of `capability` can run;
-/// nothing where there is none. Throws std::runtime_error with line and text of what is not
-/// understood, whether it would be executed or not.
-std::optional<Kernel> parse_kernel(const std::vector<std::string>& modules, const std::string& name,
-                                   unsigned capability, const GlobalAddress& address_of);
-
-/// The variable `name` of the same PTX; nothing where there is none.
-std::optional<Global> parse_global(const std::vector<std::string>& modules, const std::string& name,
-                                   unsigned capability);
-
-/// The operation of a computing opcode such as "add.f32"; null for an unknown one.
-Operation find_operation(std::string_view opcode);
-/// All opcodes that it knows, in no order.
-std::vector<std::string> operation_names();
-
-/// Every opcode that parse_kernel takes, as src/ptx/README.md lists them: lines of a family
-/// and what may follow its name.
-std::string opcode_list();
 
 /// Where generic addresses lead, by their upper four bits. No host pointer has them.
 inline constexpr int window_shift = 60;

@@ -195,7 +195,7 @@ void Cluster::run(Thread& thread) {
   u64* const slots = thread.slots;
   while (thread.waits == Waits::no) {
     const Instruction& in = kernel_.code[thread.at];
-    if (++instructions_ > launch_.most_instructions) throw std::runtime_error(without_end());
+    if (++instructions_ > launch_.max_instructions) throw std::runtime_error(without_end());
     if (in.predicate != no_slot && ((slots[in.predicate] & 1) != 0) == in.negated) {
       ++thread.at;
       continue;
@@ -262,8 +262,10 @@ void Cluster::run(Thread& thread) {
 /// Code that was not optimised reads local memory before it writes it: it copies whole structs, and
 /// sets one bit of a word with the others. So nothing is said of it; the values are conspicuous.
 void Cluster::forget_local(Region& local, std::size_t offset, std::size_t bytes) {
-  if (kernel_.is_debug) std::memset(local.data() + offset, 0xdb, bytes);
-  local.set_initialised(offset, bytes, kernel_.is_debug);
+  local.forget(offset, bytes);
+  if (!kernel_.is_debug) return;
+  std::memset(local.data() + offset, 0xdb, bytes);
+  local.set_initialised(offset, bytes);
 }
 
 void copy_slots(const std::vector<Copy>& copies, u64* slots) {
@@ -395,9 +397,8 @@ std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address
                     first + static_cast<std::int64_t>(bytes), address, region->name()));
     return nullptr;
   }
-  for (std::size_t i = offset / 2; i < (offset + bytes + 1) / 2; ++i)
-    if (const auto wrong = races_.touch(region->cell_to_write(i), thread.progress, access);
-        !wrong.empty())
+  for (Cell& cell : region->touch(offset, bytes))
+    if (const auto wrong = races_.touch(cell, thread.progress, access); !wrong.empty())
       say_of_memory(wrong);
   return region->data() + offset;
 }
@@ -506,7 +507,7 @@ std::string Cluster::without_end() const {
   return fmt::format(
       "PTX: a launch of {} has executed {} instructions without an end; {} in the environment "
       "sets another limit",
-      demangled(kernel_.name), launch_.most_instructions, limit_variable);
+      demangled(kernel_.name), launch_.max_instructions, limit_variable);
 }
 
 }  // namespace
@@ -514,7 +515,7 @@ std::string Cluster::without_end() const {
 void Findings::add(std::string text) {
   // An access touches several cells.
   if (in_launch_ > 0 && !texts_.empty() && texts_.back() == text) return;
-  if (++in_launch_ <= most_texts) texts_.push_back(std::move(text));
+  if (++in_launch_ <= max_texts) texts_.push_back(std::move(text));
 }
 
 std::vector<std::string> Findings::take() {

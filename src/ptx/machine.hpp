@@ -19,13 +19,13 @@ struct Launch {
   std::uint32_t dynamic_shared_bytes = 0;
   std::span<const std::byte> parameters{};
   /// Of all its threads together; a kernel that does not end is known by it.
-  std::uint64_t most_instructions = std::uint64_t{1} << 32;
+  std::uint64_t max_instructions = std::uint64_t{1} << 32;
 };
 
 /// What the checks found, a sentence each. Beyond the first few of a launch they are counted only.
 class Findings {
  public:
-  static constexpr std::size_t most_texts = 8;
+  static constexpr std::size_t max_texts = 8;
   static constexpr std::size_t too_many = 64;
 
   void begin_launch() { in_launch_ = 0; }
@@ -39,7 +39,7 @@ class Findings {
   std::size_t in_launch_ = 0;
 };
 
-/// Of the environment: Launch::most_instructions where a test does not choose.
+/// Of the environment: Launch::max_instructions where a test does not choose.
 inline constexpr const char* limit_variable = "SP2DPO_PTX_INSTRUCTIONS";
 
 /// Runs a launch to its end, or to where the findings are too many. Clusters come one after the

@@ -28,20 +28,27 @@ Region::Region(std::string name, std::size_t bytes)
       bytes_(bytes),
       data_(zeros<std::byte>(bytes)),
       cells_(zeros<Cell>((bytes + 1) / 2)),
-      is_touched_(bytes / 2 / cells_per_page_ + 1) {}
+      is_touched_((bytes + 1) / 2 / block_ + 1) {}
 
-void Region::set_initialised(std::size_t offset, std::size_t count, bool initialised) {
+std::span<Cell> Region::touch(std::size_t offset, std::size_t count) {
+  const std::size_t first = offset / 2, end = (offset + count + 1) / 2;
+  for (std::size_t block = first / block_; block * block_ < end; ++block) is_touched_[block] = true;
+  return {cells_.get() + first, end - first};
+}
+
+void Region::set_initialised(std::size_t offset, std::size_t count) {
+  for (Cell& cell : touch(offset, count)) {
+    cell = {};
+    cell.is_initialised = true;
+  }
+}
+
+void Region::forget(std::size_t offset, std::size_t count) {
   const std::size_t end = (offset + count + 1) / 2;
-  for (std::size_t first = offset / 2; first < end;) {
-    const std::size_t page = first / cells_per_page_;
-    const std::size_t last = std::min(end, (page + 1) * cells_per_page_);
-    if (initialised || is_touched_[page]) {
-      Cell cell{};
-      cell.is_initialised = initialised;
-      std::fill(cells_.get() + first, cells_.get() + last, cell);
-      is_touched_[page] = true;
-    }
-    first = last;
+  for (std::size_t i = offset / 2; i < end;) {
+    const std::size_t end_of_block = std::min(end, (i / block_ + 1) * block_);
+    if (is_touched_[i / block_]) std::fill(cells_.get() + i, cells_.get() + end_of_block, Cell{});
+    i = end_of_block;
   }
 }
 

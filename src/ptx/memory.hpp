@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernel.hpp"
@@ -38,13 +39,14 @@ class Region {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] std::byte* data() { return data_.get(); }
-  [[nodiscard]] const Cell* cells() const { return cells_.get(); }  ///< (bytes + 1) / 2
-  [[nodiscard]] Cell& cell_to_write(std::size_t index) {
-    is_touched_[index / cells_per_page_] = true;
-    return cells_.get()[index];
-  }
+  /// (bytes + 1) / 2 of them.
+  [[nodiscard]] const Cell* cells() const { return cells_.get(); }
+  /// The cells of `count` bytes from `offset`, to be changed.
+  std::span<Cell> touch(std::size_t offset, std::size_t count);
   /// What the host wrote.
-  void set_initialised(std::size_t offset, std::size_t count, bool initialised = true);
+  void set_initialised(std::size_t offset, std::size_t count);
+  /// Makes memory fresh. Takes time for what was touched only.
+  void forget(std::size_t offset, std::size_t count);
 
  private:
   struct Free {
@@ -54,10 +56,8 @@ class Region {
   std::size_t bytes_;
   std::unique_ptr<std::byte, Free> data_;
   std::unique_ptr<Cell, Free> cells_;
-  /// One flag for each run of cells, which all are zero where it is false. A workspace of 32 MiB,
-  /// which every matrix product invalidates, is mostly such cells.
-  std::vector<char> is_touched_;
-  static constexpr std::size_t cells_per_page_ = 4096;
+  static constexpr std::size_t block_ = 4096;  ///< cells
+  std::vector<bool> is_touched_;               ///< by block
 };
 
 /// The device's global memory. An allocation lies amid 64 GiB of addresses for itself, which no

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "device.hpp"
+#include "parser.hpp"
 
 namespace sp2dpo::ptx {
 namespace {

@@ -35,7 +35,7 @@ class Modules {
   /// The kernels that are registered, for whoever wants to see all of them understood.
   [[nodiscard]] std::vector<const void*> functions() const;
 
-  std::map<const void*, std::size_t> most_dynamic_shared;  ///< by function, as it was set
+  std::map<const void*, std::size_t> max_dynamic_shared;  ///< by function, as it was set
 
  private:
   struct Named {

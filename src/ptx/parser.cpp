@@ -1,321 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "parser.hpp"
+
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstring>
-#include <optional>
-#include <set>
+#include <cctype>
 #include <stdexcept>
 #include <utility>
 
-#include "kernel.hpp"
+#include "declarations.hpp"
+#include "opcodes.hpp"
+#include "operations.hpp"
+#include "statements.hpp"
 
 namespace sp2dpo::ptx {
 namespace {
-
-using Words = std::vector<std::string>;
-
-[[noreturn]] void refuse(const std::string& what, std::string_view text) {
-  throw std::runtime_error("PTX: " + what + ": " + std::string(text));
-}
-
-constexpr std::string_view blanks = " \t\r\n";
-
-std::string trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(blanks) - first + 1));
-}
-
-/// At every `separator` outside brackets.
-Words split(std::string_view text, char separator) {
-  Words parts;
-  std::string part;
-  int depth = 0;
-  for (const char c : text) {
-    depth += (c == '{' || c == '[' || c == '(') - (c == '}' || c == ']' || c == ')');
-    if (c == separator && depth == 0)
-      parts.push_back(trimmed(std::exchange(part, {})));
-    else
-      part += c;
-  }
-  if (!trimmed(part).empty()) parts.push_back(trimmed(part));
-  return parts;
-}
-
-std::string without_comments(std::string_view text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size();) {
-    if (text.substr(i, 2) == "//")
-      i = std::min(text.find('\n', i), text.size());
-    else
-      result += text[i++];
-  }
-  return result;
-}
-
-std::uint32_t lines_in(std::string_view text) {
-  return static_cast<std::uint32_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
-bool is_location(std::string_view text) {
-  return text.starts_with(".loc ") || text.starts_with(".loc\t");
-}
-
-/// Calls f with each statement of a body, up to the brace that closes it, and its line, the body's
-/// first being `line`. Labels are statements that end in a colon; the braces of scopes are left
-/// out, since names are declared again where they are used twice.
-template <class F>
-void for_each_statement(std::string_view body, std::uint32_t line, const F& f) {
-  std::string current;
-  std::uint32_t first_line = line;
-  int scopes = 0;
-  int vectors = 0;
-  bool is_blank = true;
-  const auto finish = [&] {
-    if (auto text = trimmed(std::exchange(current, {})); !text.empty()) f(text, first_line);
-    is_blank = true;
-  };
-  for (std::size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (is_blank && blanks.find(c) == std::string_view::npos) first_line = line;
-    if (is_blank && is_location(body.substr(i))) {  // has no semicolon
-      const auto end = std::min(body.find('\n', i), body.size());
-      f(std::string(body.substr(i, end - i)), line++);
-      i = end;
-    } else if (c == '{' && is_blank) {
-      ++scopes;
-    } else if (c == '}' && vectors == 0) {
-      if (scopes-- == 0) break;
-    } else if (c == ';') {
-      finish();
-    } else if (c == ':' && !is_blank && body.substr(i, 2) != "::" && current.back() != ':' &&
-               trimmed(current).find_first_of(blanks) == std::string::npos) {
-      current += c;
-      finish();
-    } else {
-      vectors += (c == '{') - (c == '}');
-      current += c;
-      is_blank = is_blank && blanks.find(c) != std::string_view::npos;
-      line += c == '\n';
-    }
-  }
-}
-
-constexpr std::array<std::string_view, 14> memory_types{
-    "b8", "u8", "s8", "b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64"};
-
-std::uint32_t bytes_of(std::string_view type) {
-  if (type.starts_with('.')) type.remove_prefix(1);
-  if (type == "pred") return 1;
-  unsigned bits = 0;
-  if (std::string_view("busf").find(type.substr(0, 1)) != std::string_view::npos)
-    std::from_chars(type.data() + 1, type.data() + type.size(), bits);
-  if (bits % 8 != 0 || bits == 0) refuse("a type of unknown size", type);
-  return bits / 8;
-}
-
-struct Variable {
-  std::string name;
-  std::uint32_t bytes, alignment;
-};
-
-/// Of `.shared .align 8 .b8 name[24]`, or `.param .u64 .ptr .global .align 4 name`.
-Variable parse_variable(const std::string& text) {
-  Words words = split(text, ' ');
-  std::erase(words, "");
-  Variable variable{.name = words.back(), .bytes = 1, .alignment = 0};
-  if (const auto bracket = variable.name.find('['); bracket != std::string::npos) {
-    variable.bytes =
-        static_cast<std::uint32_t>(std::stoul("0" + variable.name.substr(bracket + 1)));
-    variable.name.resize(bracket);
-  }
-  std::size_t i = 1;
-  for (; i + 2 < words.size() && words[i] == ".align"; i += 2)
-    variable.alignment = static_cast<std::uint32_t>(std::stoul(words[i + 1]));
-  const std::uint32_t size = bytes_of(words.at(i));
-  variable.bytes *= size;
-  variable.alignment = std::max(variable.alignment, size);
-  return variable;
-}
-
-std::uint32_t aligned(std::uint32_t offset, std::uint32_t alignment) {
-  return (offset + alignment - 1) / alignment * alignment;
-}
-
-[[noreturn]] void refuse_opcode(std::string_view opcode) {
-  refuse("an unknown opcode, " + std::string(opcode), "src/ptx/README.md lists the known");
-}
-
-const std::map<std::string, Kind, std::less<>>& control_opcodes() {
-  static const auto all = [] {
-    std::map<std::string, Kind, std::less<>> kinds{
-        {"bra", Kind::branch},    {"bra.uni", Kind::branch}, {"call", Kind::call},
-        {"call.uni", Kind::call}, {"ret", Kind::leave},      {"ret.uni", Kind::leave},
-        {"exit", Kind::exit},     {"trap", Kind::trap},      {"bar.sync", Kind::barrier}};
-    for (const char* opcode : {"bar.cta.sync", "barrier.sync", "barrier.sync.aligned",
-                               "barrier.cta.sync", "barrier.cta.sync.aligned"})
-      kinds[opcode] = Kind::barrier;
-    for (const char* aligned : {"", ".aligned"}) {
-      for (const char* order : {"", ".release"})
-        kinds[std::string("barrier.cluster.arrive") + order + aligned] = Kind::cluster_arrive;
-      for (const char* order : {"", ".acquire"})
-        kinds[std::string("barrier.cluster.wait") + order + aligned] = Kind::cluster_wait;
-    }
-    // Of these nothing is kept, the order of accesses least of all: only barriers make one.
-    for (const char* opcode :
-         {"membar.cta", "membar.gl", "membar.sys", "prefetch.global.L1", "prefetch.global.L2",
-          "prefetchu.L1", "griddepcontrol.wait", "griddepcontrol.launch_dependents"})
-      kinds[opcode] = Kind::nothing;
-    for (const char* order : {"sc", "acq_rel"})
-      for (const char* scope : {"cta", "cluster", "gpu", "sys"})
-        kinds[std::string("fence.") + order + '.' + scope] = Kind::nothing;
-    return kinds;
-  }();
-  return all;
-}
-
-const std::map<std::string, Exchange, std::less<>>& warp_opcodes() {
-  static const auto all = [] {
-    std::map<std::string, Exchange, std::less<>> exchanges{
-        {"bar.warp.sync", Exchange::barrier},
-        {"shfl.sync.up.b32", Exchange::shuffle_up},
-        {"shfl.sync.down.b32", Exchange::shuffle_down},
-        {"shfl.sync.bfly.b32", Exchange::shuffle_xor},
-        {"shfl.sync.idx.b32", Exchange::shuffle_index},
-        {"vote.sync.ballot.b32", Exchange::ballot},
-        {"vote.sync.all.pred", Exchange::all},
-        {"vote.sync.any.pred", Exchange::any}};
-    for (const char* type : {"u32", "s32"})
-      for (const char* what : {"add", "min", "max"})
-        exchanges[std::string("redux.sync.") + what + '.' + type] = Exchange::reduce;
-    for (const char* what : {"and", "or", "xor"})
-      exchanges[std::string("redux.sync.") + what + ".b32"] = Exchange::reduce;
-    return exchanges;
-  }();
-  return all;
-}
-
-template <class Range>
-bool holds(const Range& words, std::string_view word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-/// Atomic operations that are the same as the opcode of this name.
-constexpr std::array<std::string_view, 6> plain_atomics{"add", "min", "max", "and", "or", "xor"};
-
-/// `what` is "add.u32", or an operation that only atomics have.
-Operation atomic_operation(const std::string& what) {
-  const bool is_plain = holds(plain_atomics, what.substr(0, what.find('.')));
-  return find_operation(is_plain ? what : "atom." + what);
-}
-
-constexpr std::array<std::string_view, 9> spaces{"global",      "const",           "shared",
-                                                 "shared::cta", "shared::cluster", "local",
-                                                 "param",       "param::entry",    "param::func"};
-/// None of them changes what is done here.
-constexpr std::array<std::string_view, 25> memory_qualifiers{"weak",
-                                                             "volatile",
-                                                             "relaxed",
-                                                             "acquire",
-                                                             "release",
-                                                             "acq_rel",
-                                                             "cta",
-                                                             "cluster",
-                                                             "gpu",
-                                                             "sys",
-                                                             "nc",
-                                                             "ca",
-                                                             "cg",
-                                                             "cs",
-                                                             "lu",
-                                                             "cv",
-                                                             "wb",
-                                                             "wt",
-                                                             "L1::evict_first",
-                                                             "L1::evict_last",
-                                                             "L1::evict_normal",
-                                                             "L1::evict_unchanged",
-                                                             "L1::no_allocate",
-                                                             "L2::128B",
-                                                             "L2::256B"};
-
-/// `ld.global.nc.v4.b32`, `st.shared.f32`, `atom.relaxed.gpu.add.u32`
-struct MemoryOpcode {
-  Space space = Space::generic;
-  std::uint8_t bytes = 0, count = 1;
-  bool is_signed = false;
-  std::string operation;  ///< of an atomic
-
-  explicit MemoryOpcode(const std::string& opcode) {
-    const Words words = split(opcode, '.');
-    const bool is_atomic = words[0] == "atom" || words[0] == "red";
-    const std::string& type = words.back();
-    if (words.size() < 2 || !holds(memory_types, type)) refuse_opcode(opcode);
-    bytes = static_cast<std::uint8_t>(bytes_of(type));
-    is_signed = type[0] == 's';
-    for (std::size_t i = 1; i + 1 < words.size(); ++i) {
-      const std::string& word = words[i];
-      if (holds(spaces, word))
-        space = space_of(word);
-      else if (!is_atomic && (word == "v2" || word == "v4" || (word == "v8" && bytes == 4)))
-        count = static_cast<std::uint8_t>(word[1] - '0');
-      else if (is_atomic && i + 2 == words.size())
-        operation = word + '.' + type;
-      else if (!holds(memory_qualifiers, word))
-        refuse_opcode(opcode);
-    }
-  }
-
-  static Space space_of(std::string_view word) {
-    if (word == "global" || word == "const") return Space::global;
-    if (word == "local") return Space::local;
-    return word.starts_with("shared") ? Space::shared : Space::parameter;
-  }
-};
-
-/// An integer, or the bits of a float after 0f or 0d.
-std::uint64_t number(const std::string& text) {
-  if (text.starts_with("0f") || text.starts_with("0d"))
-    return std::stoull(text.substr(2), nullptr, 16);
-  if (!text.empty() && text[0] == '-')
-    return static_cast<std::uint64_t>(std::stoll(text, nullptr, 0));
-  if (text.empty() || !std::isdigit(text[0])) refuse("a number that is not understood", text);
-  return std::stoull(text, nullptr, 0);
-}
-
-/// Of `.weak .global .align 8 .b8 name[16] = {1, 2}`; what is not given is zero.
-std::optional<Global> find_global(std::string_view module, const std::string& name) {
-  for (std::size_t at = 0; (at = module.find(name, at)) != std::string_view::npos; ++at) {
-    const auto begin = module.rfind('\n', at) + 1;
-    const auto after = at + name.size();
-    const bool is_whole = after < module.size() &&
-                          std::string_view("[;= ").find(module[after]) != std::string_view::npos;
-    Words words = split(module.substr(begin, at - begin), ' ');
-    std::erase(words, "");
-    while (!words.empty() && (words[0] == ".visible" || words[0] == ".weak"))
-      words.erase(words.begin());
-    if (!is_whole || words.empty() || (words[0] != ".global" && words[0] != ".const")) continue;
-    const std::string statement(module.substr(begin, module.find(';', at) - begin));
-    const auto equals = statement.find('=');
-    std::string declared;
-    for (const auto& word : words) declared += word + ' ';
-    const Variable variable = parse_variable(
-        declared + trimmed(std::string_view(statement).substr(at - begin, equals - (at - begin))));
-    Global global{name, std::vector<std::byte>(variable.bytes)};
-    if (equals == std::string::npos) return global;
-    const std::uint32_t size = bytes_of(words.back());
-    std::string list = trimmed(std::string_view(statement).substr(equals + 1));
-    if (list[0] == '{') list = list.substr(1, list.size() - 2);
-    std::size_t i = 0;
-    for (const auto& element : split(list, ',')) {
-      const std::uint64_t value = number(element);
-      std::memcpy(&global.value.at(size * i++), &value, size);
-    }
-    return global;
-  }
-  return {};
-}
 
 /// What a function takes or gives back, in slots of its own or of who calls it.
 struct Passed {
@@ -325,8 +22,7 @@ struct Passed {
 
 /// A function that is called, as the module has it, and what became of it here.
 struct Function {
-  std::string_view results, parameters;
-  std::size_t body = 0;
+  FunctionText text;
   std::map<std::string, Passed> names;
   std::vector<Passed> in, out;
   std::size_t entry = 0;
@@ -341,9 +37,6 @@ class Parser {
 
  private:
   void read_parameters(std::string_view list);
-  void read_shared();
-  void read_files();
-  void read_functions();
   void read_body(std::size_t begin);
   void read_location(const std::string& text);
   void read_statement(const std::string& text, std::uint32_t line);
@@ -401,7 +94,10 @@ class Parser {
 };
 
 Parser::Parser(std::string_view module, const std::string& name, const GlobalAddress& address_of)
-    : module_(module), address_of_(address_of) {
+    : module_(module),
+      address_of_(address_of),
+      shared_(shared_variables(module)),
+      files_(source_files(module)) {
   kernel_.name = name;
   const auto target = module.find(".target ");
   kernel_.is_debug =
@@ -413,18 +109,16 @@ Parser::Parser(std::string_view module, const std::string& name, const GlobalAdd
   read_parameters(module.substr(open + 1, close - open - 1));
   const std::string limits(module.substr(close + 1, body - close - 1));
   if (const auto at = limits.find(".maxntid"); at != std::string::npos)
-    for (kernel_.most_threads = 1; const auto& extent : split(limits.substr(at + 8), ','))
-      kernel_.most_threads *= static_cast<std::uint32_t>(std::stoul(extent));
-  read_shared();
-  read_files();
-  read_functions();
+    for (kernel_.max_threads = 1; const auto& extent : split(limits.substr(at + 8), ','))
+      kernel_.max_threads *= static_cast<std::uint32_t>(std::stoul(extent));
+  for (const auto& [function, text] : functions(module)) functions_[function].text = text;
   read_body(body);
   for (std::size_t i = 0; i < called_.size(); ++i) {  // which grows on the way
     function_ = called_[i];
     function_->entry = kernel_.code.size();
     function_->local_offset = kernel_.local_bytes = aligned(kernel_.local_bytes, 16);
     passed_ = std::move(function_->names);
-    read_body(function_->body);
+    read_body(function_->text.body);
     function_->local_bytes = kernel_.local_bytes - function_->local_offset;
   }
   for (std::size_t i = 0; i < callees_.size(); ++i) {
@@ -446,52 +140,6 @@ void Parser::read_parameters(std::string_view list) {
     offset += variable.bytes;
   }
   kernel_.parameter_bytes = offset;
-}
-
-/// Shared memory that is declared outside of kernels.
-void Parser::read_shared() {
-  for (std::size_t at = 0; (at = module_.find(".shared .align", at)) != std::string_view::npos;) {
-    const auto end = module_.find(';', at);
-    const Variable variable = parse_variable(std::string(module_.substr(at, end - at)));
-    shared_.try_emplace(variable.name, variable);
-    at = end;
-  }
-}
-
-/// Of `.file 1 "folder/row.cu"` the last part.
-void Parser::read_files() {
-  for (std::size_t at = 0; (at = module_.find(".file", at)) != std::string_view::npos; at += 5) {
-    const std::string line(module_.substr(at + 5, module_.find('\n', at) - at - 5));
-    const auto open = line.find('"'), close = line.rfind('"');
-    if (open == close) continue;
-    const std::string path = line.substr(open + 1, close - open - 1);
-    files_[trimmed(line.substr(0, open))] = path.substr(path.rfind('/') + 1);
-  }
-}
-
-/// Those with a body: `.func (results) name (parameters)`, either list only where it has something.
-void Parser::read_functions() {
-  for (std::size_t at = 0; (at = module_.find(".func", at)) != std::string_view::npos;) {
-    at += 5;
-    const auto body = module_.find_first_of("{;", at);
-    if (body == std::string_view::npos || module_[body] == ';') continue;
-    std::string_view rest = module_.substr(at, body - at);
-    const auto take_list = [&rest]() -> std::string_view {
-      rest.remove_prefix(std::min(rest.find_first_not_of(blanks), rest.size()));
-      if (!rest.starts_with('(')) return {};
-      const auto list = rest.substr(1, rest.find(')') - 1);
-      rest.remove_prefix(list.size() + 2);
-      return list;
-    };
-    Function function;
-    function.body = body;
-    function.results = take_list();
-    rest.remove_prefix(std::min(rest.find_first_not_of(blanks), rest.size()));
-    const std::string name(rest.substr(0, rest.find_first_of("( \t\r\n")));
-    rest.remove_prefix(name.size());
-    function.parameters = take_list();
-    functions_.try_emplace(name, std::move(function));
-  }
 }
 
 Passed Parser::pass(std::uint32_t bytes) {
@@ -631,10 +279,11 @@ void Parser::read_statement(const std::string& text, std::uint32_t line) {
     read_atomic(in, opcode, operands);
   } else if (family == "mov" && rest.find('{') != std::string::npos) {
     read_pack(in, split(opcode, '.'), operands);
-  } else if (warp_opcodes().contains(opcode)) {
+  } else if (const auto exchange = find_exchange(opcode)) {
+    in.exchange = *exchange;
     read_warp(in, opcode, operands);
-  } else if (const auto found = control_opcodes().find(opcode); found != control_opcodes().end()) {
-    in.kind = found->second;
+  } else if (const auto kind = find_control(opcode)) {
+    in.kind = *kind;
     read_control(in, operands);
   } else {
     read_compute(in, split(opcode, '.'), operands);
@@ -717,7 +366,6 @@ void Parser::read_pack(Instruction& in, const Words& opcode, const Words& operan
 /// The mask is source[3].
 void Parser::read_warp(Instruction& in, const std::string& opcode, const Words& operands) {
   in.kind = Kind::warp;
-  in.exchange = warp_opcodes().at(opcode);
   if (in.exchange == Exchange::barrier) {
     in.source[3] = operand(operands.at(0));
   } else if (opcode.starts_with("shfl")) {
@@ -761,8 +409,8 @@ void Parser::read_call(Instruction& in, const Words& operands) {
         all.push_back(function.names[variable.name] = pass(variable.bytes));
       }
     };
-    declare(function.parameters, function.in);
-    declare(function.results, function.out);
+    declare(function.text.parameters, function.in);
+    declare(function.text.results, function.out);
   }
   Call call;
   call.function = found->first;
@@ -793,66 +441,7 @@ void Parser::read_compute(Instruction& in, Words opcode, Words operands) {
   for (std::size_t i = 1; i < operands.size(); ++i) in.source[i - 1] = operand(operands[i]);
 }
 
-unsigned target_of(std::string_view module) {
-  const auto at = module.find(".target sm_");
-  unsigned target = 0;
-  if (at != std::string_view::npos)
-    std::from_chars(module.data() + at + 11, module.data() + module.size(), target);
-  return target;
-}
-
-/// Of those that have `text` and that a device of `capability` can run.
-const std::string* newest(const std::vector<std::string>& modules, const std::string& text,
-                          unsigned capability) {
-  const std::string* best = nullptr;
-  for (const auto& module : modules) {
-    if (module.find(text) == std::string::npos) continue;
-    const unsigned target = target_of(module);
-    if (target <= capability && (best == nullptr || target > target_of(*best))) best = &module;
-  }
-  return best;
-}
-
 }  // namespace
-
-std::string opcode_list() {
-  std::string list;
-  const auto add_line = [&list](const std::string& name, const auto& words) {
-    std::string line = name + ':';
-    for (const auto& word : words) {
-      if (line.size() + 2 + word.size() > 150) {
-        list += line + '\n';
-        line = "   ";
-      }
-      line += " ." + std::string(word);
-    }
-    list += line + '\n';
-  };
-  list += "ld ldu st, [.space] [.qualifier ...] [.v2 | .v4, .v8 of 32 bits] .type\n";
-  list +=
-      "atom red, [.space] [.qualifier ...] as in the family atom, or a type of the family itself "
-      "of";
-  add_line("", plain_atomics);
-  add_line("space", spaces);
-  add_line("qualifier", memory_qualifiers);
-  add_line("type", memory_types);
-
-  std::map<std::string, std::set<std::string>> families;
-  std::string alone;
-  const auto add = [&](const std::string& opcode) {
-    const auto dot = opcode.find('.');
-    if (dot == std::string::npos)
-      alone += ' ' + opcode;
-    else
-      families[opcode.substr(0, dot)].insert(opcode.substr(dot + 1));
-  };
-  for (const auto& opcode : operation_names()) add(opcode);
-  for (const auto& [opcode, _] : control_opcodes()) add(opcode);
-  for (const auto& [opcode, _] : warp_opcodes()) add(opcode);
-  list += "alone:" + alone + '\n';
-  for (const auto& [family, words] : families) add_line(family, words);
-  return list;
-}
 
 std::optional<Kernel> parse_kernel(const std::vector<std::string>& modules, const std::string& name,
                                    unsigned capability, const GlobalAddress& address_of) {

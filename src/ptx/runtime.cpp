@@ -7,6 +7,7 @@
 
 #include "device.hpp"
 #include "modules.hpp"
+#include "names.hpp"
 #include <cuda_runtime_api.h>
 
 /// A stand-in for CUDA's runtime: the functions of it that nvcc's code and this library call. Work
@@ -73,9 +74,9 @@ cudaError_t check_launch(const Kernel& kernel, const void* function, const Launc
   if (launch.grid[0] > 0x7fffffff || launch.grid[1] > 65535 || launch.grid[2] > 65535)
     return cudaErrorInvalidConfiguration;
   if (launch.block[2] > 64 || volume(launch.block) > 1024) return cudaErrorInvalidConfiguration;
-  if (volume(launch.block) > kernel.most_threads) return cudaErrorInvalidValue;
+  if (volume(launch.block) > kernel.max_threads) return cudaErrorInvalidValue;
   const std::size_t dynamic =
-      std::max(modules().most_dynamic_shared[function],
+      std::max(modules().max_dynamic_shared[function],
                properties.shared_per_block -
                    std::min<std::size_t>(properties.shared_per_block, kernel.shared_bytes));
   if (launch.dynamic_shared_bytes > dynamic) return cudaErrorInvalidValue;
@@ -105,7 +106,7 @@ cudaError_t launch(const void* function, const LaunchRecord& wanted, void** argu
        .cluster = record.cluster,
        .dynamic_shared_bytes = static_cast<std::uint32_t>(record.dynamic_shared_bytes),
        .parameters = parameters,
-       .most_instructions = device().most_instructions},
+       .max_instructions = device().max_instructions},
       device().schedule, device().memory(), device().findings());
   device().launches().push_back(std::move(record));
   return cudaSuccess;
@@ -239,7 +240,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
   if (kernel == nullptr) return remember(cudaErrorNoKernelImageForDevice);
   *attributes = {};
   attributes->sharedSizeBytes = kernel->shared_bytes;
-  attributes->maxThreadsPerBlock = static_cast<int>(kernel->most_threads);
+  attributes->maxThreadsPerBlock = static_cast<int>(kernel->max_threads);
   attributes->ptxVersion = attributes->binaryVersion = static_cast<int>(kernel->target);
   return cudaSuccess;
 }
@@ -248,7 +249,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
   const auto bytes = static_cast<std::size_t>(value);
   if (bytes > device().properties.shared_per_block_optin) return remember(cudaErrorInvalidValue);
-  modules().most_dynamic_shared[function] = bytes;
+  modules().max_dynamic_shared[function] = bytes;
   return cudaSuccess;
 }
 
@@ -349,34 +350,20 @@ cudaError_t cudaPeekAtLastError() {
   return runtime().last_error;
 }
 const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "cudaSuccess";
-    case cudaErrorInvalidValue:
-      return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation:
-      return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration:
-      return "cudaErrorInvalidConfiguration";
-    case cudaErrorInvalidSymbol:
-      return "cudaErrorInvalidSymbol";
-    case cudaErrorInvalidDevice:
-      return "cudaErrorInvalidDevice";
-    case cudaErrorInvalidResourceHandle:
-      return "cudaErrorInvalidResourceHandle";
-    case cudaErrorNoKernelImageForDevice:
-      return "cudaErrorNoKernelImageForDevice";
-    case cudaErrorInvalidClusterSize:
-      return "cudaErrorInvalidClusterSize";
-    case cudaErrorLaunchOutOfResources:
-      return "cudaErrorLaunchOutOfResources";
-    case cudaErrorNotSupported:
-      return "cudaErrorNotSupported";
-    case cudaErrorStreamCaptureUnsupported:
-      return "cudaErrorStreamCaptureUnsupported";
-    default:
-      return "an error that the stand-in has no name for";
-  }
+  static constexpr std::pair<cudaError_t, const char*> names[] = {
+      {cudaSuccess, "cudaSuccess"},
+      {cudaErrorInvalidValue, "cudaErrorInvalidValue"},
+      {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation"},
+      {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration"},
+      {cudaErrorInvalidSymbol, "cudaErrorInvalidSymbol"},
+      {cudaErrorInvalidDevice, "cudaErrorInvalidDevice"},
+      {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle"},
+      {cudaErrorNoKernelImageForDevice, "cudaErrorNoKernelImageForDevice"},
+      {cudaErrorInvalidClusterSize, "cudaErrorInvalidClusterSize"},
+      {cudaErrorLaunchOutOfResources, "cudaErrorLaunchOutOfResources"},
+      {cudaErrorNotSupported, "cudaErrorNotSupported"},
+      {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported"}};
+  return name_in(names, error);
 }
 const char* cudaGetErrorString(cudaError_t) {
   return "as the stand-in for CUDA's runtime says";

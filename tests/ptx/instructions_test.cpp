@@ -12,7 +12,8 @@
 
 #include "ptx/device.hpp"
 #include "ptx/device_array.hpp"
-#include "ptx/kernel.hpp"
+#include "ptx/opcodes.hpp"
+#include "ptx/parser.hpp"
 #include "ptx/schedules.hpp"
 #include <gmock/gmock.h>
 

@@ -67,7 +67,7 @@ class Environment {
 };
 
 TEST(PtxLaunches, EndAtALimitThatTheEnvironmentSets) {
-  EXPECT_EQ(device().most_instructions, std::uint64_t{1} << 32);
+  EXPECT_EQ(device().max_instructions, std::uint64_t{1} << 32);
   const DeviceArray<int> zero(std::vector<int>{0}), one(std::vector<int>{1});
   {
     const Environment limit("SP2DPO_PTX_INSTRUCTIONS", "100000");
@@ -119,7 +119,7 @@ TEST(PtxMemory, EndsAndIsFreedOnce) {
 }
 
 TEST(PtxMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
-  device().most_instructions = 100000;
+  device().max_instructions = 100000;
   int* last = nullptr;
   {
     const DeviceArray<int> before(std::vector<int>{1}), memory(std::vector<int>{1, 2, 3});
