@@ -5,19 +5,19 @@
 
 namespace sp2dpo::ptx {
 
-/// How far ex2.approx and its like are off, within their documented bounds: not at all, always at
-/// one end, or anywhere, by a seed and the operand's bits. The last is no function of the operand
-/// that hardware has, yet one that code has to bear.
+/// The error of ex2.approx and its kin, within their documented bounds: none, always one end of the
+/// bounds, or a number derived from a seed and the operand's bits. No hardware errs like the last,
+/// but the PTX manual allows it, so code has to bear it.
 struct Approximation {
   enum class Error { none, lowest, highest, seeded };
   Error error = Error::none;
   std::uint64_t seed = 0;
 
-  /// In [−1, 1].
+  /// Returns the error as a part of the bound, in [−1, 1].
   [[nodiscard]] double of(std::uint64_t operand) const;
 };
 
-/// The one in force.
+/// The error that applies to all instructions; tests assign to it.
 Approximation& approximation();
 
 }  // namespace sp2dpo::ptx

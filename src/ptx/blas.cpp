@@ -12,8 +12,8 @@
 #include <cublasLt.h>
 #include <fmt/format.h>
 
-/// A stand-in for cuBLASLt: matrix products summed in double and rounded once, over memory that is
-/// checked as the kernels' is. Descriptors hold the attributes that were set, as bytes.
+/// A stand-in for cuBLASLt. It sums matrix products in double, rounds once, and checks its memory
+/// as the machine does for kernels. Descriptors keep the attributes that were set, as bytes.
 namespace sp2dpo::ptx {
 namespace {
 
@@ -101,15 +101,15 @@ void say(std::string_view matrix, std::string_view what) {
   device().findings().add(fmt::format("cublasLtMatmul: {} {}", matrix, what));
 }
 
-/// The matrix's memory, or null with a finding.
+/// Returns the memory of a matrix. Adds a finding and returns null if no allocation holds it.
 GlobalMemory::Place memory_of(const char* name, const void* data, const Layout& layout) {
   const std::size_t end = layout.place(layout.rows - 1, layout.columns - 1) + 1;
   const auto place = device().memory().find(data, end * size_of(layout.type));
-  if (place.region == nullptr) say(name, "does not lie within an allocation");
+  if (place.region == nullptr) say(name, "is not inside an allocation");
   return place;
 }
 
-/// op(matrix), row by row.
+/// Reads op(matrix), row by row.
 std::optional<std::vector<double>> read(const char* name, const void* data, const Layout& layout,
                                         bool transposed) {
   const auto place = memory_of(name, data, layout);
@@ -126,7 +126,7 @@ std::optional<std::vector<double>> read(const char* name, const void* data, cons
       is_written = is_written && place.region->cells()[offset / 2].is_initialised;
       values.push_back(load(place.region->data() + offset, layout.type));
     }
-  if (!is_written) say(name, "has elements that nothing was written to");
+  if (!is_written) say(name, "has uninitialised elements");
   return values;
 }
 
@@ -136,7 +136,7 @@ double scalar(const void* value, const Product& product) {
   if (mode == CUBLASLT_POINTER_MODE_DEVICE) {
     const auto place = device().memory().find(value, size_of(product.scale_type));
     if (place.region == nullptr) {
-      say("a scalar", "does not lie within an allocation");
+      say("a scalar", "is not inside an allocation");
       return 0;
     }
     from = place.region->data() + place.offset;
@@ -166,7 +166,7 @@ cublasStatus_t multiply(const Product& product, const void* alpha, const void* a
 
   const double by = scalar(alpha, product), keep = scalar(beta, product);
   const auto left = read("A", a, of_a, a_transposed);
-  const auto right = read("B", b, of_b, !b_transposed);  // columns of B one after the other
+  const auto right = read("B", b, of_b, !b_transposed);  // row i is column i of B
   const auto before = keep == 0 ? std::vector<double>() : read("C", c, of_c, false);
   const auto place = memory_of("D", d, of_d);
   if (!left || !right || !before || place.region == nullptr) return CUBLAS_STATUS_SUCCESS;
@@ -256,7 +256,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
   return set<Attributes>(preference, attribute, value, size);
 }
 
-/// One algorithm, which wants all the workspace that it may have.
+/// Offers one algorithm, which uses all the workspace that the preference allows.
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
@@ -284,8 +284,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   if (workspace_bytes > 0) {
     const auto place = device().memory().find(workspace, workspace_bytes);
     if (place.region == nullptr)
-      say("the workspace", "does not lie within an allocation");
-    else  // whatever it held
+      say("the workspace", "is not inside an allocation");
+    else  // an algorithm may leave anything there
       place.region->forget(place.offset, workspace_bytes);
   }
   return multiply(at<Product>(product), alpha, a, at<Layout>(of_a), b, at<Layout>(of_b), beta, c,
@@ -302,7 +302,7 @@ const char* cublasLtGetStatusName(cublasStatus_t status) {
   return name_in(names, status);
 }
 const char* cublasLtGetStatusString(cublasStatus_t) {
-  return "as the stand-in for cuBLASLt says";
+  return "an error of the interpreter's cuBLASLt";
 }
 
 }  // extern "C"

@@ -13,7 +13,7 @@
 namespace sp2dpo::ptx {
 namespace {
 
-/// Above zero; `usual` where the variable is not set.
+/// Reads a number above zero. Returns `usual` if the variable is not set.
 std::uint64_t number_from_environment(const char* variable, std::uint64_t usual) {
   const char* const text = std::getenv(variable);
   if (text == nullptr) return usual;
@@ -29,7 +29,7 @@ std::uint64_t number_from_environment(const char* variable, std::uint64_t usual)
 struct Model {
   std::uint64_t capability;
   int multiprocessors;
-  std::size_t shared_kib;  ///< that a block can opt in to
+  std::size_t shared_kib;  ///< the most that a block can opt in to
   std::uint32_t largest_cluster;
 };
 constexpr Model models[] = {{80, 108, 163, 0}, {86, 84, 99, 0},    {89, 84, 99, 0},

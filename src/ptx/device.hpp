@@ -10,8 +10,8 @@
 #include "machine.hpp"
 #include <cuda_runtime_api.h>
 
-/// The device that the stand-in for CUDA's runtime offers, and what a test may do with it: choose
-/// its properties and the order of its threads, have calls fail, and ask what was found.
+/// The device of the interpreter's CUDA runtime. A test sets its properties and the order of its
+/// threads, makes calls fail, and reads the findings. Not thread-safe.
 namespace sp2dpo::ptx {
 
 struct Properties {
@@ -22,12 +22,12 @@ struct Properties {
   std::uint32_t largest_cluster = 8;  ///< 0 below 9.0
 };
 
-/// A device of compute capability 9.0, or of the one that the environment names
-/// (SP2DPO_PTX_DEVICE=100 for 10.0). Throws std::runtime_error where it is none that is known here.
+/// A device of compute capability 9.0, or of the one that SP2DPO_PTX_DEVICE names in the
+/// environment (100 for 10.0). Throws std::runtime_error if that is unknown.
 Properties default_properties();
 
-/// 2^32, or as the environment says (SP2DPO_PTX_INSTRUCTIONS). Throws std::runtime_error where that
-/// is no number above zero.
+/// 2^32, or the value of SP2DPO_PTX_INSTRUCTIONS in the environment. Throws std::runtime_error if
+/// that is not a number above zero.
 std::uint64_t default_max_instructions();
 
 struct LaunchRecord {
@@ -41,22 +41,22 @@ class Device {
  public:
   Properties properties = default_properties();
   Schedule schedule;
-  /// Of a launch, before it is given up.
+  /// Limit for one launch, after which it ends with an error.
   std::uint64_t max_instructions = default_max_instructions();
-  /// As under stream capture: calls that a capture forbids are findings.
+  /// As under stream capture: calls that a capture forbids become findings.
   bool is_capturing = false;
 
   GlobalMemory& memory() { return memory_; }
   Findings& findings() { return findings_; }
   std::vector<LaunchRecord>& launches() { return launches_; }
 
-  /// The next call of this name ("cudaMalloc") fails with `error`, and does nothing; a launch goes
-  /// by "launch".
+  /// Makes the next call of this name ("cudaMalloc", or "launch" for any launch) do nothing and
+  /// return `error`.
   void fail_next(const std::string& call, cudaError_t error) { faults_[call] = error; }
-  /// Success, or the error that was wished for.
+  /// Returns the error that fail_next() set for the call, once; success otherwise.
   cudaError_t take_fault(const std::string& call);
 
-  /// Its first state; what is allocated stays.
+  /// Restores the initial state. Allocations stay.
   void reset();
 
  private:
@@ -68,7 +68,7 @@ class Device {
 
 Device& device();
 
-/// As long as it lives, device().is_capturing.
+/// Sets device().is_capturing for its lifetime.
 class Capture {
  public:
   Capture() { device().is_capturing = true; }

@@ -15,7 +15,7 @@ inline void expect_success(cudaError_t status) {
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorName(status));
 }
 
-/// A copy of host memory on the device.
+/// A copy of a host vector in device memory.
 template <class T>
 class DeviceArray {
  public:
@@ -23,7 +23,7 @@ class DeviceArray {
     expect_success(cudaMalloc(&data_, std::max<std::size_t>(bytes(), 1)));
     expect_success(cudaMemcpy(data_, values.data(), bytes(), cudaMemcpyHostToDevice));
   }
-  /// Never written to.
+  /// Uninitialised.
   explicit DeviceArray(std::size_t size) : size_(size) {
     expect_success(cudaMalloc(&data_, std::max<std::size_t>(bytes(), 1)));
   }

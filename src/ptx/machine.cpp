@@ -23,11 +23,11 @@ enum class Waits : std::uint8_t { no, warp, barrier, cluster, exited };
 struct Thread {
   u64* slots = nullptr;
   std::size_t at = 0;
-  u32 index = 0;  ///< in the cluster
+  u32 index = 0;  ///< of the thread in the cluster
   u32 rank = 0;   ///< of its block in the cluster
   Waits waits = Waits::no;
   Progress progress;
-  std::vector<std::size_t> calls;  ///< where it is in them
+  std::vector<std::size_t> calls;  ///< positions of the calls that have not returned
 };
 
 std::string demangled(const std::string& name) {
@@ -37,7 +37,7 @@ std::string demangled(const std::string& name) {
   return result.substr(0, result.rfind('('));
 }
 
-/// What special registers tell a thread.
+/// The special registers of a thread.
 struct Whereabouts {
   const Launch& launch;
   u32 block, thread, rank;  ///< in the grid, the block, the cluster
@@ -63,8 +63,8 @@ u64 Whereabouts::operator[](std::string_view special) const {
   return ~u64{0};
 }
 
-/// The blocks of one cluster (of one block where there are none), from their first instruction to
-/// their last. Used again for the next.
+/// Runs the blocks of one cluster from their first instruction to their last. Without clusters, a
+/// cluster is one block. The object is reused for the next cluster.
 class Cluster {
  public:
   Cluster(const Launch& launch, const Schedule& schedule, GlobalMemory& memory, Findings& findings);
@@ -139,7 +139,7 @@ Cluster::Cluster(const Launch& launch, const Schedule& schedule, GlobalMemory& m
       threads_(std::size_t{threads_per_block_} * blocks_) {
   const u32 threads = product(launch.grid) * threads_per_block_;
   if (next_thread_number > ~u32{0} - threads)
-    throw std::runtime_error("too many threads to number");
+    throw std::runtime_error("PTX: thread numbers are exhausted");
   next_thread_number += threads;
 }
 
@@ -163,13 +163,13 @@ void Cluster::begin(u32 number) {
     thread.rank = i / threads_per_block_;
     thread.slots = slots_.data() + std::size_t{i} * kernel_.slots.size();
     std::copy(kernel_.slots.begin(), kernel_.slots.end(), thread.slots);
-    // Clusters lie along x in all that is run here.
+    // Clusters extend along x only.
     const Whereabouts here{launch_, first_block_ + thread.rank, i % threads_per_block_,
                            thread.rank};
     for (const auto& [special, slot] : kernel_.special) {
       thread.slots[slot] = here[special];
       if (thread.slots[slot] == ~u64{0})
-        throw std::runtime_error("PTX: an unknown special register: " + special);
+        throw std::runtime_error("PTX: unknown special register: " + special);
     }
     thread.progress.now.thread = first_thread_ + first_block_ * threads_per_block_ + i;
     if (kernel_.local_bytes > 0) {
@@ -230,7 +230,7 @@ void Cluster::run(Thread& thread) {
         break;
       case Kind::cluster_wait:
         if (thread.progress.now.cluster != thread.progress.cluster_barriers + 1)
-          say(thread, in, "waits for the cluster without having arrived once");
+          say(thread, in, "waits at the cluster's barrier without having arrived at it");
         wait(thread, Waits::cluster);
         ++at_cluster_barrier_;
         leave_cluster_barrier();
@@ -259,8 +259,9 @@ void Cluster::run(Thread& thread) {
   }
 }
 
-/// Code that was not optimised reads local memory before it writes it: it copies whole structs, and
-/// sets one bit of a word with the others. So nothing is said of it; the values are conspicuous.
+/// Unoptimised code reads local memory before it writes it: it copies structs with their padding,
+/// and sets single bits of a word. Such reads are not reported; 0xdb makes their values
+/// conspicuous.
 void Cluster::forget_local(Region& local, std::size_t offset, std::size_t bytes) {
   local.forget(offset, bytes);
   if (!kernel_.is_debug) return;
@@ -277,8 +278,8 @@ void Cluster::call(Thread& thread, const Instruction& in) {
   for (const std::size_t at : thread.calls)
     if (kernel_.calls[kernel_.code[at].jump].entry == callee.entry)
       throw std::runtime_error(
-          fmt::format("PTX: {} calls {} again before its end, which is not known "
-                      "here: `{}`, {}",
+          fmt::format("PTX: {} calls {} recursively, which is not supported: "
+                      "`{}`, {}",
                       demangled(kernel_.name), demangled(callee.function), in.text, place(in)));
   copy_slots(callee.arguments, thread.slots);
   if (callee.local_bytes > 0)
@@ -340,7 +341,7 @@ void Cluster::atomic(Thread& thread, const Instruction& in) {
   if (in.target[1] != no_slot) thread.slots[in.target[1]] = old;
 }
 
-/// `address` becomes the offset in the region.
+/// Finds the region that an address points into, and replaces the address by the offset in it.
 Region* Cluster::region_of(Thread& thread, const Instruction& in, u64& address) {
   Space space = in.space;
   if (space == Space::generic) {
@@ -363,7 +364,7 @@ Region* Cluster::region_of(Thread& thread, const Instruction& in, u64& address) 
   return place.region;
 }
 
-/// Null where there is none.
+/// Checks an access and returns the memory, or null if no memory lies there.
 std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address, Access access) {
   const std::size_t bytes = std::size_t{in.bytes} * in.count;
   if (in.space == Space::slots) return reinterpret_cast<std::byte*>(thread.slots) + address;
@@ -372,14 +373,14 @@ std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address
     if (offset + bytes <= launch_.parameters.size() && access == Access::read)
       return const_cast<std::byte*>(launch_.parameters.data() + offset);
     say(thread, in,
-        fmt::format("bytes {} to {} are not those of a parameter", offset, offset + bytes));
+        fmt::format("bytes {} to {} are outside the parameters", offset, offset + bytes));
     return nullptr;
   }
   u64 offset = address;
   Region* const region = region_of(thread, in, offset);
   if (region == nullptr) {
     say(thread, in,
-        fmt::format("{:#x} is no address of device memory{}", address,
+        fmt::format("{:#x} is not an address of device memory{}", address,
                     memory_.was_freed(address) ? ": it was freed" : ""));
     return nullptr;
   }
@@ -403,7 +404,7 @@ std::byte* Cluster::memory_at(Thread& thread, const Instruction& in, u64 address
   return region->data() + offset;
 }
 
-/// Runs the instruction for the warp's lanes once all of its mask are there.
+/// Runs the instruction once every lane of its mask has arrived.
 void Cluster::arrive_at_warp(Thread& thread) {
   const u32 lane = thread.index % threads_per_block_ % warp_size;
   const u32 first = thread.index - lane;
@@ -422,7 +423,7 @@ void Cluster::arrive_at_warp(Thread& thread) {
         static_cast<u32>(other.slots[in.source[3]]) == mask)
       here |= 1u << i;
   }
-  // Lanes that a partial warp lacks may be named, as nvcc's own masks of all lanes do.
+  // A mask may name lanes that a partial warp lacks, as nvcc's full masks do.
   if ((mask & all & ~here) == 0) run_warp(in, first, mask & all);
 }
 
@@ -442,7 +443,7 @@ void Cluster::run_warp(const Instruction& in, u32 first, u32 mask) {
   });
 }
 
-/// Lets the block go on if all its threads have come or ended.
+/// Releases the block if each of its threads waits or has exited.
 void Cluster::leave_barrier(u32 rank) {
   Block& state = state_[rank];
   if (state.at_barrier == 0 || state.at_barrier + state.left < threads_per_block_) return;
@@ -452,12 +453,12 @@ void Cluster::leave_barrier(u32 rank) {
     if (one == nullptr) one = &thread;
     if (thread.at != one->at)
       say(thread, kernel_.code[thread.at],
-          fmt::format("waits at another barrier than {}, which waits at {}",
+          fmt::format("waits at a different barrier than {}, which waits at {}",
                       races_.name(one->progress.now.thread), place(kernel_.code[one->at])));
   }
   if (state.left > 0)
     say(*one, kernel_.code[one->at],
-        fmt::format("waits at a barrier that {} threads of the block ended without", state.left));
+        fmt::format("waits at a barrier, but {} threads of the block have exited", state.left));
   state.at_barrier = 0;
   for (Thread& thread : block(rank)) {
     if (thread.waits != Waits::barrier) continue;
@@ -476,7 +477,7 @@ void Cluster::leave_cluster_barrier() {
   }
 }
 
-/// A block's end is a write to all of its shared memory: no other may be in use of it.
+/// Treats the end of a block as a write to its shared memory: no other block may still read it.
 void Cluster::leave_block(Thread& last) {
   if (blocks_ == 1) return;
   Region& shared = *shared_[last.rank];
@@ -488,7 +489,7 @@ void Cluster::leave_block(Thread& last) {
 void Cluster::say_deadlock() {
   for (const Thread& thread : threads_)
     if (thread.waits != Waits::exited)
-      return say(thread, kernel_.code[thread.at], "deadlock: waits for ever");
+      return say(thread, kernel_.code[thread.at], "deadlock: waits forever");
 }
 
 void Cluster::say(const Thread& thread, const Instruction& in, std::string_view what) {
@@ -505,15 +506,15 @@ std::string Cluster::place(const Instruction& in) const {
 
 std::string Cluster::without_end() const {
   return fmt::format(
-      "PTX: a launch of {} has executed {} instructions without an end; {} in the environment "
-      "sets another limit",
+      "PTX: a launch of {} exceeded {} instructions; set {} in the environment to change the "
+      "limit",
       demangled(kernel_.name), launch_.max_instructions, limit_variable);
 }
 
 }  // namespace
 
 void Findings::add(std::string text) {
-  // An access touches several cells.
+  // One access can touch several cells.
   if (in_launch_ > 0 && !texts_.empty() && texts_.back() == text) return;
   if (++in_launch_ <= max_texts) texts_.push_back(std::move(text));
 }

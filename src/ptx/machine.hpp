@@ -18,11 +18,12 @@ struct Launch {
   Extent grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
   std::uint32_t dynamic_shared_bytes = 0;
   std::span<const std::byte> parameters{};
-  /// Of all its threads together; a kernel that does not end is known by it.
+  /// Limit for all threads together, which ends a kernel that would run forever.
   std::uint64_t max_instructions = std::uint64_t{1} << 32;
 };
 
-/// What the checks found, a sentence each. Beyond the first few of a launch they are counted only.
+/// The findings of the checks, one sentence each. Beyond the first few of a launch they are only
+/// counted.
 class Findings {
  public:
   static constexpr std::size_t max_texts = 8;
@@ -31,7 +32,7 @@ class Findings {
   void begin_launch() { in_launch_ = 0; }
   void add(std::string text);
   [[nodiscard]] bool are_too_many() const { return in_launch_ >= too_many; }
-  /// All since the last call.
+  /// Returns the findings since the last call.
   std::vector<std::string> take();
 
  private:
@@ -39,12 +40,12 @@ class Findings {
   std::size_t in_launch_ = 0;
 };
 
-/// Of the environment: Launch::max_instructions where a test does not choose.
+/// The environment variable that sets the default of Launch::max_instructions.
 inline constexpr const char* limit_variable = "SP2DPO_PTX_INSTRUCTIONS";
 
-/// Runs a launch to its end, or to where the findings are too many. Clusters come one after the
-/// other; what they do to the same memory is compared all the same. Throws std::runtime_error
-/// beyond the launch's number of instructions.
+/// Runs a launch to its end, or until the findings are too many. Clusters run one after the other,
+/// but races between them are found. Throws std::runtime_error when the launch exceeds its limit of
+/// instructions.
 void run(const Launch& launch, const Schedule& schedule, GlobalMemory& memory, Findings& findings);
 
 }  // namespace sp2dpo::ptx

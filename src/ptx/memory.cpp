@@ -11,7 +11,7 @@ namespace sp2dpo::ptx {
 namespace {
 
 constexpr int region_shift = 36;
-/// Where an allocation begins in its addresses, so that what lies before it is its own as well.
+/// Offset of an allocation in its range of addresses: those before it belong to it as well.
 constexpr std::uint64_t region_begin = std::uint64_t{1} << (region_shift - 1);
 
 template <class T>

@@ -15,23 +15,23 @@
 
 namespace sp2dpo::ptx {
 
-/// When a thread touched memory: who it was, and how many barriers of each kind it had behind it.
+/// An access: the thread, and how many barriers of each kind it had passed.
 struct Stamp {
   std::uint32_t thread = 0;  ///< numbered over all launches from 1; 0 is the host
   std::uint32_t warp = 0, block = 0, cluster = 0;
 };
 
-/// The smallest group that holds all threads meant.
+/// A group of threads.
 enum class Scope : std::uint8_t { thread, warp, block, cluster, grid };
 
-/// What is known of two bytes. All zero for memory that is fresh.
+/// The state of two bytes. Zero for fresh memory.
 struct Cell {
-  Stamp writer, reader;  ///< the last ones; of readers none after a write
+  Stamp writer, reader;  ///< the last ones; a write clears the reader
   Scope readers = Scope::thread;
   bool is_initialised = false, was_atomic = false;
 };
 
-/// Memory with its cells. Both are zero pages until they are touched.
+/// Memory and its cells, two bytes each. Both are zero pages until they are touched.
 class Region {
  public:
   Region(std::string name, std::size_t bytes);
@@ -39,13 +39,13 @@ class Region {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] std::byte* data() { return data_.get(); }
-  /// (bytes + 1) / 2 of them.
+  /// (bytes + 1) / 2 cells.
   [[nodiscard]] const Cell* cells() const { return cells_.get(); }
-  /// The cells of `count` bytes from `offset`, to be changed.
+  /// The cells of `count` bytes from `offset`, for a change.
   std::span<Cell> touch(std::size_t offset, std::size_t count);
-  /// What the host wrote.
+  /// Marks bytes as written by the host.
   void set_initialised(std::size_t offset, std::size_t count);
-  /// Makes memory fresh. Takes time for what was touched only.
+  /// Marks bytes as never written. Its cost depends on the bytes that were touched only.
   void forget(std::size_t offset, std::size_t count);
 
  private:
@@ -56,29 +56,29 @@ class Region {
   std::size_t bytes_;
   std::unique_ptr<std::byte, Free> data_;
   std::unique_ptr<Cell, Free> cells_;
-  static constexpr std::size_t block_ = 4096;  ///< cells
+  static constexpr std::size_t block_ = 4096;  ///< in cells
   std::vector<bool> is_touched_;               ///< by block
 };
 
-/// The device's global memory. An allocation lies amid 64 GiB of addresses for itself, which no
-/// other ever gets: whatever lies beside it or was freed is known by its address. No host pointer
-/// lies among them, so that host code which reads device memory ends there.
+/// The device's global memory. Each allocation lies in the middle of 64 GiB of addresses of its
+/// own, which are never reused, so an address identifies an access beside an allocation or after a
+/// free. They are not valid on the host: host code that reads device memory crashes.
 class GlobalMemory {
  public:
-  /// Null where less than `bytes` of `capacity` are left.
+  /// Returns null if fewer than `bytes` of `capacity` are left.
   void* allocate(std::size_t bytes, std::size_t capacity);
   bool free(void* address);
-  /// A module's variable, which is there to the end and no allocation. Returns its address.
+  /// Adds a variable of a module and returns its address. It is never freed.
   std::uint64_t add_global(const std::string& name, std::span<const std::byte> value);
-  /// The allocation that `address` points into or beside, and the offset there (before it, the bits
-  /// of a negative number); null for none.
+  /// The allocation that `address` points into or beside, and the offset there: a negative number,
+  /// wrapped, before its begin. Null if no allocation is near.
   struct Place {
     Region* region = nullptr;
     std::size_t offset = 0;
   };
   [[nodiscard]] Place find(std::uint64_t address);
   [[nodiscard]] bool was_freed(std::uint64_t address) const;
-  /// As above where all of `bytes` lies within.
+  /// As above, but null unless all of `bytes` lie inside.
   [[nodiscard]] Place find(const void* address, std::size_t bytes);
   [[nodiscard]] std::size_t allocations() const { return regions_.size() - globals_; }
   [[nodiscard]] std::size_t bytes_in_use() const { return in_use_; }

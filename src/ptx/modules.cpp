@@ -22,7 +22,7 @@ struct Header {
   std::uint64_t bytes;
 };
 
-/// The PTX in it. Looked for where it is wanted first: what other libraries register is large.
+/// Extracts the PTX. Called at first use, since other libraries register large binaries.
 std::vector<std::string> read_texts(const void* fatbinary) {
   Wrapper wrapper{};
   std::memcpy(&wrapper, fatbinary, sizeof wrapper);
@@ -57,7 +57,7 @@ const std::vector<std::string>& Modules::texts_of(Module& module) {
   return *module.texts;
 }
 
-/// One for all architectures that the module has PTX for.
+/// A variable has one address, whatever architecture the PTX is for.
 std::uint64_t Modules::address_of(Handle module, const Global& global) {
   const auto [at, is_new] = globals_.try_emplace({module, global.name}, 0);
   if (is_new) at->second = device().memory().add_global(global.name, global.value);

@@ -12,11 +12,11 @@
 
 namespace sp2dpo::ptx {
 
-/// What programs register at their start: the PTX that nvcc put into them, and which function of
-/// the host stands for which kernel.
+/// What a program registers at its start: the PTX that nvcc embedded, and the kernel or variable
+/// that each host symbol stands for.
 class Modules {
  public:
-  /// `fatbinary` is nvcc's structure; its PTX must not be compressed.
+  /// `fatbinary` is nvcc's structure, whose PTX must be uncompressed. `texts` is read at first use.
   struct Module {
     const void* fatbinary;
     std::optional<std::vector<std::string>> texts;
@@ -27,15 +27,16 @@ class Modules {
 
   void add_variable(Handle module, const void* shadow, std::string name);
 
-  /// Null where none of the function's code runs on the device.
+  /// Null if the device can run none of the function's code.
   Kernel* find(const void* function, unsigned capability);
 
-  /// The address of the variable that the host's `shadow` stands for; 0 where there is none.
+  /// The address of the variable that the host's `shadow` stands for; 0 if it is unknown.
   std::uint64_t find_variable(const void* shadow, unsigned capability);
-  /// The kernels that are registered, for whoever wants to see all of them understood.
+  /// All registered kernels, for a test that parses each.
   [[nodiscard]] std::vector<const void*> functions() const;
 
-  std::map<const void*, std::size_t> max_dynamic_shared;  ///< by function, as it was set
+  std::map<const void*, std::size_t>
+      max_dynamic_shared;  ///< by function, from cudaFuncSetAttribute
 
  private:
   struct Named {
@@ -51,7 +52,7 @@ class Modules {
   std::map<std::pair<const void*, unsigned>, Kernel> kernels_;
 };
 
-/// The process's, made at first use: registration runs in static constructors.
+/// The process has one, created at first use, since static constructors register.
 Modules& modules();
 
 }  // namespace sp2dpo::ptx

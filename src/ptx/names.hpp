@@ -6,12 +6,12 @@
 
 namespace sp2dpo::ptx {
 
-/// The name of a status code, as CUDA's libraries return it.
+/// The name of an error code, as CUDA's libraries return it.
 template <class Code, std::size_t count>
 const char* name_in(const std::pair<Code, const char*> (&names)[count], Code code) {
   for (const auto& [known, name] : names)
     if (known == code) return name;
-  return "an error that the stand-in has no name for";
+  return "unknown error code";
 }
 
 }  // namespace sp2dpo::ptx

@@ -31,7 +31,7 @@ const std::map<std::string, Kind, std::less<>>& control_opcodes() {
       for (const char* order : {"", ".acquire"})
         kinds[std::string("barrier.cluster.wait") + order + aligned] = Kind::cluster_wait;
     }
-    // Of these nothing is kept, the order of accesses least of all: only barriers make one.
+    // Without effect: only barriers order accesses here.
     for (const char* opcode :
          {"membar.cta", "membar.gl", "membar.sys", "prefetch.global.L1", "prefetch.global.L2",
           "prefetchu.L1", "griddepcontrol.wait", "griddepcontrol.launch_dependents"})
@@ -70,13 +70,13 @@ bool holds(const Range& words, std::string_view word) {
   return std::ranges::find(words, word) != std::ranges::end(words);
 }
 
-/// Atomic operations that are the same as the opcode of this name.
+/// Atomic operations that compute the same as the plain opcode of this name.
 constexpr std::string_view plain_atomics[] = {"add", "min", "max", "and", "or", "xor"};
 
 constexpr std::string_view spaces[] = {"global",      "const",           "shared",
                                        "shared::cta", "shared::cluster", "local",
                                        "param",       "param::entry",    "param::func"};
-/// None of them changes what is done here.
+/// Accepted and ignored.
 constexpr std::string_view memory_qualifiers[] = {"weak",
                                                   "volatile",
                                                   "relaxed",
@@ -119,7 +119,8 @@ std::optional<Value> found(const std::map<std::string, Value, std::less<>>& tabl
 }  // namespace
 
 void refuse_opcode(std::string_view opcode) {
-  refuse("an unknown opcode, " + std::string(opcode), "src/ptx/README.md lists the known");
+  refuse("unknown opcode " + std::string(opcode),
+         "src/ptx/README.md lists those that are supported");
 }
 
 std::optional<Kind> find_control(std::string_view opcode) {

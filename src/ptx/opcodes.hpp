@@ -8,31 +8,34 @@
 
 #include "kernel.hpp"
 
-/// The opcodes that parse_kernel takes.
+/// The opcodes of control flow, memory and warps.
 namespace sp2dpo::ptx {
 
+/// Throws std::runtime_error for an unknown opcode.
 [[noreturn]] void refuse_opcode(std::string_view opcode);
 
-/// Of branches, calls, barriers, and of what has no effect here.
+/// Branches, calls and barriers, and opcodes without effect here.
 std::optional<Kind> find_control(std::string_view opcode);
 
+/// Shuffles, votes, reductions, and the barrier of a warp.
 std::optional<Exchange> find_exchange(std::string_view opcode);
 
-/// `what` is "add.u32", or an operation that only atomics have.
+/// The operation of an atomic opcode: `what` is "add.u32", or one that only atomics have,
+/// "cas.b32".
 Operation atomic_operation(const std::string& what);
 
-/// `ld.global.nc.v4.b32`, `st.shared.f32`, `atom.relaxed.gpu.add.u32`
+/// The parts of `ld.global.nc.v4.b32`, `st.shared.f32` or `atom.relaxed.gpu.add.u32`.
 struct MemoryOpcode {
   Space space = Space::generic;
   std::uint8_t bytes = 0, count = 1;
   bool is_signed = false;
-  std::string operation;  ///< of an atomic
+  std::string operation;  ///< "add.u32", of an atomic opcode
 
   explicit MemoryOpcode(const std::string& opcode);
 };
 
-/// Every opcode that parse_kernel takes, as src/ptx/README.md lists them: lines of a family and
-/// what may follow its name.
+/// Every opcode that parse_kernel accepts, in the form of src/ptx/README.md: one line per family,
+/// with what may follow its name.
 std::string opcode_list();
 
 }  // namespace sp2dpo::ptx

@@ -48,7 +48,7 @@ u64 to_slot(T value) {
     return std::bit_cast<Bits<sizeof(T)>>(value);
 }
 
-/// Makes an operation of a lambda without state: its arguments are the sources, in order.
+/// Applies a stateless lambda to the sources, in order.
 template <class F, class Result, class... Arguments>
 void apply(const Instruction& in, u64* slots) {
   slots[in.target[0]] = [&]<std::size_t... i>(std::index_sequence<i...>) {
@@ -117,7 +117,7 @@ void Table::add_logic(const std::string& type) {
   add("mov." + type, [](T a) { return a; });
 }
 
-// In unsigned 64 bits, where nothing overflows, and back.
+// Computes in unsigned 64 bits, where overflow is defined, and converts back.
 template <class T>
 void Table::add_integer(const std::string& type) {
   add("add." + type, [](T a, T b) { return static_cast<T>(u64(a) + u64(b)); });
@@ -127,7 +127,7 @@ void Table::add_integer(const std::string& type) {
   using Product = std::conditional_t<std::is_signed_v<T>, __int128, unsigned __int128>;
   add("mul.hi." + type,
       [](T a, T b) { return static_cast<T>((Product(a) * Product(b)) >> (8 * sizeof(T))); });
-  // A division by zero has no defined result; of the lowest by −1 neither.
+  // Division by zero is undefined in PTX, and so is that of the lowest number by −1.
   add("div." + type,
       [](T a, T b) { return static_cast<T>(b == 0 ? Product(-1) : Product(a) / Product(b)); });
   add("rem." + type,
@@ -150,11 +150,11 @@ void Table::add_wide(const std::string& type) {
       [](T a, T b, Wide c) { return static_cast<Wide>(u64(a) * u64(b) + u64(c)); });
 }
 
-/// a · b + c under one of C's rounding modes.
+/// a · b + c under one of the rounding modes of <cfenv>.
 template <int mode, class T>
 T directed(T a, T b, T c) {
   std::fesetround(mode);
-  // Volatile, so that the sum is not taken before the mode is set, or after it is set back.
+  // volatile keeps the compiler from computing the sum outside of the two calls.
   const volatile T factor = a;
   const volatile T result = std::fma(T(factor), b, c);
   std::fesetround(FE_TONEAREST);
@@ -165,7 +165,7 @@ template <int mode, class T>
 void Table::add_directed(const std::string& type) {
   add("add." + type, [](T a, T b) { return directed<mode>(a, T(1), b); });
   add("sub." + type, [](T a, T b) { return directed<mode>(a, T(1), -b); });
-  // The addend keeps the sign of a product that is 0.
+  // The addend preserves the sign of a zero product.
   add("mul." + type, [](T a, T b) {
     return directed<mode>(a, b, T(std::signbit(a) != std::signbit(b) ? -0.0 : 0.0));
   });
@@ -224,7 +224,7 @@ T to_integer(T x) {
   return std::ceil(x);
 }
 
-/// What does not fit becomes the nearest that does; NaN becomes 0.
+/// Clamps to the range of the integer type; NaN becomes 0.
 template <class Integer, To direction, class T>
 Integer saturated(T value) {
   const T x = to_integer<direction>(value);
@@ -298,7 +298,7 @@ u32 packed(float high, float low) {
          std::bit_cast<u16>(narrowed<Half>(low));
 }
 
-/// `choose` by halves.
+/// Applies `choose` to the halves of two words.
 template <class Half>
 u32 by_halves(u32 a, u32 b, float (*choose)(float, float)) {
   const auto half = [](u32 word) { return widened(std::bit_cast<Half>(static_cast<u16>(word))); };
@@ -328,7 +328,7 @@ float flushed(float x) {
   return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x;
 }
 
-// The bounds are those of the PTX manual.
+// The error bounds are those of the PTX manual.
 float exp2_approx(float a) {
   return off_by(std::exp2(a), 0x1p-22, a);
 }
@@ -383,7 +383,7 @@ u64 with_rank(u64 address, u32 rank) {
   return (address & ((u64{1} << rank_shift) - 1)) + ((u64{rank} + 1) << rank_shift);
 }
 
-/// Parts into one word, the first lowest; and back.
+/// Joins parts into one word, the first part lowest.
 void pack(const Instruction& in, u64* slots) {
   u64 word = 0;
   const int bits = 8 * in.bytes;
@@ -423,7 +423,7 @@ void Table::add_words() {
   for (const char* type :
        {"b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64", "f32", "f64"})
     add(std::string("selp.") + type, [](u64 a, u64 b, bool first) { return first ? a : b; });
-  // Addresses. Those of one's own block and of global memory are found in the sources.
+  // Addresses. The parser adds the window of the thread's own block as a source.
   add("cvta.shared.u64", [](u64 a, u64 own) {
     return (a >> rank_shift) == 0 ? own + a : (shared_window << window_shift) + a;
   });
@@ -437,7 +437,7 @@ void Table::add_words() {
       [](u64 a, u32 rank) { return (shared_window << window_shift) + with_rank(a, rank); });
   add("mapa.shared::cluster.u32", [](u32 a, u32 rank) { return u32(with_rank(a, rank)); });
   add("isspacep.shared", [](u64 a) { return (a >> window_shift) == shared_window; });
-  // Of atomic operations: what memory holds comes first.
+  // Atomic operations: the first operand is the value in memory.
   add("atom.exch.b32", [](u32, u32 a) { return a; });
   add("atom.exch.b64", [](u64, u64 a) { return a; });
   add("atom.cas.b32", [](u32 old, u32 wanted, u32 a) { return old == wanted ? a : old; });
@@ -478,7 +478,7 @@ Table::Table() {
   add_conversions_to<double>("rn.f64");
   add_float_conversions<float>("f32");
   add_float_conversions<double>("f64");
-  add("cvt.sat.f32.f32", [](float a) { return a >= 0 ? std::fmin(a, 1.0f) : 0.0f; });  // NaN: 0
+  add("cvt.sat.f32.f32", [](float a) { return a >= 0 ? std::fmin(a, 1.0f) : 0.0f; });  // 0 for NaN
   add("cvt.rn.f32.f64", [](double a) { return static_cast<float>(a); });
   add_half();
   add_approximations();

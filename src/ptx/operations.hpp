@@ -9,9 +9,9 @@
 
 namespace sp2dpo::ptx {
 
-/// The operation of a computing opcode such as "add.f32"; null for an unknown one.
+/// The operation of an arithmetic opcode such as "add.f32"; null if it is unknown.
 Operation find_operation(std::string_view opcode);
-/// All opcodes that it knows, in no order.
+/// All arithmetic opcodes, unsorted.
 std::vector<std::string> operation_names();
 
 }  // namespace sp2dpo::ptx

@@ -14,13 +14,13 @@
 namespace sp2dpo::ptx {
 namespace {
 
-/// What a function takes or gives back, in slots of its own or of who calls it.
+/// A parameter or a result of a function, in slots of the function or of its caller.
 struct Passed {
   Slot slot = no_slot;
   std::uint32_t bytes = 0;
 };
 
-/// A function that is called, as the module has it, and what became of it here.
+/// A function of the module, and where its code and its memory are in the kernel.
 struct Function {
   FunctionText text;
   std::map<std::string, Passed> names;
@@ -74,18 +74,19 @@ class Parser {
   const GlobalAddress& address_of_;
   Kernel kernel_;
   std::map<std::uint64_t, Slot> constants_;
-  std::map<std::string, std::uint64_t> symbols_;  ///< addresses, or a parameter's offset
-  std::map<std::string, Variable> shared_;        ///< of the module; room is made at the first use
+  std::map<std::string, std::uint64_t> symbols_;  ///< addresses, or the offset of a parameter
+  std::map<std::string, Variable> shared_;        ///< of the module; allocated at first use
   std::map<std::string, Slot> dynamic_shared_;
-  std::map<std::string, std::string> files_;  ///< by number
+  std::map<std::string, std::string> files_;  ///< by their number
   std::map<std::string, Function> functions_;
-  std::vector<Function*> called_;                  ///< in the order of their code
-  std::vector<Function*> callees_;                 ///< of the kernel's calls
-  std::map<std::string, std::string> inlined_at_;  ///< positions, where they were last said
+  std::vector<Function*> called_;   ///< in the order of their code
+  std::vector<Function*> callees_;  ///< one per call of the kernel
+  std::map<std::string, std::string>
+      inlined_at_;  ///< the latest position of the caller, by position
   std::map<std::string, std::uint32_t> places_;
 
-  // Of the body that is read.
-  Function* function_ = nullptr;  ///< null for the kernel's
+  // The body that is being read.
+  Function* function_ = nullptr;  ///< null in the kernel's own body
   std::map<std::string, Slot> registers_;
   std::map<std::string, Passed> passed_;
   std::map<std::string, std::size_t> labels_;
@@ -113,7 +114,7 @@ Parser::Parser(std::string_view module, const std::string& name, const GlobalAdd
       kernel_.max_threads *= static_cast<std::uint32_t>(std::stoul(extent));
   for (const auto& [function, text] : functions(module)) functions_[function].text = text;
   read_body(body);
-  for (std::size_t i = 0; i < called_.size(); ++i) {  // which grows on the way
+  for (std::size_t i = 0; i < called_.size(); ++i) {  // grows in the loop
     function_ = called_[i];
     function_->entry = kernel_.code.size();
     function_->local_offset = kernel_.local_bytes = aligned(kernel_.local_bytes, 16);
@@ -164,13 +165,13 @@ void Parser::read_body(std::size_t begin) {
   });
   for (const auto& [at, label] : jumps_) {
     const auto found = labels_.find(label);
-    if (found == labels_.end()) refuse("no such label", label);
+    if (found == labels_.end()) refuse("undefined label", label);
     kernel_.code[at].jump = found->second;
   }
 }
 
-/// Of `.loc 2 61 5, function_name $L__info_string7, inlined_at 1 28 3`. Where that is inlined was
-/// said just before.
+/// Reads `.loc 2 61 5, function_name $L__info_string7, inlined_at 1 28 3`. The directive before it
+/// has the position that this one is inlined at.
 void Parser::read_location(const std::string& text) {
   const Words parts = split(text, ',');
   const std::string position = trimmed(parts[0].substr(4));
@@ -203,7 +204,7 @@ Slot Parser::operand(const std::string& text) {
   if (const auto found = symbols_.find(text); found != symbols_.end())
     return constant(found->second);
   if (const auto found = shared_.find(text); found != shared_.end()) {
-    if (found->second.bytes == 0) {  // its size is the launch's
+    if (found->second.bytes == 0) {  // the launch sets its size
       const auto [at, is_new] = dynamic_shared_.try_emplace(text, Slot{0});
       if (is_new) at->second = slot(0);
       return at->second;
@@ -217,8 +218,9 @@ Slot Parser::operand(const std::string& text) {
     symbols_[text] = address_of_(*global);
     return constant(symbols_[text]);
   }
-  if (passed_.contains(text)) refuse("the address of a function's parameter", text);
-  refuse("an unknown operand", text);
+  if (passed_.contains(text))
+    refuse("the address of a function's parameter is not supported", text);
+  refuse("unknown operand", text);
 }
 
 void Parser::read_directive(const std::string& text) {
@@ -228,19 +230,19 @@ void Parser::read_directive(const std::string& text) {
     symbols_[variable.name] = kernel_.local_bytes;
     kernel_.local_bytes += variable.bytes;
   } else if (text.starts_with(".reg")) {
-    // Names within braces of inline assembly need no digit at their end.
+    // Names inside the braces of inline assembly may end without a digit.
     const std::string name = split(text, ' ').back();
     if (name.find('<') == std::string::npos) registers_[name] = slot(poison);
   } else if (text.starts_with(".param")) {
     const Variable variable = parse_variable(text);
     Passed& passed = passed_[variable.name];
-    // Calls follow one another, under the same names.
+    // Consecutive calls reuse the same names.
     if ((passed.bytes + 7) / 8 < (variable.bytes + 7) / 8) passed = pass(variable.bytes);
     passed.bytes = variable.bytes;
   } else if (is_location(text)) {
     read_location(text);
   } else if (!text.starts_with(".shared") && !text.starts_with(".pragma")) {
-    refuse("an unknown directive", text);
+    refuse("unknown directive", text);
   }
 }
 
@@ -304,7 +306,7 @@ void Parser::read_address(Instruction& in, std::string text) {
     return;
   }
   if (in.offset < 0 || in.offset + in.bytes * in.count > passed->second.bytes)
-    refuse("out of bounds of " + text, in.text);
+    refuse("access beyond " + text, in.text);
   in.space = Space::slots;
   in.source[0] = constant(8 * std::uint64_t{passed->second.slot});
 }
@@ -319,7 +321,7 @@ void Parser::read_memory(Instruction& in, const std::string& opcode, Words opera
   std::string values = operands.at(1);
   if (values[0] == '{') values = values.substr(1, values.size() - 2);
   const Words list = split(values, ',');
-  if (list.size() != what.count) refuse("a vector of another length", in.text);
+  if (list.size() != what.count) refuse("the vector's length does not match the opcode", in.text);
   for (const auto& value : list)
     in.target[in.count++] = in.kind == Kind::load ? target(value) : operand(value);
   read_address(in, operands[0]);
@@ -331,8 +333,8 @@ void Parser::read_atomic(Instruction& in, const std::string& opcode, Words opera
   in.space = what.space;
   in.bytes = what.bytes;
   in.count = 1;
-  // What it leaves in memory, target[0], comes of what it finds there, source[0], and its operands;
-  // the address is source[4].
+  // The new value, target[0], is computed from the old one, source[0], and the operands from
+  // source[1] on; the address is source[4].
   in.operation = atomic_operation(what.operation);
   if (in.operation == nullptr) refuse_opcode(opcode);
   if (opcode.starts_with("atom")) {
@@ -351,7 +353,7 @@ void Parser::read_pack(Instruction& in, const Words& opcode, const Words& operan
   const bool packs = operands.at(1)[0] == '{';
   const std::string& list = operands[packs ? 1 : 0];
   const Words parts = split(std::string_view(list).substr(1, list.size() - 2), ',');
-  if (opcode.size() != 2 || parts.size() > 4) refuse("an unknown instruction", in.text);
+  if (opcode.size() != 2 || parts.size() > 4) refuse("unknown instruction", in.text);
   in.count = static_cast<std::uint8_t>(parts.size());
   in.bytes = static_cast<std::uint8_t>(bytes_of(opcode.back()) / parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i)
@@ -363,7 +365,7 @@ void Parser::read_pack(Instruction& in, const Words& opcode, const Words& operan
   in.operation = find_operation(packs ? "pack" : "unpack");
 }
 
-/// The mask is source[3].
+/// The mask becomes source[3].
 void Parser::read_warp(Instruction& in, const std::string& opcode, const Words& operands) {
   in.kind = Kind::warp;
   if (in.exchange == Exchange::barrier) {
@@ -385,11 +387,11 @@ void Parser::read_control(Instruction& in, const Words& operands) {
   if (in.kind == Kind::branch) jumps_.emplace_back(kernel_.code.size(), operands.at(0));
   if (in.kind == Kind::leave && function_ == nullptr) in.kind = Kind::exit;
   if (in.kind == Kind::barrier && (operands.size() != 1 || operands[0] != "0"))
-    refuse("only barrier 0 is known", in.text);
+    refuse("only barrier 0 is supported", in.text);
   if (in.kind == Kind::call) read_call(in, operands);
 }
 
-/// `call (result), name, (arguments)`, both lists only where there is something.
+/// Reads `call (result), name, (arguments)`, where either list may be missing.
 void Parser::read_call(Instruction& in, const Words& operands) {
   const auto names = [](const std::string& list) {
     return split(std::string_view(list).substr(1, list.size() - 2), ',');
@@ -399,7 +401,7 @@ void Parser::read_call(Instruction& in, const Words& operands) {
   const Words arguments = at + 1 < operands.size() ? names(operands[at + 1]) : Words{};
   const auto found = functions_.find(operands.at(at));
   if (found == functions_.end())
-    refuse("a call of a function whose code the module does not have, or by a pointer", in.text);
+    refuse("a call through a pointer, or of a function that the module does not define", in.text);
   Function& function = found->second;
   if (!std::exchange(function.is_called, true)) {
     called_.push_back(&function);
@@ -415,7 +417,7 @@ void Parser::read_call(Instruction& in, const Words& operands) {
   Call call;
   call.function = found->first;
   if (arguments.size() != function.in.size() || results.size() != function.out.size())
-    refuse("a call with other arguments", in.text);
+    refuse("the number of arguments or results does not match the function", in.text);
   for (std::size_t i = 0; i < arguments.size(); ++i)
     call.arguments.push_back(
         {passed_.at(arguments[i]).slot, function.in[i].slot, (function.in[i].bytes + 7) / 8});
@@ -429,7 +431,7 @@ void Parser::read_call(Instruction& in, const Words& operands) {
 
 void Parser::read_compute(Instruction& in, Words opcode, Words operands) {
   in.kind = Kind::compute;
-  // Rounding to nearest is what these do.
+  // These operations round to nearest anyway.
   if (opcode[0] != "cvt") std::erase(opcode, "rn");
   std::string name = opcode[0];
   for (std::size_t i = 1; i < opcode.size(); ++i) name += '.' + opcode[i];

@@ -7,7 +7,7 @@
 
 namespace sp2dpo::ptx {
 
-/// The smallest group that holds both.
+/// Returns the smallest group that contains both threads.
 Scope Races::scope_of(const Stamp& before, const Progress& thread) const {
   const std::uint32_t a = before.thread - first_;
   const std::uint32_t b = thread.now.thread - first_;
@@ -17,8 +17,8 @@ Scope Races::scope_of(const Stamp& before, const Progress& thread) const {
   return a / threads_ / blocks_ == b / threads_ / blocks_ ? Scope::cluster : Scope::grid;
 }
 
-/// Whether all that the threads of `scope` around `before` did up to then comes before what the
-/// thread does now.
+/// True if everything that the threads of `scope` around `before` had done up to then is ordered
+/// before what the thread does now.
 bool Races::in_order(const Stamp& before, Scope scope, const Progress& thread) const {
   if (before.thread < first_) return true;
   switch (std::max(scope, scope_of(before, thread))) {
@@ -41,14 +41,14 @@ bool Races::in_order(const Stamp& before, Scope scope, const Progress& thread) c
 std::string Races::touch(Cell& cell, const Progress& thread, Access access) const {
   std::string wrong;
   if (access != Access::write && !cell.is_initialised) {
-    wrong = "reads memory that nothing was written to";
+    wrong = "reads uninitialised memory";
     cell.is_initialised = true;
   }
   const bool both_atomic = cell.was_atomic && access == Access::atomic;
   if (!both_atomic && !in_order(cell.writer, Scope::thread, thread))
     wrong = "race with a write by " + name(cell.writer.thread);
   if (access == Access::read) {
-    // Of readers that nothing orders, the last one and the scope of all are kept.
+    // Of unordered readers, the cell keeps the last one and the scope of all.
     cell.readers = in_order(cell.reader, cell.readers, thread)
                        ? Scope::thread
                        : std::max(cell.readers, scope_of(cell.reader, thread));
@@ -69,7 +69,7 @@ std::string Races::at_end_of_block(const Cell& cell, const Progress& last) const
   if (cell.reader.thread < first_) return {};
   const Scope users = std::max(cell.readers, scope_of(cell.reader, last));
   if (users < Scope::cluster || in_order(cell.reader, cell.readers, last)) return {};
-  return "ends while its block's shared memory is read by " + name(cell.reader.thread);
+  return "ends while its block's shared memory is being read by " + name(cell.reader.thread);
 }
 
 std::string Races::name(std::uint32_t thread) const {

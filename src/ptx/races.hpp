@@ -21,20 +21,20 @@ inline Extent coordinates(std::uint32_t number, const Extent& extent) {
   return {number % extent[0], number / extent[0] % extent[1], number / extent[0] / extent[1]};
 }
 
-/// How far a thread has come.
+/// The barriers that a thread has passed.
 struct Progress {
-  Stamp now;                           ///< `cluster` counts its arrivals at the cluster's barrier
-  std::uint32_t cluster_barriers = 0;  ///< those it has left
+  Stamp now;                           ///< `cluster` counts arrivals at the cluster's barrier
+  std::uint32_t cluster_barriers = 0;  ///< departures from it
 };
 
 enum class Access { read, write, atomic };
 
-/// Which accesses of a launch's threads are in order. Two are only if the barrier of a group that
-/// holds both threads lies between them, whatever order they were run in.
+/// Decides which accesses of a launch are ordered. Two are, only if a barrier of a group that
+/// contains both threads separates them, whatever order they were run in.
 class Races {
  public:
-  /// `first_thread` is the number of the launch's first; all below are of launches before it, or
-  /// the host.
+  /// `first_thread` is the number of the launch's first thread. Lower numbers belong to earlier
+  /// launches, or to the host.
   Races(std::uint32_t first_thread, const Extent& grid, const Extent& block,
         std::uint32_t blocks_per_cluster)
       : first_(first_thread),
@@ -43,10 +43,10 @@ class Races {
         threads_(product(block)),
         blocks_(blocks_per_cluster) {}
 
-  /// Notes the access in the cell. Returns what is wrong with it, or "".
+  /// Records the access in the cell. Returns what is wrong with it, or "".
   std::string touch(Cell& cell, const Progress& thread, Access access) const;
 
-  /// What is wrong if the last thread of a block ends while the block's memory has been used so.
+  /// Returns what is wrong if the block of `last` ends with its memory in this state, or "".
   [[nodiscard]] std::string at_end_of_block(const Cell& cell, const Progress& last) const;
 
   /// "block 3 thread 17", "block (1, 0, 2) thread 17"

@@ -10,8 +10,8 @@
 #include "names.hpp"
 #include <cuda_runtime_api.h>
 
-/// A stand-in for CUDA's runtime: the functions of it that nvcc's code and this library call. Work
-/// is done when it is submitted, whatever its stream.
+/// A stand-in for the CUDA runtime: the functions that nvcc's code and this library call. Work is
+/// done when it is submitted, whatever its stream.
 namespace sp2dpo::ptx {
 namespace {
 
@@ -38,7 +38,7 @@ cudaError_t remember(cudaError_t error) {
   return error;
 }
 
-/// Of a call that a stream capture forbids.
+/// Begins a call that a stream capture forbids.
 cudaError_t begin_synchronous(const char* call) {
   if (device().is_capturing) {
     device().findings().add(std::string(call) + " is called during a stream capture");
@@ -66,7 +66,7 @@ std::uint64_t volume(const Extent& e) {
   return std::uint64_t{e[0]} * e[1] * e[2];
 }
 
-/// Whether hardware would take it.
+/// Returns the error with which hardware would refuse the launch.
 cudaError_t check_launch(const Kernel& kernel, const void* function, const LaunchRecord& launch) {
   const Properties& properties = device().properties;
   if (!runtime().streams.contains(launch.stream)) return cudaErrorInvalidResourceHandle;
@@ -133,7 +133,7 @@ cudaError_t free_memory(void* address) {
 cudaError_t copy(void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) return cudaSuccess;
   GlobalMemory& memory = device().memory();
-  // Addresses tell what is what, whatever direction was said.
+  // The addresses decide; the direction that the caller states does not matter.
   const auto is_device = [](const void* p) {
     return reinterpret_cast<std::uint64_t>(p) >> window_shift == global_window;
   };
@@ -149,7 +149,7 @@ cudaError_t copy(void* to, const void* from, std::size_t bytes) {
     const auto* const cells = source.region->cells() + source.offset / 2;
     const bool written = std::all_of(cells, cells + (bytes + 1) / 2,
                                      [](const Cell& cell) { return cell.is_initialised; });
-    if (!written) device().findings().add("a copy of memory that nothing was written to");
+    if (!written) device().findings().add("a copy reads uninitialised memory");
   }
   return cudaSuccess;
 }
@@ -366,7 +366,7 @@ const char* cudaGetErrorName(cudaError_t error) {
   return name_in(names, error);
 }
 const char* cudaGetErrorString(cudaError_t) {
-  return "as the stand-in for CUDA's runtime says";
+  return "an error of the interpreter's CUDA runtime";
 }
 
 }  // extern "C"

@@ -9,9 +9,9 @@
 
 namespace sp2dpo::ptx {
 
-/// Which of the threads that can run does, and in which order blocks come. Thread by thread upwards
-/// or downwards, each up to where it has to wait; any; or the lowest that can, so that a warp comes
-/// as far as possible before the next begins.
+/// The order in which runnable threads, and blocks, take their turn: ascending or descending, each
+/// thread up to where it has to wait; random; or the lowest runnable thread first, which takes one
+/// warp as far as possible before the next begins.
 enum class Order { ascending, descending, random, depth_first };
 
 struct Schedule {
@@ -19,7 +19,7 @@ struct Schedule {
   std::uint64_t seed = 0;
 };
 
-/// The threads that can run, and whose turn it is.
+/// The runnable threads, and whose turn it is.
 class Runnable {
  public:
   Runnable(std::uint32_t threads, const Schedule& schedule, std::uint64_t seed)
@@ -37,7 +37,7 @@ class Runnable {
     words_[at / 64] &= ~(std::uint64_t{1} << (at % 64));
   }
 
-  /// Nothing where none can run.
+  /// Nothing if every thread waits.
   std::optional<std::uint32_t> next() {
     std::uint32_t from = last_ + 1;
     if (order_ == Order::depth_first) from = 0;
@@ -49,7 +49,7 @@ class Runnable {
   }
 
  private:
-  /// In the schedule's direction; its own inverse.
+  /// Position in the schedule's direction. The function is its own inverse.
   [[nodiscard]] std::uint32_t position(std::uint32_t thread) const {
     return order_ == Order::descending ? threads_ - 1 - thread : thread;
   }
@@ -57,7 +57,7 @@ class Runnable {
   [[nodiscard]] std::optional<std::uint32_t> at_or_after(std::uint32_t from) const {
     const auto size = static_cast<std::uint32_t>(words_.size());
     std::uint64_t word = words_[from / 64] & ~std::uint64_t{0} << (from % 64);
-    for (std::uint32_t i = 0; i <= size; ++i) {  // the first word once more, for what lies before
+    for (std::uint32_t i = 0; i <= size; ++i) {  // the first word again, for the bits before `from`
       const std::uint32_t w = (from / 64 + i) % size;
       if (i > 0) word = words_[w];
       if (word != 0) return w * 64 + static_cast<std::uint32_t>(std::countr_zero(word));
@@ -67,7 +67,7 @@ class Runnable {
 
   std::uint32_t threads_;
   Order order_;
-  std::vector<std::uint64_t> words_;  ///< a bit a position
+  std::vector<std::uint64_t> words_;  ///< one bit per position
   std::mt19937_64 random_;
   std::uint32_t last_ = ~std::uint32_t{0};
 };

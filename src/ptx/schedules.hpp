@@ -5,7 +5,7 @@
 
 namespace sp2dpo::ptx {
 
-/// Calls f under every order of threads and blocks, under two seeds for the random one.
+/// Calls f under every order of threads and blocks, the random one with two seeds.
 template <class F>
 void for_each_schedule(const F& f) {
   for (const Schedule& schedule :

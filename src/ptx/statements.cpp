@@ -67,7 +67,7 @@ void for_each_statement(
   for (std::size_t i = 0; i < body.size(); ++i) {
     const char c = body[i];
     if (is_blank && blanks.find(c) == std::string_view::npos) first_line = line;
-    if (is_blank && is_location(body.substr(i))) {  // has no semicolon
+    if (is_blank && is_location(body.substr(i))) {  // ends without a semicolon
       const auto end = std::min(body.find('\n', i), body.size());
       f(std::string(body.substr(i, end - i)), line++);
       i = end;
@@ -96,7 +96,7 @@ std::uint32_t bytes_of(std::string_view type) {
   unsigned bits = 0;
   if (std::string_view("busf").find(type.substr(0, 1)) != std::string_view::npos)
     std::from_chars(type.data() + 1, type.data() + type.size(), bits);
-  if (bits % 8 != 0 || bits == 0) refuse("a type of unknown size", type);
+  if (bits % 8 != 0 || bits == 0) refuse("type of unknown size", type);
   return bits / 8;
 }
 
@@ -105,7 +105,7 @@ std::uint64_t number(const std::string& text) {
     return std::stoull(text.substr(2), nullptr, 16);
   if (!text.empty() && text[0] == '-')
     return static_cast<std::uint64_t>(std::stoll(text, nullptr, 0));
-  if (text.empty() || !std::isdigit(text[0])) refuse("a number that is not understood", text);
+  if (text.empty() || !std::isdigit(text[0])) refuse("invalid number", text);
   return std::stoull(text, nullptr, 0);
 }
 

@@ -14,30 +14,32 @@ using Words = std::vector<std::string>;
 
 inline constexpr std::string_view blanks = " \t\r\n";
 
+/// Throws std::runtime_error: "PTX: what: text".
 [[noreturn]] void refuse(const std::string& what, std::string_view text);
 
 std::string trimmed(std::string_view text);
 
-/// At every `separator` outside brackets.
+/// Splits at every `separator` outside of brackets. The parts are trimmed.
 Words split(std::string_view text, char separator);
 
 std::string without_comments(std::string_view text);
 
 std::uint32_t lines_in(std::string_view text);
 
+/// True for the directive .loc.
 bool is_location(std::string_view text);
 
-/// Calls f with each statement of a body, up to the brace that closes it, and its line, the body's
-/// first being `line`. Labels are statements that end in a colon; the braces of scopes are left
-/// out, since names are declared again where they are used twice.
+/// Calls f with each statement of a body, up to its closing brace, and with the statement's line;
+/// the body begins on `line`. A label is a statement that ends in a colon. The braces of inner
+/// scopes are dropped, since each scope declares its names again.
 void for_each_statement(
     std::string_view body, std::uint32_t line,
     const std::function<void(const std::string& statement, std::uint32_t line)>& f);
 
-/// Of a type such as `b32` or `.f64`.
+/// The size of a type such as `b32` or `.f64`.
 std::uint32_t bytes_of(std::string_view type);
 
-/// An integer, or the bits of a float after 0f or 0d.
+/// Parses an integer, or the bits of a float after 0f or 0d.
 std::uint64_t number(const std::string& text);
 
 }  // namespace sp2dpo::ptx

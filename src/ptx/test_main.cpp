@@ -10,8 +10,8 @@
 namespace sp2dpo::ptx {
 namespace {
 
-/// Each test begins with a fresh device, and ends without findings and without memory left behind.
-/// A file named by SP2DPO_LAUNCHES gets the kernels that were launched, and how often.
+/// Resets the device before each test, and fails a test that ends with findings or leaked memory.
+/// Writes the kernels that were launched, with counts, to the file that SP2DPO_LAUNCHES names.
 class Checks : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override {
     device().reset();

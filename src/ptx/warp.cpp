@@ -14,10 +14,10 @@ void for_each_lane(const Lanes& lanes, const F& f) {
 
 struct Source {
   std::uint32_t lane;
-  bool is_within;  ///< the segment; the lane keeps its own word where it is not
+  bool is_within;  ///< the segment; otherwise the lane keeps its own word
 };
 
-/// As the PTX manual has it; `c` holds the segment's mask above the bound within it.
+/// Follows the PTX manual: `c` holds the segment's mask in its upper bits, the bound in the lower.
 Source source_of(Exchange kind, std::uint32_t lane, std::uint32_t b, std::uint32_t c) {
   const std::uint32_t segment = c >> 8 & 31;
   const std::uint32_t bound = (lane & segment) | (c & 31 & ~segment);
@@ -60,7 +60,7 @@ std::uint64_t vote(const Instruction& in, const Lanes& lanes) {
   return in.exchange == Exchange::any ? ballot != 0 : ballot;
 }
 
-/// By the operation of two values.
+/// Combines the lanes' values by the instruction's binary operation.
 std::uint64_t reduce(const Instruction& in, const Lanes& lanes) {
   std::optional<std::uint64_t> total;
   for_each_lane(lanes, [&](auto, auto* slots) {

@@ -74,8 +74,8 @@ TEST(PtxBlas, FindsWhatWasNeverWrittenAndWhatLiesOutside) {
   multiply({a, 2, 3}, {unwritten, 3, 2}, {out, 2, 2}, 0);
   multiply({a, 2, 3}, {a, 3, 2}, {small, 2, 2}, 0);
   EXPECT_THAT(device().findings().take(),
-              ElementsAre(HasSubstr("B has elements that nothing was written to"),
-                          HasSubstr("D does not lie within an allocation")));
+              ElementsAre(HasSubstr("B has uninitialised elements"),
+                          HasSubstr("D is not inside an allocation")));
 }
 
 }  // namespace

@@ -135,8 +135,8 @@ TEST(PtxMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
       device().findings().take(),
       ElementsAre(AllOf(HasSubstr("bytes -4 to 0, "), HasSubstr(beside)),
                   AllOf(HasSubstr("bytes 12 to 16, "), HasSubstr(beside)),
-                  HasSubstr("no address of device memory: it was freed"),
-                  ContainsRegex("reads memory that nothing was written to, at 0x[0-9a-f]+, "
+                  HasSubstr("not an address of device memory: it was freed"),
+                  ContainsRegex("reads uninitialised memory, at 0x[0-9a-f]+, "
                                 "byte 4 of allocation of 20 bytes at 0x[0-9a-f]+: "
                                 "`ld.volatile.global.u32 [^`]*`, line [0-9]+ of the PTX for "
                                 "sm_90 .launches.cu:[0-9]+.")));

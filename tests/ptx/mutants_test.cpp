@@ -120,7 +120,7 @@ TEST(PtxMutantsOnEveryDevice, AreToldOfWithAllThatLeadsToThem) {
        "allocation of 16 bytes at ADDRESS",
        line_with("sums[at + past")},
       {Bug::divergent_barrier,
-       "block 0 thread [0-9]+: waits at another barrier than block 0 thread [0-9]+, which waits at "
+       "block 0 thread [0-9]+: waits at a different barrier than block 0 thread [0-9]+, which waits at "
        "line [0-9]+ of the PTX for sm_90 .mutants.cu:[0-9]+.",
        "mutants.cu:[0-9]+"}};
   for (const auto& [bug, what, source] : cases) {
@@ -151,28 +151,28 @@ TEST_P(PtxMutantOnEveryDevice, IsFoundUnderEverySchedule) {
 INSTANTIATE_TEST_SUITE_P(
     , PtxMutantOnEveryDevice,
     testing::Values(Case{Bug::no_barrier_before_label, "race with a write"},
-                    Case{Bug::label_never_written, "nothing was written to"},
+                    Case{Bug::label_never_written, "uninitialised memory"},
                     Case{Bug::unaligned_load, "not aligned to 16 bytes"},
                     Case{Bug::loop_too_long, "race|out of bounds of allocation of 7200 bytes"},
                     Case{Bug::stride_too_small, "race"},
                     Case{Bug::store_one_row_on, "race|out of bounds"},
                     Case{Bug::store_past_end, "out of bounds of allocation of 16 bytes"},
-                    Case{Bug::last_never_written, "a copy of memory that nothing was written to"},
+                    Case{Bug::last_never_written, "a copy reads uninitialised memory"},
                     Case{Bug::half_a_warp, "a wrong sum"},
-                    Case{Bug::thread_leaves_early, "threads of the block ended without"},
-                    Case{Bug::divergent_barrier, "at another barrier"},
+                    Case{Bug::thread_leaves_early, "threads of the block have exited"},
+                    Case{Bug::divergent_barrier, "at a different barrier"},
                     Case{Bug::warp_barrier_for_block, "race"},
-                    Case{Bug::barrier_in_one_warp, "threads of the block ended without"},
+                    Case{Bug::barrier_in_one_warp, "threads of the block have exited"},
                     Case{Bug::no_barrier_before_total, "race"},
                     Case{Bug::mask_of_all_in_half_a_warp, "deadlock"},
                     Case{Bug::source_outside_mask, "not in the mask 0xffff"},
                     Case{Bug::all_blocks_write_one_place, "race with a write by block"},
                     Case{Bug::wrong_opcode, "a wrong word"},
-                    Case{Bug::no_warp_barrier, "race|nothing was written to"},
+                    Case{Bug::no_warp_barrier, "race|uninitialised memory"},
                     Case{Bug::no_warp_barrier_after_reads, "race"},
                     Case{Bug::plain_addition_for_atomic, "race"},
                     Case{Bug::block_barrier_for_cluster, "race"},
-                    Case{Bug::rank_too_large, "no address of device memory"},
+                    Case{Bug::rank_too_large, "not an address of device memory"},
                     Case{Bug::no_last_cluster_barrier, "shared memory"}));
 
 }  // namespace
