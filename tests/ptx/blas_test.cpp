@@ -4,7 +4,7 @@
 #include <cublasLt.h>
 #include <gmock/gmock.h>
 
-// The stand-in for cuBLASLt, by which the hidden level is tested.
+// The interpreter's cuBLASLt, which the tests of the hidden level run on.
 namespace sp2dpo::ptx {
 namespace {
 
@@ -53,11 +53,11 @@ TEST(PtxBlas, MultipliesByOrderAndTransposition) {
   // By columns: [1 3 5; 2 4 6] · [1 2; 0 1; -1 0]
   ASSERT_EQ(multiply({a, 2, 3}, {b, 3, 2}, {out, 2, 2}, 0), CUBLAS_STATUS_SUCCESS);
   EXPECT_THAT(out.get(), ElementsAre(-4, -4, 5, 8));
-  // By rows: [1 2 3; 4 5 6] · [1 0; -1 2; 1 0], added to what is there
+  // By rows: [1 2 3; 4 5 6] · [1 0; -1 2; 1 0], added to the previous result
   ASSERT_EQ(multiply({a, 2, 3, CUBLASLT_ORDER_ROW}, {b, 3, 2, CUBLASLT_ORDER_ROW}, {out, 2, 2}, 1),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_THAT(out.get(), ElementsAre(-4 + 2, -4 + 5, 5 + 4, 8 + 10));
-  // The same memory transposed is the other order.
+  // Transposing the same memory gives the other order.
   ASSERT_EQ(multiply({a, 3, 2, CUBLASLT_ORDER_COL, CUBLAS_OP_T}, {b, 3, 2, CUBLASLT_ORDER_ROW},
                      {out, 2, 2}, 0),
             CUBLAS_STATUS_SUCCESS);
@@ -69,13 +69,12 @@ TEST(PtxBlas, RefusesShapesThatDoNotFit) {
   EXPECT_EQ(multiply({a, 2, 3}, {a, 2, 3}, {out, 2, 2}, 0), CUBLAS_STATUS_INVALID_VALUE);
 }
 
-TEST(PtxBlas, FindsWhatWasNeverWrittenAndWhatLiesOutside) {
+TEST(PtxBlas, FindsUninitialisedElementsAndAccessesOutsideOfAllocations) {
   const DeviceArray<float> a(std::vector<float>(6)), unwritten(6), out(4), small(3);
   multiply({a, 2, 3}, {unwritten, 3, 2}, {out, 2, 2}, 0);
   multiply({a, 2, 3}, {a, 3, 2}, {small, 2, 2}, 0);
-  EXPECT_THAT(device().findings().take(),
-              ElementsAre(HasSubstr("B has uninitialised elements"),
-                          HasSubstr("D is not inside an allocation")));
+  EXPECT_THAT(device().findings().take(), ElementsAre(HasSubstr("B has uninitialised elements"),
+                                                      HasSubstr("D is not inside an allocation")));
 }
 
 }  // namespace

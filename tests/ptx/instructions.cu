@@ -10,7 +10,7 @@ __global__ void by_thread(const Words* in, Words* out, Function function) {
   out[i] = function(in[i]);
 }
 
-/// What the lanes of a warp tell one another, of the lane's number and word.
+/// Exchanges the lanes' numbers and words within a warp.
 __global__ void by_warp(const Words* in, Words* out) {
   constexpr unsigned all = 0xffffffffu;
   const unsigned lane = threadIdx.x % 32;
@@ -28,7 +28,7 @@ __global__ void by_warp(const Words* in, Words* out) {
 __device__ int counter = 40;
 __constant__ int table[4] = {1, 10, 100};
 
-/// Adds table[i % 4] for each of its threads i, and counts its launches by twos.
+/// Adds table[i % 4] for each thread i, and adds 2 to the counter.
 __global__ void use_variables(int* sum, unsigned long long* word, int* count) {
   int seen = atomicCAS(sum, 0, 0);
   for (int old = ~seen; old != seen;) {

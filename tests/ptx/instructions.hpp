@@ -8,7 +8,7 @@
 
 #include <sp2dpo/loss/dtype.hpp>
 
-/// Arithmetic that nvcc and the host's compiler both make code of, to be compared.
+/// Arithmetic that both nvcc and the host's compiler compile, for a comparison of the results.
 namespace sp2dpo::ptx {
 
 struct Words {
@@ -16,7 +16,7 @@ struct Words {
   double x = 0, y = 0;
 };
 
-/// Exact on both sides: shifts, products, quotients, comparisons and choices of all widths.
+/// Exact on both sides: shifts, products, quotients, comparisons and selections of all widths.
 struct Integers {
   SP2DPO_HD Words operator()(const Words& in) const {
     const auto ua = static_cast<std::uint64_t>(in.a), ub = static_cast<std::uint64_t>(in.b);
@@ -57,7 +57,7 @@ struct Floats {
   }
 };
 
-/// Of the mathematical library, in which both sides may differ in the last places.
+/// Functions of the mathematical library, whose last places may differ between the sides.
 struct Functions {
   SP2DPO_HD Words operator()(const Words& in) const {
     using std::exp, std::log, std::log1p, std::fabs, std::exp2, std::tanh;
@@ -72,9 +72,9 @@ void floats_on_device(const Words* in, Words* out, unsigned blocks);
 void functions_on_device(const Words* in, Words* out, unsigned blocks);
 void warps_on_device(const Words* in, Words* out);
 
-/// With variables of the module: a table {1, 10, 100, 0} in constant memory, and a counter from 40
-/// on. The kernel adds to the sum the table's entry i % 4 for each of 128 threads i, counts by 2,
-/// and makes 7 · 2^40 one more.
+/// Uses variables of the module: a table {1, 10, 100, 0} in constant memory, and a counter that
+/// begins at 40. Adds table[i % 4] to the sum for each of 128 threads i, adds 2 to the counter, and
+/// increments *word, which must be 7 · 2^40.
 void use_variables_on_device(int* sum, unsigned long long* word, int* count);
 cudaError_t set_variable(const int* values);  ///< the table
 cudaError_t get_variable(int* value);         ///< the counter

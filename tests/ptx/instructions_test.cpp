@@ -26,7 +26,7 @@ using ::testing::ThrowsMessage;
 
 constexpr unsigned blocks = 8, threads = 128;
 
-/// Numbers of all magnitudes, with the awkward ones first.
+/// Numbers of all magnitudes; special values come first.
 std::vector<Words> random_words() {
   std::vector<Words> words{
       {0, 0, 0, -0.0},        {INT64_MAX, INT64_MIN, 1e-310, 5e-324}, {INT64_MIN, 1, 65504, 65520},
@@ -47,7 +47,7 @@ std::vector<Words> run(const std::vector<Words>& in, const Launch& launch) {
   return to.get();
 }
 
-TEST(PtxInstructionsOnEveryDevice, GiveTheHostsIntegers) {
+TEST(PtxInstructionsOnEveryDevice, MatchTheHostsIntegers) {
   const auto in = random_words();
   const auto out = run(in, [](auto* a, auto* b) { integers_on_device(a, b, blocks); });
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -56,7 +56,7 @@ TEST(PtxInstructionsOnEveryDevice, GiveTheHostsIntegers) {
   }
 }
 
-TEST(PtxInstructionsOnEveryDevice, GiveTheHostsRoundedFloats) {
+TEST(PtxInstructionsOnEveryDevice, MatchTheHostsRoundedFloats) {
   const auto in = random_words();
   const auto out = run(in, [](auto* a, auto* b) { floats_on_device(a, b, blocks); });
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -68,7 +68,7 @@ TEST(PtxInstructionsOnEveryDevice, GiveTheHostsRoundedFloats) {
   }
 }
 
-TEST(PtxInstructionsOnEveryDevice, GiveTheHostsFunctionsToTheLastPlaces) {
+TEST(PtxInstructionsOnEveryDevice, MatchTheHostsFunctionsToTheLastPlaces) {
   const auto in = random_words();
   const auto out = run(in, [](auto* a, auto* b) { functions_on_device(a, b, blocks); });
   for (std::size_t i = 0; i < in.size(); ++i) {
@@ -131,9 +131,9 @@ std::optional<Kernel> parse(const std::string& body) {
                       "k", 90, {});
 }
 
-TEST(PtxOpcodes, ThatAreUnknownAreRefusedWithTheirLine) {
+TEST(PtxOpcodes, AreRefusedWithTheirLineIfUnknown) {
   EXPECT_TRUE(parse("mov.u32 %r1, %tid.x;\n"));
-  // Whether they would be reached or not.
+  // Execution jumps over the unknown opcode.
   for (const char* unknown :
        {"tanh.approx.f32 %r1, %r2;", "ld.global.L3.u32 %r1, [%r2];",
         "ld.global.v2.b128 %r1, [%r2];", "st.global.v8.u64 [%r1], %r2;",
@@ -148,7 +148,7 @@ TEST(PtxOpcodes, ThatAreUnknownAreRefusedWithTheirLine) {
         << unknown;
 }
 
-/// Between the marks of the page's list.
+/// The README has the list in a code block of its own.
 TEST(PtxOpcodes, AreListedInTheReadme) {
   std::ifstream file(SP2DPO_SOURCE_DIR "/src/ptx/README.md");
   const std::string page(std::istreambuf_iterator<char>(file), {});

@@ -10,7 +10,7 @@
 #include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
-// What the stand-in for CUDA's runtime refuses, as hardware does.
+// The interpreter's CUDA runtime refuses what hardware refuses.
 namespace sp2dpo::ptx {
 namespace {
 
@@ -35,7 +35,7 @@ TEST(PtxLaunches, AreRefusedBeyondTheLimits) {
   EXPECT_THAT(device().launches(), SizeIs(1));
 }
 
-TEST(PtxLaunches, OfClustersMustSuitGridAndDevice) {
+TEST(PtxLaunches, WithClustersMustSuitGridAndDevice) {
   EXPECT_EQ(launch_nothing(8, 32, 4), cudaSuccess);
   EXPECT_EQ(launch_nothing(9, 32, 4), cudaErrorInvalidClusterSize);
   EXPECT_EQ(launch_nothing(16, 32, 16), cudaErrorInvalidClusterSize);
@@ -44,7 +44,7 @@ TEST(PtxLaunches, OfClustersMustSuitGridAndDevice) {
   EXPECT_EQ(launch_nothing(8, 32), cudaSuccess);
 }
 
-TEST(PtxLaunches, HaveAsMuchSharedMemoryAsTheyAskedFor) {
+TEST(PtxLaunches, GetTheSharedMemoryThatTheyAskFor) {
   const DeviceArray<int> out(1);
   EXPECT_EQ(launch_dynamic(out.data(), 12288, false), cudaSuccess);  // 48 KiB
   EXPECT_THAT(out.get(), ElementsAre(12287));
@@ -54,7 +54,7 @@ TEST(PtxLaunches, HaveAsMuchSharedMemoryAsTheyAskedFor) {
   EXPECT_EQ(launch_dynamic(out.data(), 58113, true), cudaErrorInvalidValue);
 }
 
-/// As long as it lives, a variable of the environment.
+/// Sets a variable of the environment for its lifetime.
 class Environment {
  public:
   Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
@@ -103,7 +103,7 @@ TEST(PtxLaunches, RunOnTheDeviceThatTheEnvironmentNames) {
                                             HasSubstr("SP2DPO_PTX_DEVICE"), HasSubstr("9.0"))));
 }
 
-TEST(PtxMemory, EndsAndIsFreedOnce) {
+TEST(PtxMemory, IsLimitedAndFreedOnce) {
   device().properties.memory = 1000;
   void *first = nullptr, *second = nullptr;
   EXPECT_EQ(cudaMalloc(&first, 600), cudaSuccess);
@@ -118,7 +118,7 @@ TEST(PtxMemory, EndsAndIsFreedOnce) {
   EXPECT_EQ(cudaFree(second), cudaSuccess);
 }
 
-TEST(PtxMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
+TEST(PtxMemory, ReportsAccessesOutOfBoundsAfterAFreeAndBeforeAWrite) {
   device().max_instructions = 100000;
   int* last = nullptr;
   {
@@ -142,7 +142,7 @@ TEST(PtxMemory, IsKnownBesideAnAllocationAfterItAndBeforeItIsWritten) {
                                 "sm_90 .launches.cu:[0-9]+.")));
 }
 
-TEST(PtxMemory, IsNoBusinessOfACapture) {
+TEST(PtxMemory, IsNotAllocatedDuringACapture) {
   void* memory = nullptr;
   {
     const Capture capture;

@@ -15,8 +15,8 @@ __device__ float warp_sum(float value, int first_offset) {
   return value;
 }
 
-/// A block a row of `columns` floats, a multiple of 4: its sum without the element `label`, that
-/// element, and the row times 2 in place.
+/// One block per row of `columns` floats, a multiple of 4: its sum without the element `label`,
+/// that element, and the row doubled in place.
 template <Bug bug>
 __global__ void row_kernel(float* rows, const int* labels, float* sums, float* at_label,
                            int columns) {
@@ -57,7 +57,7 @@ __global__ void row_kernel(float* rows, const int* labels, float* sums, float* a
     if (thread < 32) {
       __syncthreads();
     } else {
-      atomicAdd(&sums[gridDim.x], 0.0f);  // keeps the barriers from becoming one
+      atomicAdd(&sums[gridDim.x], 0.0f);  // keeps the compiler from merging the barriers
       __syncthreads();
     }
   } else if constexpr (bug == Bug::warp_barrier_for_block) {
@@ -82,7 +82,7 @@ __global__ void row_kernel(float* rows, const int* labels, float* sums, float* a
   at_label[at] = label_value;
 }
 
-/// The larger of two bfloat16 in each half, in place.
+/// Takes the larger bfloat16 of two words in each half, in place.
 template <Bug bug>
 __global__ void pair_kernel(unsigned* words) {
   const unsigned a = words[2 * threadIdx.x];
@@ -95,8 +95,8 @@ __global__ void pair_kernel(unsigned* words) {
   words[2 * threadIdx.x] = result;
 }
 
-/// Each thread counts once, by warps through shared memory: all lanes read all that their warp
-/// wrote, and write over it.
+/// Counts each thread once, warp by warp through shared memory: every lane reads all that its warp
+/// wrote, then overwrites it.
 template <Bug bug>
 __global__ void count_kernel(unsigned* count) {
   __shared__ unsigned ones[threads];
@@ -114,7 +114,7 @@ __global__ void count_kernel(unsigned* count) {
     atomicAdd(count, ones[threadIdx.x]);
 }
 
-/// The blocks of a cluster tell one another their ranks.
+/// The blocks of a cluster exchange their ranks.
 template <Bug bug>
 __global__ void cluster_kernel(int* sums) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900

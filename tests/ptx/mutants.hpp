@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-/// Small kernels that are right, and the same with one fault each, as kernels of this library could
-/// have it. What does not find them has stopped checking.
+/// Small correct kernels, and variants with one fault each that this library's kernels could have.
+/// An interpreter that misses one has stopped checking.
 namespace sp2dpo::ptx {
 
 enum class Bug {
@@ -37,7 +37,7 @@ enum class Bug {
 };
 inline constexpr int bug_count = static_cast<int>(Bug::no_last_cluster_barrier) + 1;
 
-/// Launches of the four kernels, each with the fault if it can have it.
+/// Launches the four kernels with the fault, as far as a kernel can have it.
 struct Mutant {
   Bug bug;
   void (*rows)(float* rows, const int* labels, float* sums, float* at_label, int count,

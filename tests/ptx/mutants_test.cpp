@@ -25,13 +25,13 @@ float value(int row, int column) {
   return static_cast<float>((row * 37 + column * 13) % 64) + 0.5f;
 }
 
-/// "" where the results are as they should be.
+/// Returns "" if the results are correct.
 std::string run_rows(const Mutant& mutant) {
   std::vector<float> values;
   for (int i = 0; i < rows * columns; ++i) values.push_back(value(i / columns, i % columns));
   const DeviceArray<float> data(values);
   const DeviceArray<int> device_labels(labels);
-  // One place more, which a kernel may add to.
+  // One element more, which a kernel may add to.
   const DeviceArray<float> sums(std::vector<float>(rows + 1)), at_label(rows);
   mutant.rows(data.data(), device_labels.data(), sums.data(), at_label.data(), rows, columns);
   const auto sum = sums.get(), label = at_label.get(), doubled = data.get();
@@ -75,7 +75,7 @@ std::string run_clusters(const Mutant& mutant) {
   return {};
 }
 
-/// All that the four kernels show, wrong results among it.
+/// Returns all findings of the four kernels, and a word for each wrong result.
 std::vector<std::string> show(const Mutant& mutant) {
   std::vector<std::string> wrong;
   for (const auto run : {run_rows, run_pairs, run_count, run_clusters})
@@ -89,7 +89,7 @@ const Mutant& mutant(Bug bug) {
   return mutants()[static_cast<std::size_t>(bug)];
 }
 
-TEST(PtxMutantsOnEveryDevice, WithoutAFaultShowNothing) {
+TEST(PtxMutantsOnEveryDevice, WithoutAFaultGiveNoFinding) {
   for_each_schedule([] { EXPECT_THAT(show(mutant(Bug::none)), IsEmpty()); });
 }
 
@@ -102,7 +102,7 @@ std::string line_with(const std::string& text) {
   return "mutants.cu:" + std::to_string(number);
 }
 
-TEST(PtxMutantsOnEveryDevice, AreToldOfWithAllThatLeadsToThem) {
+TEST(PtxMutantsOnEveryDevice, AreReportedWithTheirPlace) {
   struct {
     Bug bug;
     std::string what, source;
@@ -120,7 +120,8 @@ TEST(PtxMutantsOnEveryDevice, AreToldOfWithAllThatLeadsToThem) {
        "allocation of 16 bytes at ADDRESS",
        line_with("sums[at + past")},
       {Bug::divergent_barrier,
-       "block 0 thread [0-9]+: waits at a different barrier than block 0 thread [0-9]+, which waits at "
+       "block 0 thread [0-9]+: waits at a different barrier than block 0 thread [0-9]+, which "
+       "waits at "
        "line [0-9]+ of the PTX for sm_90 .mutants.cu:[0-9]+.",
        "mutants.cu:[0-9]+"}};
   for (const auto& [bug, what, source] : cases) {
@@ -134,11 +135,11 @@ TEST(PtxMutantsOnEveryDevice, AreToldOfWithAllThatLeadsToThem) {
 
 struct Case {
   Bug bug;
-  const char* words;  ///< a pattern of what must be found, under every schedule
+  const char* words;  ///< a pattern that a finding must match
 };
 
 void PrintTo(const Case& c, std::ostream* out) {
-  *out << "bug " << static_cast<int>(c.bug) << ", to show \"" << c.words << '"';
+  *out << "bug " << static_cast<int>(c.bug) << ", must give \"" << c.words << '"';
 }
 
 class PtxMutantOnEveryDevice : public testing::TestWithParam<Case> {};
