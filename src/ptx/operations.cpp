@@ -124,14 +124,14 @@ void Table::add_integer(const std::string& type) {
   add("sub." + type, [](T a, T b) { return static_cast<T>(u64(a) - u64(b)); });
   add("mul.lo." + type, [](T a, T b) { return static_cast<T>(u64(a) * u64(b)); });
   add("mad.lo." + type, [](T a, T b, T c) { return static_cast<T>(u64(a) * u64(b) + u64(c)); });
-  using Product = std::conditional_t<std::is_signed_v<T>, __int128, unsigned __int128>;
+  using Double = std::conditional_t<std::is_signed_v<T>, __int128, unsigned __int128>;
   add("mul.hi." + type,
-      [](T a, T b) { return static_cast<T>((Product(a) * Product(b)) >> (8 * sizeof(T))); });
+      [](T a, T b) { return static_cast<T>((Double(a) * Double(b)) >> (8 * sizeof(T))); });
   // Division by zero is undefined in PTX, and so is that of the lowest number by −1.
   add("div." + type,
-      [](T a, T b) { return static_cast<T>(b == 0 ? Product(-1) : Product(a) / Product(b)); });
+      [](T a, T b) { return static_cast<T>(b == 0 ? Double(-1) : Double(a) / Double(b)); });
   add("rem." + type,
-      [](T a, T b) { return static_cast<T>(b == 0 ? Product(-1) : Product(a) % Product(b)); });
+      [](T a, T b) { return static_cast<T>(b == 0 ? Double(-1) : Double(a) % Double(b)); });
   add("min." + type, [](T a, T b) { return std::min(a, b); });
   add("max." + type, [](T a, T b) { return std::max(a, b); });
   add("neg." + type, [](T a) { return static_cast<T>(u64{0} - u64(a)); });
