@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares the losses with those of TRL, Liger-Kernel and torch.compile, in one process.
 
-Usage: peers.py LIBRARY [--quick] [--out FILE.json]; `bash benchmarks/run.sh --peers` finds the
-library and the Python. Forward and backward, gradients by logits, or by hidden states and head.
-Contenders take turns; times are medians, memory is what a call adds to the process at its peak.
+Usage: peers.py LIBRARY [--quick] [--out FILE.json]; `bash benchmarks/run.sh --peers` provides the
+library and the Python. Runs forward and backward, with gradients with respect to logits, or to
+hidden states and head. Contenders take turns; times are medians, memory is the peak that a call
+adds to the process.
 """
 
 import argparse
@@ -22,11 +23,11 @@ from liger_kernel.chunked_loss import LigerFusedLinearDPOLoss
 from torch.nn.functional import logsigmoid
 from trl.trainer.utils import _ChunkedLogProbFunction, selective_log_softmax
 
-BETA = 0.1  # Liger has one for all pairs
+BETA = 0.1  # Liger has one beta for all pairs
 
 
 def random_batch(shape):
-    """Sequences of `rows` rows in all, of which `mask` percent do not count."""
+    """Sequences of `rows` rows in total, of which `mask` percent are masked."""
     generator = torch.Generator().manual_seed(1)
     sequences, length = 2 * shape.pairs, shape.rows // (2 * shape.pairs)
     normal = lambda *size: torch.randn(size, generator=generator)
@@ -46,7 +47,7 @@ def random_batch(shape):
 
 
 def dpo(log_probs, batch):
-    """Computes the loss of token log-probabilities [2P, T], as trainers usually write it."""
+    """The loss from the tokens' log-probabilities [2P, T], as trainers write it."""
     chosen, rejected = (log_probs.float() * batch.mask).sum(1).chunk(2)
     return -logsigmoid(BETA * (chosen - rejected)).mean()
 
@@ -57,7 +58,7 @@ def gathered(logits, batch):
 
 
 def trl_head(batch):
-    """Runs TRL 1.16's fused head, which also leaves out masked rows."""
+    """TRL 1.16's fused head, which skips masked rows as well."""
     rows = _ChunkedLogProbFunction.apply(batch.hidden[batch.mask], batch.head, None,
                                          batch.labels[batch.mask], 1.0, 32768, None, 1.0,
                                          ("log_probs",))[0]
@@ -82,7 +83,7 @@ def hidden_contenders(batch):
 
     def liger(compiled):
         loss = LigerFusedLinearDPOLoss(beta=BETA, use_ref_model=False, compiled=compiled)
-        labels = batch.labels.clone()  # Liger marks their shape dynamic, which would affect torch.compile
+        labels = batch.labels.clone()  # Liger marks their shape dynamic, also for torch.compile
         return lambda: loss(batch.head, batch.hidden, labels)[0]
 
     compiled = torch.compile(eager)
@@ -98,7 +99,7 @@ def hidden_contenders(batch):
 
 
 def products(batch):
-    """Times the three matrix products on the rows that count, into mapped memory."""
+    """The three matrix products on the unmasked rows, into allocated memory."""
     with torch.no_grad():
         rows, head = batch.hidden[batch.mask].detach(), batch.head.detach()
         logits = rows @ head.T
@@ -117,7 +118,7 @@ def memory(name):
 
 
 def peak_of(call):
-    """Returns the peak bytes that the call adds to the process."""
+    """The peak of the bytes that the call adds to the process."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as reset:
@@ -171,7 +172,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("library", help="libsp2dpo_torch.so, built with this Python's torch")
     parser.add_argument("--quick", action="store_true", help="V 32000 and bfloat16 only")
-    parser.add_argument("--out", help="one JSON object a row, one a line")
+    parser.add_argument("--out", help="file for one JSON object per line")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs the benchmarks of the loss against eager libtorch and its peers.
+# Sets up, builds and runs the benchmarks of the loss, against eager libtorch and other libraries.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 Usage: bash benchmarks/run.sh [--quick] [--out FILE.json] [--only REGEX] [--torch-wheel | --peers]
 
-  --quick         six shapes and two numbers of pairs, at most two minutes; the default is every
-                  shape, more than an hour
-  --out FILE      also write one JSON object per row, one per line
-  --only REGEX    only shapes whose names match, as level2/bfloat16/P4/R512/V32000/H0/mask50
-  --torch-wheel   use torch 2.11 from PyPI (see cmake/bootstrap.sh) instead of the installed libtorch
-  --peers         compare with TRL, Liger-Kernel and torch.compile in Python with torch 2.11, with
-                  peak memory; takes --quick and --out
+  --quick         six shapes and two numbers of pairs, in at most two minutes; by default every
+                  shape, in more than an hour
+  --out FILE      also write one JSON object per row of the table, one per line
+  --only REGEX    only shapes whose names match: level2/bfloat16/P4/R512/V32000/H0/mask50
+  --torch-wheel   use torch 2.11 from PyPI (see cmake/bootstrap.sh)
+  --peers         instead, compare with TRL, Liger-Kernel and torch.compile in Python with torch
+                  2.11, peak memory included; accepts --quick and --out
 TEXT
 }
 
@@ -51,7 +51,7 @@ if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${confi
          -DSP2DPO_BUILD_BENCHMARKS=ON -DSP2DPO_INSTALL=OFF &&
        cmake --build "$build" --target "$target"; } >"$log" 2>&1; then
   tail -n 40 "$log" >&2
-  echo "run: the build failed; its last lines stand above" >&2
+  echo "run: the build failed; its last lines are above" >&2
   exit 1
 fi
 if [ "$target" = sp2dpo_torch ]; then

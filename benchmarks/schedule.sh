@@ -8,10 +8,10 @@ Usage: bash benchmarks/schedule.sh [--pairs N] [--panel AxP] [--repeats N] [--pr
 
   --pairs N       pairs [60000]
   --panel AxP     annotators and prompts [3x3]
-  --repeats N     runs of each, in turn [7]
-  --program FILE  sp2dpo to measure [built here]
+  --repeats N     runs of each program, alternating [7]
+  --program FILE  the sp2dpo to measure [builds one]
 
-Data, programs and a virtual environment with polars and pandas are put under build/.
+Data, programs and a virtual environment with polars and pandas go to build/.
 TEXT
 }
 

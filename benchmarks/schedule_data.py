@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes pairs.jsonl and annotations.jsonl of a given size to DIR, the same bytes each time.
+"""Writes synthetic pairs.jsonl and annotations.jsonl to DIR for benchmarks, reproducibly.
 
     python3 schedule_data.py DIR [--pairs 60000] [--panel 3x3] [--shuffled]
 """
@@ -21,7 +21,7 @@ def main():
     parser.add_argument("dir", type=pathlib.Path)
     parser.add_argument("--pairs", type=int, default=60_000)
     parser.add_argument("--panel", default="3x3", help="annotators x prompts")
-    parser.add_argument("--shuffled", action="store_true", help="annotations in no order")
+    parser.add_argument("--shuffled", action="store_true", help="annotations in random order")
     options = parser.parse_args()
     annotators, prompts = (int(n) for n in options.panel.split("x"))
     random.seed(1)

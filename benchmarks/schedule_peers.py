@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the schedule of `sp2dpo schedule` (jmamp, linear) with polars or pandas, or compares all.
+"""Computes the schedule of `sp2dpo schedule` (jmamp, linear) with polars or pandas, or compares all.
 
     python3 schedule_peers.py polars|pandas PAIRS ANNOTATIONS OUT
     python3 schedule_peers.py compare PROGRAM DIR [--repeats 7]
 
-`compare` runs whole processes in turn, and prints medians of time and peak memory.
+`compare` alternates whole processes and prints medians of time and peak memory.
 """
 
 import json
@@ -61,7 +61,7 @@ def pandas(pairs, annotations, out):
 
 
 def measured(command):
-    """Returns wall-clock seconds and peak MB of a process."""
+    """Wall-clock seconds and peak MB of a process."""
     start = time.perf_counter()
     pid = os.posix_spawnp(
         command[0], command, os.environ,
@@ -90,7 +90,7 @@ def compare(program, folder, repeats):
     }
     outputs = {name: str(folder / f"{name}.jsonl") for name in commands}
     runs = {name: [] for name in commands}
-    for name, command in commands.items():  # fills the page cache
+    for name, command in commands.items():  # warms the page cache
         measured(command + [outputs[name]])
     for _ in range(repeats):
         for name, command in commands.items():

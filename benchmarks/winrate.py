@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times length-controlled win rates per model, sp2dpo and scikit-learn. winrate.sh runs it."""
+"""Times length-controlled win rates, sp2dpo and scikit-learn. Run by winrate.sh."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ def sigmoid(z):
 
 
 def make_models(random, difficulty):
-    """Returns (baseline lengths, model lengths, preferences - 1) for each model."""
+    """[models] of (lengths of the baseline, of the model, preferences - 1)."""
     baseline = random.integers(200, 4000, N)
     models = []
     for _ in range(MODELS):
@@ -37,7 +37,7 @@ def make_models(random, difficulty):
 
 
 def weighted_rows(features, wins, weights):
-    """Writes a soft label as one weighted row per class, as AlpacaEval does."""
+    """A soft label becomes one row per class, as in AlpacaEval."""
     return (np.vstack([features, features]), np.repeat([1, 0], len(wins)),
             np.concatenate([weights * wins, weights * (1 - wins)]))
 
@@ -129,16 +129,16 @@ def main():
 
     # The cost of one more model: reading its rows, and the fit.
     ours_each = (whole - start) / (MODELS - 1)
-    print(f"{'':<58}{'ms a model':>12}{'ratio':>9}")
+    print(f"{'':<58}{'ms per model':>12}{'ratio':>9}")
     for what, seconds in (
-            (f"sp2dpo winrate, the process's start shared by {MODELS}", whole / MODELS),
-            ("sp2dpo winrate, one more model: its rows read, and the fit", ours_each),
-            ("sp2dpo winrate, a process for one model", start),
-            ("sp2dpo, one fit, fit alone", statistics.median(own_fit)),
-            ("LogisticRegressionCV, fit alone", statistics.median(cross)),
-            ("LogisticRegression, one fit at the same C, fit alone", statistics.median(single))):
+            (f"sp2dpo winrate, {MODELS} models in one process", whole / MODELS),
+            ("sp2dpo winrate, one more model: reading its rows, the fit", ours_each),
+            ("sp2dpo winrate, one model in one process", start),
+            ("sp2dpo, one fit, without reading", statistics.median(own_fit)),
+            ("LogisticRegressionCV, without reading", statistics.median(cross)),
+            ("LogisticRegression, one fit at the same C", statistics.median(single))):
         print(f"{what:<58}{1e3 * seconds:>12.2f}{seconds / (whole / MODELS):>9.1f}")
-    print(f"largest difference to the single fit's win rate: {worst:.1e} points")
+    print(f"largest difference from the single fit's win rate: {worst:.1e} points")
 
 
 main()

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Compares `sp2dpo winrate` with scikit-learn's LogisticRegressionCV route, and one fit with one fit.
+# Compares `sp2dpo winrate` with scikit-learn's LogisticRegressionCV, and a single fit with its own.
 #
-#   bash benchmarks/winrate.sh [program]     default: build/ci/bin/sp2dpo
+#   bash benchmarks/winrate.sh [PROGRAM]     default: build/ci/bin/sp2dpo
 #
-# scikit-learn comes from PyPI into build/oracle-statistics, the environment of tests/oracle/statistics.sh.
-# The data are invented, in the size of AlpacaEval: 805 instructions, 1610 gamed rows.
+# Installs scikit-learn from PyPI into build/oracle-statistics, the environment of
+# tests/oracle/statistics.sh. The data are synthetic, of AlpacaEval's size: 805 instructions and
+# 1610 gamed rows.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=${1:-build/ci/bin/sp2dpo}
-[ -x "$program" ] || { echo "winrate: $program is missing; build it first" >&2; exit 2; }
+[ -x "$program" ] || { echo "winrate: missing program $program" >&2; exit 2; }
 bash tests/oracle/statistics.sh --install
-# The fit alone, in a separate build.
+# The program that times the fit alone.
 fit=build/benchmark-winrate
 {
   cmake -S . -B "$fit" -DCMAKE_BUILD_TYPE=Release -DSP2DPO_WITH_CPU=OFF -DSP2DPO_WITH_IO=OFF \

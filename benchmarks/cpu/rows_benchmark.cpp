@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares the row kernels with memory alone: a read of the logits for the first pass, a rewrite in
-// place for the second. Times are wall-clock times of whole calls; bytes are those that each pass
-// must move.
+// Compares the row kernels with the limits of memory: a read of the logits for the first pass, an
+// in-place rewrite for the second. Times are wall-clock times of the whole call; bytes are those
+// that each pass must move.
 #include <cstdint>
 #include <random>
 #include <string>
@@ -16,7 +16,7 @@ namespace {
 
 using sp2dpo::DType;
 
-/// Draws logits from N(0, 2²), which resembles a model's.
+/// Logits with a distribution like a model's: N(0, 2²).
 struct Batch {
   Batch(DType dtype, std::int64_t rows, std::int64_t vocab)
       : memory(static_cast<std::size_t>(rows * vocab) * size_of(dtype)),
@@ -28,7 +28,7 @@ struct Batch {
     std::normal_distribution<double> spread(0, 2);
     for (auto& label : labels)
       label = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(vocab));
-    // Reuses a pool: drawing 65 million normal numbers takes longer than the benchmark.
+    // A pool, since drawing 65 million normal numbers takes longer than the benchmark.
     std::vector<double> pool(1 << 16);
     for (double& value : pool) value = spread(random);
     for (std::int64_t i = 0; i < rows * vocab; ++i)
@@ -41,7 +41,7 @@ struct Batch {
   sp2dpo::LogitRows logits;
 };
 
-/// Runs equal parts on separate threads.
+/// Runs equal parts in one thread each.
 class Threads {
  public:
   explicit Threads(std::int64_t count) : count_(count) {}

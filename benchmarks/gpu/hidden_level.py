@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss from hidden states and the head, beside its peers and its own three matrix products."""
+"""The loss from hidden states and the head, that of other libraries, and its matrix products."""
 
 import torch
 from peers import (BETA, Contenders, Rows, compiled_log_probs, dpo, dpo_of_rows, log_probs_of,
@@ -8,7 +8,7 @@ from torch.nn.functional import linear
 
 
 class Batch(Rows):
-    """Hidden states of `pairs` pairs of two answers, the first `mask` percent of each masked."""
+    """Hidden states of `pairs` pairs of two sequences, the first `mask` percent of each masked."""
 
     def __init__(self, machine, pairs, length, vocab, width, dtype, mask):
         generator = torch.Generator(device=machine.device).manual_seed(1)
@@ -21,7 +21,7 @@ class Batch(Rows):
                                     device=machine.device)
         self.labels[:, :length * mask // 100] = -100
         self.host_labels = self.labels.cpu()
-        self.kept = slice(length * mask // 100, None)  # of each sequence
+        self.kept = slice(length * mask // 100, None)  # the unmasked part of each sequence
         super().__init__(self.labels)
         self.beta = torch.full((pairs,), BETA, dtype=torch.float64, device=machine.device)
 
@@ -30,11 +30,11 @@ class Batch(Rows):
 
 
 def contenders(machine):
-    """{name: (hidden, head, batch) -> loss}, and why those are missing that are."""
+    """{name: (hidden, head, batch) -> loss}, {missing: reason}."""
     loss = torch.ops.sp2dpo.hidden_loss
 
     def both(name, log_probs):
-        """On the sequences as they are, and on the rows that count."""
+        """On whole sequences, and on the unmasked rows alone."""
         return {name: lambda hidden, head, batch: dpo(
                     log_probs(linear(hidden, head), batch.labels), batch),
                 f"{name}, compacted": lambda hidden, head, batch: dpo_of_rows(
@@ -75,7 +75,7 @@ def contenders(machine):
 
 
 def products(batch):
-    """{name: call} for the three matrix products of the rows that count, with memory in place."""
+    """{name: call} for the three matrix products on the unmasked rows, into allocated memory."""
     hidden = batch.hidden.flatten(0, 1)[batch.rows].contiguous()
     logits = torch.empty(len(hidden), len(batch.head), dtype=hidden.dtype, device=hidden.device)
     d_hidden, d_head = torch.empty_like(hidden), torch.empty_like(batch.head)
@@ -89,7 +89,7 @@ def products(batch):
 
 
 def check(batch):
-    """The largest differences of loss and gradients from float64, of a batch small enough."""
+    """The largest differences of loss and gradients from float64, for a small batch."""
     results = []
     for dtype in (batch.hidden.dtype, torch.float64):
         hidden, head = (t.detach().to(dtype).requires_grad_() for t in (batch.hidden, batch.head))

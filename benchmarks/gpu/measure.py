@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times the losses of all three levels on a GPU, beside their peers, and says which targets are met.
+"""Times the losses of all three levels on a GPU, with other libraries', and reports the goals met.
 
-`bash benchmarks/gpu/run.sh` finds the library. Contenders take turns in one process, in an order
-that a seed shuffles anew for each round; a time is the median of forward and backward between two
-events. The gradients of those that overwrite their logits go to buffers that take turns too.
+`bash benchmarks/gpu/run.sh` provides the library. Contenders take turns in one process, in an order
+that is shuffled from a seed in each round; a time is the median of forward and backward between two
+events. Contenders that overwrite their logits write to alternating buffers.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from torch.nn.functional import logsigmoid
 
 
 class Machine:
-    """Where things run and how they are timed."""
+    """The device, and how calls on it are timed."""
 
     def __init__(self, dry, seed):
         self.dry = dry
@@ -35,7 +35,7 @@ class Machine:
         self.warm_up, self.rounds, self.buffers = (1, 2, 2) if dry else (10, 25, 3)
 
     def time(self, call):
-        """In milliseconds."""
+        """Milliseconds that the call takes."""
         if self.dry:
             begin = time.perf_counter()
             call()
@@ -48,7 +48,7 @@ class Machine:
         return begin.elapsed_time(end)
 
     def in_a_graph(self, call):
-        """(call, how often it runs `call`): replayed from a graph, where nothing waits for the host."""
+        """A graph of repeated calls, in which nothing waits for the host: (replay, number of calls)."""
         if self.dry:
             return call, 1
         with torch.cuda.stream(torch.cuda.Stream()):
@@ -61,7 +61,7 @@ class Machine:
         return graph.replay, times
 
     def peak(self, call):
-        """Bytes that a call holds at most beyond what is there already; None without a GPU."""
+        """The peak of the bytes that a call allocates; None without a GPU."""
         if self.dry:
             return None
         torch.cuda.synchronize()
@@ -72,7 +72,7 @@ class Machine:
         return torch.cuda.max_memory_allocated() - before
 
     def clocks(self):
-        """As nvidia-smi has them now."""
+        """The current clocks, from nvidia-smi."""
         if self.dry:
             return "a dry run"
         query = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active"
@@ -89,7 +89,7 @@ class Machine:
 
 
 class Batch(Rows):
-    """`pairs` pairs of two answers of `length` rows each, the first `mask` percent of them masked."""
+    """`pairs` pairs of two sequences of `length` rows each, the first `mask` percent masked."""
 
     def __init__(self, machine, pairs, length, vocab, dtype, mask):
         generator = torch.Generator(device=machine.device).manual_seed(1)
@@ -98,7 +98,7 @@ class Batch(Rows):
         self.logits.normal_(0, 2, generator=generator)
         self.labels = torch.randint(vocab, (2 * pairs, length), generator=generator,
                                     device=machine.device)
-        # Lifted, so that the labels' probabilities are spread as a model's are.
+        # Raised, so that the labels' probabilities are distributed like a model's.
         lift = 8 + 3 * torch.randn(self.labels.shape, generator=generator, device=machine.device)
         self.logits.scatter_(-1, self.labels[..., None], lift[..., None].to(dtype))
         self.labels[:, :length * mask // 100] = -100
@@ -108,8 +108,9 @@ class Batch(Rows):
 
 
 def contenders(machine):
-    """{name: (logits, batch) -> loss}, {name: (rows that count, batch) -> loss}, and why those are
-    missing that are. The rows of the second have been put together beforehand."""
+    """{name: (logits, batch) -> loss}, {name: (unmasked rows, batch) -> loss}, {missing: reason}.
+
+    The rows of the second were gathered beforehand."""
     on_rows = {}
 
     def both(name, log_probs):
@@ -118,7 +119,7 @@ def contenders(machine):
         return {name: lambda logits, batch: dpo(log_probs(logits, batch.labels), batch)}
 
     def of_cross_entropy(cross_entropy):
-        """Of a function (logits [R, V], labels [R]) -> losses [R]."""
+        """From a function (logits [R, V], labels [R]) -> losses [R]."""
         return lambda logits, labels: -cross_entropy(
             logits.flatten(0, -2), labels.flatten()).view(labels.shape)
 
@@ -147,7 +148,7 @@ def contenders(machine):
 
 
 def take_turns(machine, calls):
-    """{name: times}; a call is given the number of its round. One that fails is left out."""
+    """{name: times} and {name: error} of calls that fail. A call gets the number of its round."""
     times, failed, order = {name: [] for name in calls}, {}, list(calls)
     for round_ in range(machine.warm_up + machine.rounds):
         machine.order.shuffle(order)
@@ -158,7 +159,7 @@ def take_turns(machine, calls):
             try:
                 state = prepare(round_)
                 elapsed = machine.time(lambda: call(state))
-            except Exception as error:  # a peer's, out of memory for one
+            except Exception as error:  # of another library, such as out of memory
                 failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                 continue
             if round_ >= machine.warm_up:
@@ -167,7 +168,7 @@ def take_turns(machine, calls):
 
 
 def peaks(machine, calls):
-    """{name: bytes} of a call alone, without what it is given."""
+    """{name: peak bytes} of the calls, without their arguments."""
     def peak(prepare, call):
         state = prepare(0)
         return machine.peak(lambda: call(state))
@@ -182,7 +183,7 @@ def spread(times):
 
 
 def check_rows(batch):
-    """The largest errors of log-probabilities and gradients on a sample of rows, against float64."""
+    """The largest errors of log-probabilities and gradients against float64, on a sample of rows."""
     rows = batch.logits.flatten(0, 1)[::max(1, batch.labels.numel() // 16)].contiguous()
     labels = batch.labels.flatten()[::max(1, batch.labels.numel() // 16)].contiguous()
     ops = torch.ops.sp2dpo
@@ -200,16 +201,16 @@ def check_rows(batch):
     log_probs = torch.cat([log_prob, log_prob_at_once], 1)
     errors = {"log-probability": (log_probs - expected[:, None]).abs().max().item(),
               "gradient": difference.max().item(),
-              # What one rounding leaves, and float arithmetic's share.
+              # One rounding to the element type, plus the error of float arithmetic.
               "gradient over tolerance": (
                   difference / (wide.grad.abs() * (unit + 1e-5) + 1e-7)).max().item()}
     if not (errors["log-probability"] < 2e-4 and errors["gradient over tolerance"] <= 1):
-        sys.exit(f"measure: the numbers are wrong: {errors}")
+        sys.exit(f"measure: wrong results: {errors}")
     return errors
 
 
 def limits(machine, batch):
-    """What no loss of these logits can be faster than: copies and reads of as many bytes."""
+    """Lower bounds for any loss of these logits: copies and reads of as many bytes."""
     flat = batch.logits.view(-1)
     calls = {"copy (read and write)": (lambda i: batch.buffers[i % len(batch.buffers)],
                                        lambda out: out.view(-1).copy_(flat)),
@@ -233,7 +234,7 @@ def logits_level(machine, shape, functions, on_rows):
         return buffer.detach().requires_grad_()
 
     def forward_and_backward(function):
-        # Peers overwrite their input in place; autograd allows it of a view of a leaf only.
+        # Other libraries overwrite their input; autograd allows that only for a view of a leaf.
         return lambda logits: function(logits.view_as(logits), batch).backward()
 
     calls = {name: (fresh, forward_and_backward(f)) for name, f in functions.items()}
@@ -256,7 +257,7 @@ def logits_level(machine, shape, functions, on_rows):
     report["times"] = {name: spread(t) for name, t in times.items()}
     report["failed"] = failed
     report["peak bytes"] = peaks(machine, {name: calls[name] for name in times})
-    # Rows that count are read twice, or once, and all are written; a copy reads and writes each once.
+    # Unmasked rows are read twice, or once, and all are written; a copy reads and writes each once.
     kept, copy = len(batch.rows) / batch.labels.numel(), report["limits"]["copy (read and write)"]
     report["floors"] = {"floor": (1 + 2 * kept) / 2 * copy["median"],
                         "floor of one read": (1 + kept) / 2 * copy["median"]}
@@ -299,7 +300,7 @@ def log_probs_level(machine, pairs):
 
 
 def row_level(machine, vocab):
-    """One row, through both passes."""
+    """Times one row through both passes."""
     row = torch.randn(1, 1, vocab, device=machine.device, dtype=torch.bfloat16)
     label = torch.zeros(1, 1, dtype=torch.int64, device=machine.device)
     one = torch.ones(1, 1, dtype=torch.float64, device=machine.device)
@@ -313,12 +314,12 @@ def row_level(machine, vocab):
 
 
 def timed_with_graph(machine, case, calls, name, call):
-    """Of calls as short as a launch, and of `call` from a graph, by `name`."""
+    """Times calls as short as a launch, and under `name` a graph of `call`."""
     repeats, failed = 1, {}
     try:
         replay, repeats = machine.in_a_graph(call)
         calls[name] = (lambda i: None, lambda _: replay())
-    except Exception as error:  # a capture that was refused
+    except Exception as error:  # the capture was refused
         failed[name] = f"{type(error).__name__}: {error}"
     times, failed_later = take_turns(machine, calls)
     if name in times:
@@ -328,7 +329,7 @@ def timed_with_graph(machine, case, calls, name, call):
 
 
 def versions():
-    """Of what is timed, as far as it is installed."""
+    """The versions of the installed contenders."""
     found = {}
     for name in ("torch", "triton", "liger-kernel", "unsloth", "quack-kernels", "cut-cross-entropy",
                  "trl"):
@@ -360,7 +361,7 @@ def hidden_shapes(machine, full):
 
 
 def steps(machine, full):
-    """{level: [(name, how it is measured)]}, and why those contenders are missing that are."""
+    """{level: [(name, measurement)]}, and {missing contender: reason}."""
     functions, on_rows, missing = contenders(machine)
     of_hidden, missing_there = hidden_level.contenders(machine)
     vocab = 1000 if machine.dry else 128256
@@ -378,7 +379,7 @@ def steps(machine, full):
                 for name, reason in absent.items()}
 
 
-LEVELS = ("log_probs", "row", "logits", "hidden")  # the shortest first
+LEVELS = ("log_probs", "row", "logits", "hidden")  # shortest first
 
 
 def main():
@@ -390,17 +391,17 @@ def main():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--levels", default=",".join(LEVELS))
     parser.add_argument("--minutes", type=float, default=8,
-                        help="nothing is begun after so many; what is left out is said")
+                        help="start nothing new after so many minutes; list what was skipped")
     parser.add_argument("--resume", action="store_true",
-                        help="goes on with the report in FOLDER, and measures what it lacks")
-    parser.add_argument("--seed", type=int, default=1, help="of the contenders' order")
+                        help="continue the report in FOLDER with missing measurements")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the contenders' order")
     arguments = parser.parse_args()
     begin = time.monotonic()
     levels = arguments.levels.split(",")
     if unknown := set(levels) - set(LEVELS):
-        parser.error(f"--levels knows {', '.join(LEVELS)}, not {', '.join(sorted(unknown))}")
+        parser.error(f"--levels: expected {', '.join(LEVELS)}, got {', '.join(sorted(unknown))}")
     if not arguments.dry_run and not torch.cuda.is_available():
-        sys.exit("measure: torch sees no GPU; --dry-run walks through without one")
+        sys.exit("measure: torch finds no GPU; --dry-run runs without one")
     torch.ops.load_library(arguments.library)
     machine = Machine(arguments.dry_run, arguments.seed)
     report = {"machine": machine.describe(), "missing": {}, "seed": arguments.seed,
@@ -412,7 +413,7 @@ def main():
     small = (2, 16, 1000, 64, torch.float32 if machine.dry else torch.bfloat16, 25)
     report["hidden errors"] = hidden_level.check(hidden_level.Batch(machine, *small))
     if not report["hidden errors"]["loss"] < 1e-3 or max(report["hidden errors"].values()) > 0.03:
-        sys.exit(f"measure: the numbers are wrong: {report['hidden errors']}")
+        sys.exit(f"measure: wrong results: {report['hidden errors']}")
 
     todo, report["missing"] = steps(machine, arguments.full)
     for level, (name, measure) in ((level, step) for level in LEVELS for step in todo[level]):
@@ -424,22 +425,22 @@ def main():
             continue
         print(f"{seconds:4.0f} s: {level} {name}", flush=True)
         report[level].append({"name": name, **measure()})
-        # After each step: whoever stops the run has what was measured until then.
+        # After each step, so that an interrupted run keeps its measurements.
         report_of.write(arguments.out, report)
     report["clocks"].append(machine.clocks())
     report_of.write(arguments.out, report)
     for name in report["left out"]:
-        print(f"left out after {arguments.minutes:g} minutes, for --resume: {name}")
+        print(f"skipped after {arguments.minutes:g} minutes; --resume measures it: {name}")
 
 
 def resumed(path, new):
-    """What was measured before, of the same versions on the same machine."""
+    """The earlier report, if the versions and the machine are the same."""
     if not path.exists():
-        sys.exit(f"measure: {path} is missing, so --resume cannot continue; leave it out")
+        sys.exit(f"measure: --resume: missing {path}")
     old = json.loads(path.read_text())
     for key in ("machine", "versions"):
         if old[key] != new[key]:
-            sys.exit(f"measure: {path} is of other {key}: {old[key]}, now {new[key]}")
+            sys.exit(f"measure: --resume: {path} has another {key}: {old[key]}, now {new[key]}")
     return {**old, "left out": []}
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a GPU's measurements: report.json, and the same for readers as report.md.
+"""Writes the measurements of a GPU as report.json and, for readers, as report.md.
 
-Usage: report.py FOLDER, which has a report.json, writes its report.md anew; this needs no torch.
+Usage: report.py FOLDER rewrites report.md from report.json; it needs no torch.
 """
 
 import itertools
@@ -17,13 +17,13 @@ TITLES = {
     "hidden": "Hidden states: {pairs} pairs × 2 × {length} rows, {width} wide, {vocab} tokens, "
               "{dtype}, {mask} % masked"}
 FLOORS = {
-    "logits": "The floor, {floor:.3f} ms: rows that count read twice and all rows written, at the "
-              "rate of the copy; read once, {floor of one read:.3f} ms.",
-    "hidden": "The floor, {floor:.3f} ms: the three products of the rows that count."}
+    "logits": "The floor, {floor:.3f} ms: unmasked rows read twice and all rows written, at the "
+              "rate of the copy; with one read, {floor of one read:.3f} ms.",
+    "hidden": "The floor, {floor:.3f} ms: the three products on the unmasked rows."}
 
 
 def table(entry):
-    """Of the contenders' times, and the limits'."""
+    """The times of the contenders and of the limits."""
     yield "| what | median, ms | p20 | p80 | over the floor | over sp2dpo | peak, MB |"
     yield "|---|---|---|---|---|---|---|"
     own = entry["times"].get("sp2dpo", {"median": math.nan})["median"]
@@ -35,8 +35,8 @@ def table(entry):
 
 
 def short_table(report):
-    """Of what takes microseconds."""
-    yield "| pairs, or rows | what | median, µs | p20 | p80 |"
+    """The calls that take microseconds."""
+    yield "| pairs or rows | what | median, µs | p20 | p80 |"
     yield "|---|---|---|---|---|"
     for level, unit in (("log_probs", "pairs"), ("row", "row")):
         for entry in report[level]:
@@ -53,17 +53,17 @@ def failures(entry):
 def markdown(report):
     yield "# The CUDA kernels, measured\n"
     if report["machine"].get("dry run"):
-        yield "**A dry run, without a GPU: no figure here means anything.**\n"
+        yield "**A dry run without a GPU: these figures are meaningless.**\n"
     for name, value in {**report["machine"], **report["versions"]}.items():
         yield f"* {name}: {value}"
     yield f"* clocks before and after: {'; '.join(report['clocks'])}"
-    yield f"* contenders' order shuffled by seed {report['seed']}"
+    yield f"* seed of the contenders' order: {report['seed']}"
     for name, reason in report["missing"].items():
-        yield f"* {name} is not among the peers: {reason}"
+        yield f"* missing: {name}: {reason}"
     for name in report["left out"]:
-        yield f"* {name} was left out for lack of time"
-    yield "\n## Predicted, asked for and measured\n"
-    yield "| what | predicted | asked for | measured | |"
+        yield f"* skipped for lack of time: {name}"
+    yield "\n## Predictions, goals and measurements\n"
+    yield "| what | predicted | goal | measured | |"
     yield "|---|---|---|---|---|"
     for row in targets.verdicts(report):
         yield "| " + " | ".join(row) + " |"

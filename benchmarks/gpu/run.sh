@@ -7,37 +7,38 @@ usage() {
 Usage: bash benchmarks/gpu/run.sh [--dry-run] [--full] [--only STEPS] [--out FOLDER] [--python PYTHON]
 
 Needs an NVIDIA GPU, nvcc, CMake, ninja, fmt, Highway, GoogleTest and a Python with torch for CUDA. It
-builds sp2dpo against that torch, runs the torch-free tests of the kernels on the GPU, a part of them
-again under compute-sanitizer, checks a sample of rows against float64, and times the losses beside
-their peers. FOLDER (build/gpu-report) gets report.md and report.json: what was predicted and asked
-for beside what was measured, times, peak memory, clocks.
+builds sp2dpo against that torch, runs the torch-free kernel tests on the GPU, repeats some of them
+under compute-sanitizer, checks a sample of rows against float64, and times the losses beside those
+of other libraries. It writes report.md and report.json to FOLDER (build/gpu-report): measurements
+beside predictions and goals, times, peak memory, clocks.
 
-The steps, in their order, each of them a command of its own with --only where time is short:
+The steps, in order. With --only, each can be run on its own:
 
   build       about 4 minutes on 16 cores
   tests       about 1 minute, at most 5
-  sanitizer   about 6 minutes for the tests of sanitizer_tests.txt, which run each kernel with each
-              element type under each of four tools; at most 100 s a tool
-  times       about 6 minutes; begins nothing new after 8 (with --full too), and goes on with --resume
-  report      report.md from report.json, without a GPU
+  sanitizer   about 6 minutes: the tests of sanitizer_tests.txt run each kernel with each element
+              type under each of four tools, at most 100 s per tool
+  times       about 6 minutes; starts nothing new after 8 (even with --full); --resume continues
+  report      writes report.md from report.json; needs no GPU
 
-  --dry-run         without a GPU: builds the same and walks through the same steps, on the CPU and
-                    with tiny tensors; no figure of it means anything
-  --full            the whole grid of shapes instead of the headline ones, all tests under the
-                    sanitizer, and no limit to their time
-  --only STEPS      some of them, with commas
-  --filter TESTS    GoogleTest's filter for the runs under compute-sanitizer
-  --levels LEVELS   some of log_probs,row,logits,hidden to be timed
-  --resume          adds to the report in FOLDER what it lacks
-  --python PYTHON   that has torch; default: build/torch-wheel/bin/python if there, else python3
-  --packages TREE   where fmt, Highway and GoogleTest are, if not in the system [build/gpu-packages]
+  --dry-run         needs no GPU: runs the same build and steps on the CPU with tiny tensors; its
+                    figures are meaningless
+  --full            all shapes instead of the headline ones, and all tests under the sanitizer
+                    without a time limit
+  --only STEPS      run these steps, separated by commas
+  --filter TESTS    GoogleTest filter for the runs under compute-sanitizer
+  --levels LEVELS   levels to time, of log_probs,row,logits,hidden
+  --resume          add missing measurements to the report in FOLDER
+  --python PYTHON   a Python with torch; default: build/torch-wheel/bin/python, else python3
+  --packages TREE   where fmt, Highway and GoogleTest are, unless installed [build/gpu-packages]
 
-For a machine that lacks these packages, one of Debian's kind that has them puts them together:
+For a machine without these packages, collect them on a Debian machine that has them:
 
-  bash benchmarks/gpu/run.sh --only packages                # a tree of 7 MB, build/gpu-packages
-  bash benchmarks/gpu/run.sh --only build,tests,sanitizer   # there, with that tree carried along
+  bash benchmarks/gpu/run.sh --only packages                # writes 7 MB to build/gpu-packages
+  bash benchmarks/gpu/run.sh --only build,tests,sanitizer   # on the other machine, with that tree
 
-Peers are timed as far as PYTHON has them: liger-kernel, unsloth, quack-kernels, cut-cross-entropy, trl.
+Other libraries are timed if PYTHON has them: liger-kernel, unsloth, quack-kernels,
+cut-cross-entropy, trl.
 TEXT
 }
 
@@ -71,7 +72,7 @@ declare -A minutes=([packages]=1 [build]=4 [tests]=1 [sanitizer]=6 [times]=6 [re
 total=0
 for name in ${only//,/ }; do
   [ -n "${minutes[$name]+known}" ] || {
-    echo "run: --only knows packages, build, tests, sanitizer, times and report, not '$name'" >&2
+    echo "run: --only: expected packages, build, tests, sanitizer, times or report, got '$name'" >&2
     exit 2
   }
   total=$((total + minutes[$name]))
@@ -81,7 +82,7 @@ step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 about() { echo "$1, about ${minutes[$1]} min"; }
 
 mkdir -p "$out"
-step "$only: about $total min in all"
+step "$only: about $total min"
 
 if wants packages; then
   step "$(about packages)"
@@ -96,7 +97,7 @@ if wants packages; then
 fi
 
 if [ "$dry" = yes ] || [[ ,build,report,packages, == *",$only,"* ]]; then
-  echo "no GPU is looked for"
+  echo "does not look for a GPU"
   architecture=${architecture:-90-real}
 else
   nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader
@@ -117,13 +118,13 @@ if wants build; then
            -DSP2DPO_BUILD_EXAMPLES=OFF -DSP2DPO_INSTALL=OFF &&
          cmake --build "$build" --target sp2dpo_torch test_cuda_on_gpu; } >"$out/build.log" 2>&1; then
     tail -n 40 "$out/build.log" >&2
-    echo "run: the build failed; its last lines stand above" >&2
+    echo "run: the build failed; its last lines are above" >&2
     exit 1
   fi
 fi
 check=$build/tests/cuda/test_cuda_on_gpu
 
-# tests FILTER SECONDS [TOOL...]: runs tests, or counts them on a machine without a GPU.
+# tests FILTER SECONDS [TOOL...]: runs the tests; a dry run counts them instead.
 tests() {
   local filter=$1 seconds=$2
   shift 2
@@ -144,14 +145,14 @@ if wants sanitizer; then
   [ "$full" = no ] || seconds=0
   for tool in memcheck racecheck initcheck synccheck; do
     if [ "$dry" = no ] && ! command -v compute-sanitizer >/dev/null; then
-      echo "left out: compute-sanitizer is missing"
+      echo "skipped: compute-sanitizer is missing"
       break
     fi
     step "compute-sanitizer $tool"
     tests "$filter" "$seconds" compute-sanitizer --tool "$tool" --error-exitcode 1 2>&1 |
       tee "$out/$tool.log" || failed+=" $tool"
   done
-  [ -z "$failed" ] || echo "run: found something, or took too long:$failed" >&2
+  [ -z "$failed" ] || echo "run: errors found, or time limit exceeded:$failed" >&2
 fi
 
 if wants times; then

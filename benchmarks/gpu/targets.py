@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was predicted and what is asked for (targets.csv), beside what was measured.
+"""Compares measurements with the predictions and goals of targets.csv.
 
     targets.py    prints the predictions as the table of docs/measurements/gpu_predictions.md
 
 A row of targets.csv is a ratio within one run, `of` over `over`, on the headline shape (`case`: the
-percentage masked, or the number of pairs or rows); a time of `of` alone where `over` is empty.
-`h200_ms` is how long `over` should take on an H200.
+percentage masked, or the number of pairs or rows). If `over` is empty, it is the time of `of`.
+`h200_ms` is the predicted time of `over` on an H200.
 """
 
 import csv
 import math
 import pathlib
 
-SCALE = {"µs": 1e3, "": 1.0}  # of a time in milliseconds
+SCALE = {"µs": 1e3, "": 1.0}  # times in milliseconds, by unit
 
 
 def read():
@@ -21,7 +21,7 @@ def read():
 
 
 def value(entry, measure, name):
-    """NaN where it was not, or could not be, measured."""
+    """NaN if it is missing from the report."""
     found = entry.get("floors", {}).get(name)
     if found is None:
         found = entry[measure].get(name)
@@ -63,7 +63,7 @@ def verdict(row, got):
 
 
 def verdicts(report):
-    """Rows of cells: what, predicted, asked for, measured, met or missed."""
+    """Rows of cells: what, predicted, goal, measured, met or missed."""
     for row in read():
         got = measured(report, row)
         shown = "not measured" if math.isnan(got) else f"{got:.2f} {row['unit']}".rstrip()
@@ -71,8 +71,8 @@ def verdicts(report):
 
 
 def predictions():
-    """The lines of the document's table."""
-    yield "| what | predicted | on an H200 | asked for | why |"
+    """The lines of the table in the documentation."""
+    yield "| what | predicted | on an H200 | goal | why |"
     yield "|---|---|---|---|---|"
     for row in read():
         if not row["low"]:

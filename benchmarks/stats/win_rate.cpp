@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times only the fit of a length-controlled win rate, on data in memory. winrate.sh runs it:
+// Times the fit of a length-controlled win rate on data in memory. Run by winrate.sh:
 //
-//   benchmark_win_rate C GAMED MODEL...     prints seconds and win rate in percent, one line each
+//   benchmark_win_rate C GAMED MODEL...     prints per model: seconds, win rate in percent
 //
-// GAMED has lines of tanh length, difficulty, win; a MODEL of both lengths, win, difficulty.
+// Lines of GAMED: tanh length, difficulty, win. Lines of a MODEL: both lengths, win, difficulty.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -8,23 +8,23 @@
 
 namespace sp2dpo::benchmarks {
 
-/// One measurement: a level of the loss and the sizes of its input.
+/// A case to measure: the level of the loss and the sizes of its input.
 struct Shape {
   int level = 2;
   at::ScalarType dtype = at::kFloat;
   std::int64_t pairs = 1;
   std::int64_t rows = 0;    ///< tokens, masked ones included; 0 at level 1
   std::int64_t vocab = 0;   ///< 0 at level 1
-  std::int64_t hidden = 0;  ///< 0 below level 3
-  int mask_percent = 0;     ///< share of each sequence that is masked at its start, as a prompt is
+  std::int64_t hidden = 0;  ///< 0 except at level 3
+  int mask_percent = 0;     ///< of each sequence's tokens, from its start, like a prompt
 };
 
 std::string name_of(at::ScalarType dtype);
 
-/// Returns the bytes of the logits [rows, vocab], or of the pairs' log-probabilities at level 1.
+/// Bytes of one [rows, vocab] tensor, or of the pairs' log-probabilities.
 std::int64_t logits_bytes(const Shape& shape);
 
-/// The inputs of a shape, the same in every process. Those that need a gradient require it.
+/// Inputs of a shape, the same in every process. Those of the loss's level require gradients.
 struct Batch {
   explicit Batch(const Shape& shape);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares the loss at its three levels with eager libtorch, and with the time that memory and
-// matrix products alone take. Prints a table, and writes one JSON object per row to a file.
+// Compares the loss at its three levels with eager libtorch and with the time of memory traffic and
+// matrix products alone. Prints a table; writes one JSON object per row to a file.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -36,7 +36,7 @@ using at::Tensor;
 
 constexpr int threads = 2;
 constexpr std::int64_t answer_tokens = 64;
-/// Memory limit of both processes together. A larger shape runs without the retained heap.
+/// Limit for both processes together. A larger shape runs without the process of the retained heap.
 constexpr double memory_limit = 12e9;
 
 struct Arguments {
@@ -46,7 +46,7 @@ struct Arguments {
   std::regex only{""};
 };
 
-/// Prints each row at once, and appends it to the file if one was given.
+/// Prints each row of the table at once, and writes it to a file on request.
 class Report {
  public:
   explicit Report(const std::string& file) {
@@ -64,7 +64,7 @@ class Report {
   std::ofstream out_;
 };
 
-/// Throws unless our loss is eager's, up to the rounding of the type.
+/// Checks the results before they are timed.
 void check_same_loss(const Shape& shape, const Tensor& ours, const Tensor& eager) {
   const double a = ours.item<double>(), b = eager.item<double>();
   const double tolerance = shape.dtype == at::kFloat ? 1e-4 : 5e-2;
@@ -91,7 +91,7 @@ void log_probs_level(const Shape& shape, const Arguments& arguments, Report& rep
   check_same_loss(shape, through_backward().loss, eager_loss(batch).loss);
 
   std::map<std::string, double> metrics;
-  // One call is shorter than the resolution of the clock.
+  // One call is too short to time.
   const auto many = [](const auto& call) {
     return [=] {
       constexpr int calls = 500;
@@ -175,7 +175,8 @@ void logits_level(const Shape& shape, const Arguments& arguments, Report& report
   contenders["eager retained"] = [&] { return retained.seconds(); };
   auto timing = measure(contenders, arguments.quick ? 2 : 6);
 
-  // Rows that count are read and then rewritten; masked rows are overwritten with zeros.
+  // Unmasked rows are read and, in a second pass, rewritten; masked rows are overwritten with
+  // zeros.
   const double read = timing.at("read").median;
   const double share = 1 - shape.mask_percent / 100.0;
   for (const char* op : {"in_place", "buffer", "out_of_place", "unit"}) {
@@ -196,7 +197,7 @@ void logits_level(const Shape& shape, const Arguments& arguments, Report& report
   }
 }
 
-/// Times the three matrix products of the rows that count, into memory that is already mapped.
+/// Times the three matrix products on the unmasked rows, into allocated memory.
 class Products {
  public:
   explicit Products(const Batch& batch) {
@@ -255,7 +256,7 @@ void hidden_level(const Shape& shape, const Arguments& arguments, Report& report
   report.add(row);
 }
 
-/// Returns the measured shapes in the order of the table.
+/// The shapes to measure, in the order of the table.
 std::vector<Shape> shapes(bool quick) {
   using Sizes = std::vector<std::int64_t>;
   std::vector<Shape> result;
@@ -280,7 +281,7 @@ std::vector<Shape> shapes(bool quick) {
   return result;
 }
 
-/// Returns the name that --only is matched against.
+/// The name that --only matches.
 std::string label_of(const Shape& shape) {
   return fmt::format("level{}/{}/P{}/R{}/V{}/H{}/mask{}", shape.level, name_of(shape.dtype),
                      shape.pairs, shape.rows, shape.vocab, shape.hidden, shape.mask_percent);

@@ -56,7 +56,7 @@ Batch::Batch(const Shape& of) : shape(of) {
   labels.narrow(1, 0, tokens * shape.mask_percent / 100).fill_(-100);
   if (shape.level == 2) {
     logits = at::empty({2 * pairs, tokens, shape.vocab}, real);
-    // A float32 copy of all logits would be the largest tensor of the process.
+    // A float32 copy of all logits would be the process's largest tensor.
     for (std::int64_t i = 0; i < 2 * pairs; ++i)
       logits.select(0, i).copy_(at::randn({tokens, shape.vocab}, single) * 2);
     wants_gradient(logits);
@@ -66,7 +66,7 @@ Batch::Batch(const Shape& of) : shape(of) {
     head = wants_gradient(
         (at::randn({shape.vocab, shape.hidden}, single) * (2 / std::sqrt(width))).to(shape.dtype));
   }
-  // Keeps the loss near log 2, as real log-probabilities do.
+  // Of the size of these sequences' log-probabilities, so that the loss is near log 2.
   reference_chosen = at::randn({pairs}, single) - static_cast<double>(tokens);
   reference_rejected = at::randn({pairs}, single) - static_cast<double>(tokens);
 }

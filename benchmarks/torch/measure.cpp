@@ -11,7 +11,7 @@
 namespace sp2dpo::benchmarks {
 namespace {
 
-/// Returns the value below which `share` of the values lie.
+/// The quantile of the times at `share`.
 double percentile(std::vector<double> values, double share) {
   std::ranges::sort(values);
   return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
@@ -42,9 +42,9 @@ std::map<std::string, Timing> measure(const Contenders& contenders, double budge
   for (const auto& [name, run] : contenders)
     benchmark::RegisterBenchmark(name.c_str(),
                                  [&run = run](benchmark::State& state) {
-                                   // The second of two calls counts, as in a training loop. The
-                                   // first one finds the caches full of another contender's data,
-                                   // and memory that the virtual machine gave back to its host.
+                                   // The second call of two counts, as in a training loop: the
+                                   // first meets cold caches, and memory that a virtual machine
+                                   // has returned to its host.
                                    for (auto _ : state) {
                                      run();
                                      state.SetIterationTime(run());

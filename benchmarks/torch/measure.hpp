@@ -8,7 +8,7 @@
 
 namespace sp2dpo::benchmarks {
 
-/// Returns the wall-clock seconds of one call.
+/// Wall-clock time of one call.
 template <class F>
 double seconds_of(F&& call) {
   const auto begin = std::chrono::steady_clock::now();
@@ -16,7 +16,7 @@ double seconds_of(F&& call) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-/// The competitors by name. Each works once per call and returns the seconds that count.
+/// The contenders by name. A call does its work once and returns the seconds to count.
 using Contenders = std::map<std::string, std::function<double()>>;
 
 struct Timing {
@@ -24,8 +24,8 @@ struct Timing {
   double spread = 0;  ///< from the 20th percentile to the 80th, over the median
 };
 
-/// Runs every contender once per round, in a new random order each time, for about `budget` seconds
-/// in all and at least three rounds. A first round, which does not count, warms memory and threads.
+/// Calls the contenders in turn, in a random order per round, for about `budget` seconds in total
+/// and at least three rounds. A first round, which is not counted, warms memory and threads.
 std::map<std::string, Timing> measure(const Contenders& contenders, double budget);
 
 }  // namespace sp2dpo::benchmarks

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::int64_t block = 1 << 20;
 
-// Compiled for the widest vectors, as the kernels are. With narrower ones a single thread cannot
-// saturate memory.
+// Compiled for the widest vectors, as the kernels are: with narrower ones, one thread does not keep
+// memory busy.
 [[gnu::target_clones("avx512f", "avx2", "default")]] std::uint64_t sum_of(
     const std::uint64_t* words, std::int64_t count) {
   std::uint64_t sum = 0;

@@ -61,7 +61,7 @@ RetainedHeap::RetainedHeap(const char* program, const Shape& shape, int threads)
 }
 
 RetainedHeap::~RetainedHeap() {
-  std::fclose(questions_);  // the process ends when its input does
+  std::fclose(questions_);  // the process exits at the end of its input
   std::fclose(answers_);
   waitpid(process_, nullptr, 0);
 }

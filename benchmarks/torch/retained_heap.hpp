@@ -9,25 +9,24 @@
 
 namespace sp2dpo::benchmarks {
 
-/// Runs eager_loss in another process whose allocator keeps freed memory, so that a buffer comes
-/// without page faults the next time. glibc reads these settings before main, so they cannot apply
-/// to a part of the measuring process.
+/// Runs eager_loss in another process, whose allocator never returns memory to the system, so that
+/// a reused buffer causes no page faults. glibc reads these settings before main only, so the
+/// measuring process cannot change them for itself.
 class RetainedHeap {
  public:
-  /// Starts `program` again with arguments for serve(), and waits until its memory is warm. Throws
+  /// Starts `program` with arguments for serve(), and waits until its memory is warm. Throws
   /// std::system_error.
   RetainedHeap(const char* program, const Shape& shape, int threads);
   ~RetainedHeap();
   RetainedHeap(const RetainedHeap&) = delete;
   RetainedHeap& operator=(const RetainedHeap&) = delete;
 
-  /// Calls eager_loss there once and returns its seconds. Throws std::runtime_error if the process
-  /// has ended.
+  /// Calls eager_loss there once. Returns its seconds; throws std::runtime_error if the process has
+  /// exited.
   [[nodiscard]] double seconds() const;
 
   static constexpr const char* argument = "--retained-heap";
-  /// Serves calls in the other process. Takes the arguments after `argument`; returns the result of
-  /// main.
+  /// Serves in the other process: `arguments` are those after `argument`. Returns the exit status.
   static int serve(std::span<char* const> arguments);
 
  private:

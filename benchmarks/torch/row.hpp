@@ -8,12 +8,12 @@
 
 namespace sp2dpo::benchmarks {
 
-/// One call of the library on one shape, with the times of its rivals in seconds.
+/// One way to call the library on one shape, with its contenders; all times in seconds.
 struct Row {
   Shape shape;
   std::string op;
   int threads = 1;
-  bool metrics = false;  ///< both sides also compute the numbers that a trainer logs
+  bool metrics = false;  ///< both sides compute the metrics that a trainer logs
   double seconds = 0;
   double spread = 0;  ///< of `seconds`: see Timing
   std::optional<double> eager{};
@@ -22,11 +22,11 @@ struct Row {
   std::optional<double> floor{};
 };
 
-/// Return the head of a table and one line of it, without a newline.
+/// The header of the table, and one line of it, without a line end.
 std::string table_head();
 std::string table_line(const Row& row);
 
-/// Returns a JSON object on one line.
+/// A JSON object on one line.
 std::string json(const Row& row);
 
 }  // namespace sp2dpo::benchmarks
