@@ -57,7 +57,7 @@ class Region {
   std::unique_ptr<std::byte, Free> data_;
   std::unique_ptr<Cell, Free> cells_;
   static constexpr std::size_t block_ = 4096;  ///< in cells
-  std::vector<bool> is_touched_;               ///< by block
+  std::vector<char> is_touched_;               ///< by block
 };
 
 /// The device's global memory. Each allocation lies in the middle of 64 GiB of addresses of its
