@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every check of this folder finds the fault that is planted for it, and passes without the fault."""
+"""Each check of this folder finds a planted fault, and passes without it."""
 
 import contextlib
 import io
@@ -82,7 +82,7 @@ class IncludeGraph(Check):
         self.assertPasses(include_graph, {"src/stats/a.cpp": '#include "text/b.hpp"\n',
                                           "src/text/b.hpp": ""})
 
-    def test_a_quote_that_leads_nowhere(self):
+    def test_a_quote_without_a_file(self):
         self.assertFinds(include_graph, {"src/io/a.cpp": '#include "b.hpp"\n'}, "src/io/a.cpp:1")
 
 
@@ -123,7 +123,7 @@ class Sizes(Check):
         text = "class A {\n public:\n  int f() const {\n" + "    g();\n" * 79 + "  }\n};\n"
         self.assertFinds(sizes, {HEADER: text}, f"{HEADER}:3: 81 lines: int f() const")
 
-    def test_a_long_table_is_no_function(self):
+    def test_a_long_table(self):
         self.assertPasses(sizes, {"src/io/a.cpp": "int a[] = {\n" + "    1,\n" * 90 + "};\n"})
 
     def test_a_long_public_header(self):
@@ -139,7 +139,7 @@ class Prose(Check):
         for path in ("README.md", "docs/a/b.md", "src/ptx/README.md"):
             self.assertFinds(prose, {path: "# A\n" + long + "\n"}, f"{path}:2: 101 columns")
 
-    def test_what_does_not_count(self):
+    def test_exempt_lines(self):
         long = "word " * 20 + "."
         self.assertPasses(prose, {"README.md": "\n".join((
             "|" + long + "|", "```", long, "```", "a [link](" + "x" * 90 + ") and more",
@@ -154,7 +154,7 @@ class English(Check):
                      "/// A row. Where it ends."):
             self.assertEqual(len(self.found(english, {"src/io/a.hpp": text})), 1, text)
 
-    def test_what_is_allowed(self):
+    def test_allowed_text(self):
         self.assertPasses(english, {"src/io/a.hpp": "/// Reads a row of text, as it stands.\n",
                                     "benchmarks/a.py": "if a is None: pass\n"})
 

@@ -7,7 +7,7 @@ files() {
   fi | sort | grep -E "$1" | while read -r file; do [ ! -f "$file" ] || echo "$file"; done
 }
 
-# refuse <pattern> <why> <file>...: no line of the files may match. Sets status to 1 where one does.
+# refuse <pattern> <why> <file>...: prints the lines that match, and sets status to 1 if any does.
 refuse() {
   local pattern=$1 why=$2
   shift 2

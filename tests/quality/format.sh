@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# C++ is laid out as .clang-format says. Other versions of the program differ in their opinions.
+# Checks that C++ follows .clang-format. Other versions of clang-format give other results.
 set -euo pipefail
 . tests/quality/files.sh
 for program in clang-format-14 clang-format; do

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What benchmarks/gpu says of a report, and what the documentation says was predicted."""
+"""The verdicts of benchmarks/gpu on a report, and the table of predictions in the documentation."""
 
 import math
 import pathlib
@@ -24,9 +24,9 @@ class Targets(unittest.TestCase):
     def test_documentation_has_the_predictions(self):
         page = (ROOT / "docs/measurements/gpu_predictions.md").read_text(encoding="utf-8")
         table = "\n".join(targets.predictions())
-        self.assertIn(table, page, "not the table that benchmarks/gpu/targets.py prints")
+        self.assertIn(table, page, "differs from the output of benchmarks/gpu/targets.py")
 
-    def test_time_is_held_to_its_floor(self):
+    def test_time_is_compared_with_its_floor(self):
         what = "the same, unit gradient in one pass (compute capability 9.0)"
         for time, verdict in ((2.0, ("1.00", "met")), (2.2, ("1.10", "met")),
                               (2.4, ("1.20", "**missed**"))):
@@ -34,13 +34,13 @@ class Targets(unittest.TestCase):
                            {"floor": 3.0, "floor of one read": 2.0})
             self.assertEqual(self.verdict({"logits": [entry("50", {}), logits]}, what), verdict)
 
-    def test_peers_time_is_over_ours(self):
+    def test_time_of_another_library_is_divided_by_ours(self):
         for time, verdict in ((100.0, ("1.25", "met")), (80.0, ("1.00", "**missed**"))):
             hidden = entry("0", {"sp2dpo": 80.0, "Liger": time})
             self.assertEqual(self.verdict({"hidden": [hidden]},
                                           "Liger over sp2dpo, hidden, 0 % masked"), verdict)
 
-    def test_peak_memory_is_ours_over_a_peers(self):
+    def test_our_peak_memory_is_divided_by_another_librarys(self):
         what = "peak memory of sp2dpo over Liger, hidden, 50 % masked"
         for peak, verdict in ((3e9, ("0.75", "met")), (5e9, ("1.25", "**missed**")),
                               (None, ("not measured", ""))):
@@ -52,7 +52,7 @@ class Targets(unittest.TestCase):
         self.assertEqual(self.verdict({"log_probs": [short]},
                                       "log-probabilities of 512 pairs, forward"), ("4.20 µs", "met"))
 
-    def test_what_was_not_measured_is_neither_met_nor_missed(self):
+    def test_missing_measurements_are_neither_met_nor_missed(self):
         for report in ({}, {"logits": [entry("0", {}, {"floor": math.nan})]},
                        {"logits": [entry("0", {"sp2dpo": 1.0}, {"floor": math.nan})]}):
             what = "logits, loss and exact gradient, 16384 × 128256 bfloat16"

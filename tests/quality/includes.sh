@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The floors: a room includes itself, the rooms below it, and one third-party library.
+# Checks that a room includes only itself, the rooms below it, and its own third-party library.
 set -euo pipefail
 . tests/quality/files.sh
 export LC_ALL=C.UTF-8
@@ -12,7 +12,7 @@ mapfile -t all < <(find . -name '*.hpp' -o -name '*.cuh' | sed 's|^\./||' | sort
 mapfile -t core < <(printf '%s\n' "${all[@]}" | grep -E '^((detail|loss|schedule)/|[^/]+$)')
 mapfile -t no_torch < <(printf '%s\n' "${all[@]}" | grep -v '^torch/')
 
-# What nvcc compiles: these, every .cuh, and whatever of our own they include.
+# Headers that nvcc compiles: these, every .cuh, and the project's own headers that they include.
 device=(loss/detail/host_device.hpp loss/dtype.hpp loss/objective.hpp loss/pair_loss.hpp)
 mapfile -t -O ${#device[@]} device < <(printf '%s\n' "${all[@]}" | grep '\.cuh$')
 for ((i = 0; i < ${#device[@]}; ++i)); do
@@ -21,14 +21,14 @@ for ((i = 0; i < ${#device[@]}; ++i)); do
   done < <(sed -nE 's|^ *# *include <sp2dpo/(.*)>.*|\1|p' "${device[i]}")
 done
 
-refuse_include 'sp2dpo/(annotate|cpu|cuda|io|parquet|report|stats|torch)/' 'core stands on no other room' "${core[@]}"
-refuse_include 'Eigen|hwy/|cuda' 'core needs the standard library and fmt, no more' "${core[@]}"
-refuse_include 'fmt/' 'nvcc does not compile fmt' "${device[@]}"
-refuse_include 'torch/|ATen/|c10/' 'libtorch is for torch/ alone' "${no_torch[@]}"
+refuse_include 'sp2dpo/(annotate|cpu|cuda|io|parquet|report|stats|torch)/' 'core must not include other rooms' "${core[@]}"
+refuse_include 'Eigen|hwy/|cuda' 'core may need only the standard library and fmt' "${core[@]}"
+refuse_include 'fmt/' 'nvcc cannot compile fmt' "${device[@]}"
+refuse_include 'torch/|ATen/|c10/' 'only torch/ may include libtorch' "${no_torch[@]}"
 refuse_include 'simdjson|Eigen/|boost/|curl|zlib|openssl|sqlite3|toml|CLI/|hwy/|arrow/|parquet/' 'a private library in a public header' "${all[@]}"
-refuse_include 'torch/(torch|extension)\.h' '13 seconds for whoever includes it' "${all[@]}"
+refuse_include 'torch/(torch|extension)\.h' 'costs 13 seconds per inclusion' "${all[@]}"
 
-# rooms <room> <room it may include>...: in its public headers and in its sources.
+# rooms <room> <room that it may include>...: checks its public headers and its sources.
 rooms() {
   local room=$1 allowed
   allowed=$(IFS='|'; echo "$*")

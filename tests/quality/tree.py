@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the checks of this folder share: the files of a tree, C++ without comments, reports."""
+"""Shared by the checks of this folder: the files of a tree, C++ without comments, reports."""
 
 import argparse
 import pathlib

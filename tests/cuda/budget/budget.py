@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the compiler made of the kernels: a table of registers, memory and instructions.
+"""A table of the kernels' registers, memory and instructions, as the compiler generated them.
 
-    budget.py TABLE LIBRARY...            compares; 1 where they differ or a rule is broken
+    budget.py TABLE LIBRARY...            compares; exits with 1 on a difference or a broken rule
     budget.py TABLE LIBRARY... --write    writes the table
-    budget.py TABLE --predict             prints the times that follow from it, in Markdown
+    budget.py TABLE --predict             prints the times predicted from it, in Markdown
 
-Needs cuobjdump and nvdisasm on the path, of CUDA's toolkit; 77 where they are not there.
+Needs cuobjdump and nvdisasm of the CUDA toolkit on the path; exits with 77 without them.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import sys
 COLUMNS = ["arch", "kernel", "registers", "stack", "shared", "local_accesses", "loads",
            "instructions_per_load", "ex2_per_load", "fp64_in_loop"]
 
-# Of a machine that a time is predicted for: multiprocessors, clock in GHz, bytes a second of a copy.
-# A multiprocessor issues 4 warp instructions and 16 lanes of ex2 a cycle.
+# The machines to predict times for: multiprocessors, clock in GHz, bytes per second of a copy.
+# A multiprocessor issues 4 warp instructions and 16 lanes of ex2 per cycle.
 MACHINES = {"sm_90 (H200)": ("sm_90", 132, 1.755, 4.3e12)}
 ISSUE, EX2_LANES = 4, 16
 
@@ -31,7 +31,7 @@ def run(*command):
 
 
 def short_name(name):
-    """log_probs_kernel<BFloat16, false>, of a demangled name."""
+    """Shortens a demangled name to log_probs_kernel<BFloat16, false>."""
     name = name.replace("(anonymous namespace)::", "").replace("sp2dpo::cuda::", "")
     name = name.replace("sp2dpo::", "").replace("detail::", "").removeprefix("void ")
     name = re.sub(r"\((bool|int)\)", "", name)
@@ -58,7 +58,7 @@ def resources(library):
 
 
 def functions(library, arch):
-    """(mangled name, [(address, instruction)]) of each kernel."""
+    """Yields (mangled name, [(address, instruction)]) for each kernel."""
     name, body = None, []
     for line in run("cuobjdump", "-sass", "-arch", arch, library).splitlines():
         if match := re.search(r"Function : (\S+)", line):
@@ -66,7 +66,7 @@ def functions(library, arch):
                 yield name, body
             name, body = match[1], []
         elif match := re.match(r"\s+/\*([0-9a-f]{4,})\*/\s+(.*?);", line):
-            # Newer architectures' have notes on scheduling behind.
+            # Newer architectures append scheduling hints.
             body.append((int(match[1], 16), re.split(r"\s{2,}", match[2].strip())[0]))
     if name:
         yield name, body
@@ -78,8 +78,8 @@ def branch_target(instruction):
 
 
 def hot_path(body, begin, end):
-    """The instructions of a loop without those that a branch may leave out: what all but one thread
-    of a row run through."""
+    """The instructions of a loop without those that a branch may skip: the path of all threads of a
+    row but one."""
     path, skip_to = [], begin
     for address, instruction in body:
         if not begin <= address <= end or address < skip_to:
@@ -92,7 +92,7 @@ def hot_path(body, begin, end):
 
 
 def row_loop(body):
-    """The hot path of the smallest loop with the most 128-bit loads; without one, none."""
+    """The hot path of the smallest loop with the most 128-bit loads; empty without such a loop."""
     best, most = [], 0
     for address, instruction in body:
         target = branch_target(instruction)
@@ -135,17 +135,17 @@ def table_of(libraries):
 
 
 def broken_rules(rows):
-    """What must hold whatever the table says."""
+    """The rules that hold whatever the table says."""
     for row in rows:
         where = f"{row['arch']} {row['kernel']}"
         is_row_kernel = re.match(r"(log_probs|gradient|unit_gradient)_kernel", row["kernel"])
         if is_row_kernel and (row["stack"] != "0" or row["local_accesses"] != "0"):
-            yield f"{where}: a row kernel must not use local memory, and has {row['stack']} bytes"
+            yield f"{where}: a row kernel must not use local memory; it uses {row['stack']} bytes"
         if is_row_kernel and row["fp64_in_loop"] not in ("", "0"):
             yield f"{where}: {row['fp64_in_loop']} fp64 instructions in its row loop"
-        # What an H200 can issue while 512 bytes come from memory.
+        # An H200 can issue this many while it loads 512 bytes.
         if row["instructions_per_load"] and float(row["instructions_per_load"]) > 110:
-            yield f"{where}: {row['instructions_per_load']} instructions for each 16 bytes a thread"
+            yield f"{where}: {row['instructions_per_load']} instructions per 16 bytes and thread"
 
 
 def predict(rows):
@@ -186,7 +186,7 @@ def main():
     if arguments.predict:
         return predict(read(arguments.table))
     if not (shutil.which("cuobjdump") and shutil.which("nvdisasm")):
-        print("skipped: no cuobjdump or nvdisasm on the path")
+        print("skipped: cuobjdump or nvdisasm is missing from the path")
         return 77
     rows = table_of(arguments.libraries)
     troubles = list(broken_rules(rows))
@@ -203,7 +203,7 @@ def main():
             if old.get(k) != new.get(k):
                 troubles.append(f"{k[0]} {k[1]}:\n  the table has  {old.get(k)}\n"
                                 f"  the library has {new.get(k)}")
-    print("\n".join(troubles) or f"{len(rows)} kernels are as the table says")
+    print("\n".join(troubles) or f"{len(rows)} kernels match the table")
     return 1 if troubles else 0
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the tests chosen for compute-sanitizer launch every kernel with every element type.
+"""Checks that the tests chosen for compute-sanitizer launch every kernel with every element type.
 
     sanitizer_set.py TABLE TESTS PROGRAM...
 
-TABLE names the kernels, TESTS (benchmarks/gpu/sanitizer_tests.txt) the tests; the programs run those
-of them that they have without a GPU, and say what was launched.
+TABLE names the kernels, TESTS (benchmarks/gpu/sanitizer_tests.txt) the tests. Each program runs the
+tests that it has in the interpreter, and reports what they launched.
 """
 
 import collections
@@ -20,7 +20,7 @@ from budget import demangled
 
 
 def launches(program, tests):
-    """Those of the tests that the program has, {mangled name of a kernel: how often it was launched}"""
+    """The tests that the program passed, and {mangled name of a kernel: number of launches}."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "launches"
         result = subprocess.run([program, f"--gtest_filter={':'.join(tests)}"],
@@ -47,7 +47,7 @@ def main():
     for kernel in sorted(wanted - found):
         print(f"no test of {tests} launches {kernel}")
     for name in set(names) - known:
-        print(f"there is no test {name}")
+        print(f"missing test {name}")
     print(f"{len(known)} tests launch {len(wanted & found)} of {len(wanted)} kernels, "
           f"{sum(mangled.values())} times")
     return 1 if wanted - found or set(names) - known else 0
