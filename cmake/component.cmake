@@ -50,3 +50,13 @@ function(sp2dpo_warnings target)
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion>
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
 endfunction()
+
+# sp2dpo_add_subdirectory(<folder> <room>...): adds the folder if this build has all of the rooms.
+function(sp2dpo_add_subdirectory folder)
+  foreach(room IN LISTS ARGN)
+    if(NOT TARGET sp2dpo::${room})
+      return()
+    endif()
+  endforeach()
+  add_subdirectory(${folder})
+endfunction()
