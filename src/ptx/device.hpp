@@ -43,7 +43,7 @@ class Device {
   Schedule schedule;
   /// Limit for one launch, after which it ends with an error.
   std::uint64_t max_instructions = default_max_instructions();
-  /// As under stream capture: calls that a capture forbids become findings.
+  /// Behaves as under stream capture: calls that a capture forbids become findings.
   bool is_capturing = false;
 
   GlobalMemory& memory() { return memory_; }

@@ -31,7 +31,7 @@ struct Cell {
   bool is_initialised = false, was_atomic = false;
 };
 
-/// Memory and its cells, two bytes each. Both are zero pages until they are touched.
+/// Memory and its cells, two bytes each. The pages of either are zero until they are touched.
 class Region {
  public:
   Region(std::string name, std::size_t bytes);
@@ -78,7 +78,7 @@ class GlobalMemory {
   };
   [[nodiscard]] Place find(std::uint64_t address);
   [[nodiscard]] bool was_freed(std::uint64_t address) const;
-  /// As above, but null unless all of `bytes` lie inside.
+  /// Finds an allocation that contains all of `bytes`, or returns null.
   [[nodiscard]] Place find(const void* address, std::size_t bytes);
   [[nodiscard]] std::size_t allocations() const { return regions_.size() - globals_; }
   [[nodiscard]] std::size_t bytes_in_use() const { return in_use_; }

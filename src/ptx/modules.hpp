@@ -12,8 +12,8 @@
 
 namespace sp2dpo::ptx {
 
-/// What a program registers at its start: the PTX that nvcc embedded, and the kernel or variable
-/// that each host symbol stands for.
+/// The registrations of a program at its start: the PTX that nvcc embedded, and the kernel or
+/// variable that each host symbol stands for.
 class Modules {
  public:
   /// `fatbinary` is nvcc's structure, whose PTX must be uncompressed. `texts` is read at first use.
