@@ -57,6 +57,11 @@ def losses(trainer):
     return [line["loss"] for line in trainer.state.log_history if "loss" in line]
 
 
+def weights(trainer):
+    trainer.train()
+    return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+
 class PerPairBeta(unittest.TestCase):
     def test_the_joined_file_carries_the_betas_of_the_schedule(self):
         schedule = {}
@@ -93,11 +98,11 @@ class PerPairBeta(unittest.TestCase):
 
     def test_equal_betas_train_as_the_scalar_does(self):
         equal = pairs().remove_columns("beta").add_column("beta", [0.1] * 120)
-        same = losses(PerPairBetaTrainer(str(MODEL), args=config("equal"), train_dataset=equal))
-        scalar = losses(DPOTrainer(str(MODEL), args=config("scalar"), train_dataset=pairs()))
-        own = losses(PerPairBetaTrainer(str(MODEL), args=config("own"), train_dataset=pairs()))
-        self.assertEqual(same, scalar)
-        self.assertNotEqual(own[1:], scalar[1:])
+        same = weights(PerPairBetaTrainer(str(MODEL), args=config("equal"), train_dataset=equal))
+        scalar = weights(DPOTrainer(str(MODEL), args=config("scalar"), train_dataset=pairs()))
+        own = weights(PerPairBetaTrainer(str(MODEL), args=config("own"), train_dataset=pairs()))
+        self.assertTrue(torch.equal(same, scalar))
+        self.assertFalse(torch.equal(own, scalar))
 
     def test_precomputed_reference_log_probs_give_the_same_losses(self):
         live = losses(PerPairBetaTrainer(str(MODEL), args=config("live"), train_dataset=pairs()))
