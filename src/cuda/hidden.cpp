@@ -65,7 +65,7 @@ struct Buffers {
   double *logit, *log_prob, *lse_others, *coefficient;
   double* counted;  // by pair: 1, or 0 where it does not count
   double *reference_logit = nullptr, *reference_log_prob = nullptr;
-  AnswerSums reference{};
+  SequenceSums reference{};
   // Of a long pair: gradients without their scale, and the scales.
   float *head_sum[2]{}, *bias_sum[2]{};
   double* factor = nullptr;
@@ -122,7 +122,7 @@ void check_loss(const char* call, const SequenceLoss& loss, const HiddenOutputs&
   inputs.policy_chosen = inputs.policy_rejected = 0.0;  // made from the rows
   if (with_reference) inputs.reference_chosen = inputs.reference_rejected = 0.0;
   detail::require_inputs(call, "loss.inputs.", inputs);
-  check_sums(call, "out.answers", out.answers);
+  check_sums(call, "out.sums", out.sums);
   require(out.d_chosen != nullptr, "{}: out.d_chosen is null", call);
   require(out.d_rejected != nullptr, "{}: out.d_rejected is null", call);
   require(loss.outputs.d_policy_chosen == PairSink(out.d_chosen, DType::float64),
@@ -279,8 +279,8 @@ int sums_of(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk
 }
 
 /// The answers of the pairs in [begin, end), whose rows are by their places.
-AnswerRows answers_of(const PairRowLists& lists, std::int64_t begin, std::int64_t end,
-                      const std::int64_t* label, const HiddenRows& rows, bool average) {
+SequenceRows sequences_of(const PairRowLists& lists, std::int64_t begin, std::int64_t end,
+                          const std::int64_t* label, const HiddenRows& rows, bool average) {
   return {{.count = 2 * (end - begin),
            .cu_seqlens = lists.bounds + 2 * begin,
            .layout = Sequences::Layout::interleaved},
@@ -298,8 +298,8 @@ void for_each_part(const RowSelection& rows, std::int64_t chunk_rows, const F& f
 class UnscaledPair {
  public:
   UnscaledPair(Chunks& chunks, const HiddenRows& rows, const SequenceLoss& loss,
-               const PairRowLists& lists, std::int64_t pair, const AnswerRows& answers,
-               const AnswerSums& sums, int sum_count, Stream stream)
+               const PairRowLists& lists, std::int64_t pair, const SequenceRows& answers,
+               const SequenceSums& sums, int sum_count, Stream stream)
       : chunks_(chunks),
         at_(chunks.at),
         rows_(rows),
@@ -325,8 +325,8 @@ class UnscaledPair {
     // The answers' lengths alone: there are no log-probabilities yet.
     launch::zero(at_.log_prob + all.first, static_cast<std::size_t>(all.count) * sizeof(double),
                  stream_);
-    answer_log_probs(answers_, at_.log_prob, /*empty_allowed=*/true, sums_, stream_);
-    AnswerRows answers = answers_;
+    sequence_log_probs(answers_, at_.log_prob, /*empty_allowed=*/true, sums_, stream_);
+    SequenceRows answers = answers_;
     answers.average = one_sum_ && answers.average;
     row_coefficients(answers, sums_, unit_, one_sum_ ? -unit_ : unit_, 1.0, 0, at_.coefficient,
                      stream_);
@@ -350,7 +350,7 @@ class UnscaledPair {
   void scale(const PairValues& d_chosen, const PairValues& d_rejected, const PairValues& upstream,
              double nll_scale, bool add) {
     // One sum has no nll_scale, and a pair that does not count has slopes of 0.
-    const auto coefficients = [&](AnswerRows answers, double* out) {
+    const auto coefficients = [&](SequenceRows answers, double* out) {
       answers.average = answers_.average && !one_sum_;
       row_coefficients(answers, sums_, d_chosen, one_sum_ ? d_chosen : d_rejected,
                        one_sum_ ? 1 / unit_ : upstream, nll_scale, out, stream_);
@@ -387,8 +387,8 @@ class UnscaledPair {
   const PairRows& pairs_;
   const PairRowLists& lists_;
   const std::int64_t pair_;
-  const AnswerRows answers_;
-  const AnswerSums sums_;
+  const SequenceRows answers_;
+  const SequenceSums sums_;
   const bool one_sum_, two_sums_;
   const Stream stream_;
   double unit_ = 1;  // a chosen row's coefficient, times the answer's length for averages
@@ -415,7 +415,7 @@ std::size_t hidden_workspace(const HiddenRows& rows, const SequenceLoss& loss,
 }
 
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
-                      bool average, std::int64_t chunk_rows, const AnswerSums& out,
+                      bool average, std::int64_t chunk_rows, const SequenceSums& out,
                       const RowMemory& memory, MatrixProducts& products, Stream stream) {
   constexpr const char* call = "cuda::hidden_log_probs";
   if (pairs.pairs() == 0) return;
@@ -426,8 +426,8 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairR
   const auto count = std::ssize(pairs.rows());
   for (std::int64_t first = 0; first < count; first += chunk_rows)
     chunks.load_with_log_probs(first, std::min(chunk_rows, count - first));
-  answer_log_probs(answers_of(lists, 0, pairs.pairs(), chunks.at.label, rows, average),
-                   chunks.at.log_prob, /*empty_allowed=*/true, out, stream);
+  sequence_log_probs(sequences_of(lists, 0, pairs.pairs(), chunks.at.label, rows, average),
+                     chunks.at.log_prob, /*empty_allowed=*/true, out, stream);
 }
 
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
@@ -459,9 +459,11 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
     const bool in_parts = end == begin;  // a pair longer than a chunk
     if (in_parts) ++end;
     const RowSelection group = pairs.select(begin, end);
-    const AnswerRows answers = answers_of(lists, begin, end, at.label, rows, loss.average_log_prob);
-    const AnswerSums sums{out.answers.chosen + begin, out.answers.rejected + begin,
-                          out.answers.chosen_rows + begin, out.answers.rejected_rows + begin};
+    const SequenceRows answers =
+        sequences_of(lists, begin, end, at.label, rows, loss.average_log_prob);
+    const SequenceSums sums{out.sums.chosen + begin, out.sums.rejected + begin,
+                            out.sums.chosen_row_counts + begin,
+                            out.sums.rejected_row_counts + begin};
     std::optional<UnscaledPair> unscaled;
     if (in_parts && wants_gradient && long_pairs == LongPairs::by_side)
       unscaled.emplace(chunks, rows, loss, lists, begin, answers, sums, sum_count, stream);
@@ -471,13 +473,13 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
       for_each_part(group, chunk_rows, [&](std::int64_t first, std::int64_t count) {
         chunks.load_with_log_probs(first, count);
       });
-    answer_log_probs(answers, at.log_prob, lists.empty_allowed, sums, stream);
+    sequence_log_probs(answers, at.log_prob, lists.empty_allowed, sums, stream);
     PairInputs inputs = loss.inputs.from(begin);
     inputs.policy_chosen = {sums.chosen, DType::float64};
     inputs.policy_rejected = {sums.rejected, DType::float64};
     if (reference.data != nullptr) {
-      const AnswerSums& there = at.reference;
-      answer_log_probs(answers, at.reference_log_prob, /*empty_allowed=*/true, there, stream);
+      const SequenceSums& there = at.reference;
+      sequence_log_probs(answers, at.reference_log_prob, /*empty_allowed=*/true, there, stream);
       inputs.reference_chosen = {there.chosen, DType::float64};
       inputs.reference_rejected = {there.rejected, DType::float64};
     }
@@ -490,8 +492,8 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRow
               loss.objective, stream);
     PairValues upstream = 1.0;
     if (loss.skip_incomplete) {
-      launch::skip_incomplete(sums.chosen_rows, sums.rejected_rows, end - begin, outputs,
-                              at.counted + begin, stream);
+      launch::skip_incomplete(sums.chosen_row_counts, sums.rejected_row_counts, end - begin,
+                              outputs, at.counted + begin, stream);
       upstream = {at.counted + begin, DType::float64};
     }
     if (group.count == 0 || !wants_gradient) continue;

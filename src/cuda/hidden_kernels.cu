@@ -98,11 +98,11 @@ __global__ void __launch_bounds__(threads_per_block)
 }
 
 __global__ void __launch_bounds__(threads_per_block)
-    skip_kernel(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
+    skip_kernel(const std::int64_t* chosen_row_counts, const std::int64_t* rejected_row_counts,
                 std::int64_t pairs, PairOutputs outputs, double* counted) {
   const std::int64_t i = std::int64_t{blockIdx.x} * threads_per_block + threadIdx.x;
   if (i >= pairs) return;
-  const bool counts = chosen_rows[i] > 0 && rejected_rows[i] > 0;
+  const bool counts = chosen_row_counts[i] > 0 && rejected_row_counts[i] > 0;
   counted[i] = counts ? 1 : 0;
   if (!counts) outputs.set_all(i, 0);
 }
@@ -179,11 +179,11 @@ void launch::add_scaled(const float* first, const float* second, const double* f
   detail::check_launch("cuda::hidden_loss, adding a long pair's sums");
 }
 
-void launch::skip_incomplete(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
-                             std::int64_t pairs, const PairOutputs& outputs, double* counted,
-                             Stream stream) {
-  skip_kernel<<<blocks_for(pairs), threads_per_block, 0, stream>>>(chosen_rows, rejected_rows,
-                                                                   pairs, outputs, counted);
+void launch::skip_incomplete(const std::int64_t* chosen_row_counts,
+                             const std::int64_t* rejected_row_counts, std::int64_t pairs,
+                             const PairOutputs& outputs, double* counted, Stream stream) {
+  skip_kernel<<<blocks_for(pairs), threads_per_block, 0, stream>>>(
+      chosen_row_counts, rejected_row_counts, pairs, outputs, counted);
   detail::check_launch("cuda::hidden_loss, pairs without rows");
 }
 

@@ -37,7 +37,7 @@ void column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream)
 
 /// Pairs with an answer without rows get zeros for outputs, and 0 in `counted`, where others have
 /// 1.
-void skip_incomplete(const std::int64_t* chosen_rows, const std::int64_t* rejected_rows,
+void skip_incomplete(const std::int64_t* chosen_row_counts, const std::int64_t* rejected_row_counts,
                      std::int64_t pairs, const PairOutputs& outputs, double* counted,
                      Stream stream);
 

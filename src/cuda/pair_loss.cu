@@ -2,7 +2,7 @@
 #include "built_in.hpp"
 
 #include <sp2dpo/cuda/pair_loss.cuh>
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 
 namespace sp2dpo::cuda {
 namespace {

@@ -11,11 +11,11 @@ namespace sp2dpo::cuda {
 
 /// Throws InvalidArgument, in the name of `call`, where an array of `sums`, its argument of that
 /// name, is null.
-inline void check_sums(const char* call, const char* name, const AnswerSums& sums) {
+inline void check_sums(const char* call, const char* name, const SequenceSums& sums) {
   for (const auto& [array, member] : {std::pair<const void*, const char*>{sums.chosen, ".chosen"},
                                       {sums.rejected, ".rejected"},
-                                      {sums.chosen_rows, ".chosen_rows"},
-                                      {sums.rejected_rows, ".rejected_rows"}})
+                                      {sums.chosen_row_counts, ".chosen_row_counts"},
+                                      {sums.rejected_row_counts, ".rejected_row_counts"}})
     if (array == nullptr)
       throw InvalidArgument(std::string(call) + ": " + name + member +
                             " is null; an array of one number a pair is wanted");
@@ -61,10 +61,11 @@ void gradient(const RowPass& pass, int parts, Stream stream);
 [[nodiscard]] bool log_probs_and_gradient(const RowPass& pass, Stream stream);
 
 /// A block an answer.
-void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, bool empty_allowed,
-                      const AnswerSums& out, unsigned blocks, Stream stream);
-void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const PairValues& d_chosen,
-                      const PairValues& d_rejected, const PairValues& upstream, double nll_scale,
-                      double* coefficient, unsigned blocks, Stream stream);
+void sequence_log_probs(const SequenceRows& batch, const double* row_log_prob, bool empty_allowed,
+                        const SequenceSums& out, unsigned blocks, Stream stream);
+void row_coefficients(const SequenceRows& batch, const SequenceSums& sums,
+                      const PairValues& d_chosen, const PairValues& d_rejected,
+                      const PairValues& upstream, double nll_scale, double* coefficient,
+                      unsigned blocks, Stream stream);
 
 }  // namespace sp2dpo::cuda::launch

@@ -77,8 +77,8 @@ bool is_aligned_alike(const LogitRows& logits, const GradientRows& gradient) {
          (address(logits.data) - address(gradient.data)) % 16 == 0;
 }
 
-void check_answers(const char* call, const AnswerRows& answers) {
-  const Sequences& sequences = answers.sequences;
+void check_sequences(const char* call, const SequenceRows& batch) {
+  const Sequences& sequences = batch.sequences;
   const bool listed = sequences.layout == Sequences::Layout::listed;
   require(sequences.count >= 0 && (listed || sequences.count % 2 == 0),
           "{}: {} sequences do not make up pairs", call, sequences.count);
@@ -87,14 +87,14 @@ void check_answers(const char* call, const AnswerRows& answers) {
           sequences.pairs);
   require(sequences.cu_seqlens != nullptr || sequences.length >= 0, "{}: sequences of {} rows",
           call, sequences.length);
-  require(answers.labels.label != nullptr, "{}: labels.label is null", call);
+  require(batch.labels.label != nullptr, "{}: labels.label is null", call);
 }
 
 std::int64_t pairs_of(const Sequences& sequences) {
   return sequences.layout == Sequences::Layout::listed ? sequences.pairs : sequences.count / 2;
 }
 
-unsigned answer_blocks(const char* call, const Sequences& sequences) {
+unsigned sequence_blocks(const char* call, const Sequences& sequences) {
   const std::int64_t blocks = 2 * pairs_of(sequences);
   require(blocks <= most_blocks, "{}: {} pairs are more than a launch takes", call, blocks / 2);
   return static_cast<unsigned>(blocks);
@@ -169,30 +169,31 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
                stream);
 }
 
-void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, bool empty_allowed,
-                      const AnswerSums& out, Stream stream) {
-  constexpr const char* call = "cuda::answer_log_probs";
-  if (pairs_of(answers.sequences) == 0) return;
-  check_answers(call, answers);
+void sequence_log_probs(const SequenceRows& batch, const double* row_log_prob, bool empty_allowed,
+                        const SequenceSums& out, Stream stream) {
+  constexpr const char* call = "cuda::sequence_log_probs";
+  if (pairs_of(batch.sequences) == 0) return;
+  check_sequences(call, answers);
   check_sums(call, "out", out);
   require(row_log_prob != nullptr, "{}: row_log_prob is null", call);
-  launch::answer_log_probs(answers, row_log_prob, empty_allowed, out,
-                           answer_blocks(call, answers.sequences), stream);
+  launch::sequence_log_probs(batch, row_log_prob, empty_allowed, out,
+                             sequence_blocks(call, batch.sequences), stream);
 }
 
-void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const PairValues& d_chosen,
-                      const PairValues& d_rejected, const PairValues& upstream, double nll_scale,
-                      double* coefficient, Stream stream) {
+void row_coefficients(const SequenceRows& batch, const SequenceSums& sums,
+                      const PairValues& d_chosen, const PairValues& d_rejected,
+                      const PairValues& upstream, double nll_scale, double* coefficient,
+                      Stream stream) {
   constexpr const char* call = "cuda::row_coefficients";
-  if (pairs_of(answers.sequences) == 0) return;
-  check_answers(call, answers);
+  if (pairs_of(batch.sequences) == 0) return;
+  check_sequences(call, answers);
   check_sums(call, "sums", sums);
   detail::require_values(call, "", "d_chosen", d_chosen);
   detail::require_values(call, "", "d_rejected", d_rejected);
   detail::require_values(call, "", "upstream", upstream);
   require(coefficient != nullptr, "{}: coefficient is null", call);
-  launch::row_coefficients(answers, sums, d_chosen, d_rejected, upstream, nll_scale, coefficient,
-                           answer_blocks(call, answers.sequences), stream);
+  launch::row_coefficients(batch, sums, d_chosen, d_rejected, upstream, nll_scale, coefficient,
+                           sequence_blocks(call, batch.sequences), stream);
 }
 
 }  // namespace sp2dpo::cuda

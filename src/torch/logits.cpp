@@ -293,7 +293,7 @@ Tensor logits_answers(const ReferenceLogits& reference, const Tensor& policy,
     // Labels out of range are found in the policy's pass.
     row_log_probs(rows, pairs.row_labels(), {.log_prob = log_prob.data_ptr<double>()},
                   at::full({}, -1, log_prob.options().dtype(at::kLong)));
-    return on_device::AnswerSums(pairs, log_prob, average, /*empty_allowed=*/true).log_probs;
+    return on_device::SequenceSums(pairs, log_prob, average, /*empty_allowed=*/true).log_probs;
   }
   as_torch_errors([&] {
     cpu::row_log_probs(rows, pairs.row_labels(), pairs.rows.select(0, pairs.pairs()),

@@ -10,7 +10,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/custom_class.h>
 
-#include <sp2dpo/loss/rows.hpp>
+#include <sp2dpo/loss/logit_rows.hpp>
 
 namespace sp2dpo {
 

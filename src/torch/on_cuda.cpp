@@ -50,7 +50,7 @@ double* row_pointer(const at::Tensor& table, PairRows::Side side) {
   return table.data_ptr<double>() + side * table.stride(0);
 }
 
-cuda::AnswerSums answer_sums(const at::Tensor& sums, const at::Tensor& rows) {
+cuda::SequenceSums sequence_sums(const at::Tensor& sums, const at::Tensor& rows) {
   auto* const counts = rows.data_ptr<std::int64_t>();
   return {row_pointer(sums, PairRows::chosen), row_pointer(sums, PairRows::rejected), counts,
           counts + rows.stride(0)};
@@ -150,7 +150,7 @@ void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t 
     memory.bad_row = reinterpret_cast<std::uint64_t*>(bad_row.data_ptr<std::int64_t>());
     cuda::hidden_loss(
         rows, loss, on_device.lists, chunk_rows,
-        {answer_sums(sums, counts), d_chosen.data_ptr<double>(), d_rejected.data_ptr<double>()},
+        {sequence_sums(sums, counts), d_chosen.data_ptr<double>(), d_rejected.data_ptr<double>()},
         memory, products_on(sums.device()), stream, reference);
   });
 }
@@ -160,8 +160,9 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, bool averag
   run_on(sums.device(), [&](cuda::Stream stream) {
     const DeviceLists lists(pairs, sums.device());
     const HiddenMemory space(rows, pairs, chunk_rows, false, sums.device());
-    cuda::hidden_log_probs(rows, pairs, lists.lists, average, chunk_rows, answer_sums(sums, counts),
-                           space.memory, products_on(sums.device()), stream);
+    cuda::hidden_log_probs(rows, pairs, lists.lists, average, chunk_rows,
+                           sequence_sums(sums, counts), space.memory, products_on(sums.device()),
+                           stream);
   });
 }
 
@@ -170,12 +171,12 @@ std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, bool 
   return cuda::hidden_chunk_rows(rows, bytes, with_reference);
 }
 
-void answer_log_probs(const Sequences& sequences, const RowLabels& labels,
-                      const at::Tensor& row_log_prob, bool average, bool empty_allowed,
-                      const at::Tensor& sums, const at::Tensor& rows) {
+void sequence_log_probs(const Sequences& sequences, const RowLabels& labels,
+                        const at::Tensor& row_log_prob, bool average, bool empty_allowed,
+                        const at::Tensor& sums, const at::Tensor& rows) {
   run_on(sums.device(), [&](cuda::Stream stream) {
-    cuda::answer_log_probs({sequences, labels, average}, row_log_prob.data_ptr<double>(),
-                           empty_allowed, answer_sums(sums, rows), stream);
+    cuda::sequence_log_probs({sequences, labels, average}, row_log_prob.data_ptr<double>(),
+                             empty_allowed, sequence_sums(sums, rows), stream);
   });
 }
 
@@ -184,7 +185,7 @@ void row_coefficients(const Sequences& sequences, const RowLabels& labels, bool 
                       const PairValues& d_rejected, double nll_scale,
                       const at::Tensor& coefficient) {
   run_on(sums.device(), [&](cuda::Stream stream) {
-    cuda::row_coefficients({sequences, labels, average}, answer_sums(sums, rows), d_chosen,
+    cuda::row_coefficients({sequences, labels, average}, sequence_sums(sums, rows), d_chosen,
                            d_rejected, 1.0, nll_scale, coefficient.data_ptr<double>(), stream);
   });
 }

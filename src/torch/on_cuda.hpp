@@ -27,7 +27,7 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
                                 const RowStatistics& out, const double* coefficient,
                                 const GradientRows& gradient, const at::Tensor& bad_row);
 
-/// The loss from hidden states; `sums` and `rows` as of answer_log_probs, the slopes float64 [P].
+/// The loss from hidden states; `sums` and `rows` as of sequence_log_probs, the slopes float64 [P].
 /// Workspace and the lists of the pairs' rows are put on the device here.
 void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
                  const at::Tensor& sums, const at::Tensor& counts, const at::Tensor& d_chosen,
@@ -41,11 +41,11 @@ std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes, bool 
 
 /// The answers' log-probabilities from those of their rows [R]: `sums` is float64 [2, P], `rows`
 /// int64 [2, P], the number of those that count. The arrays of `sequences` are on the device.
-void answer_log_probs(const Sequences& sequences, const RowLabels& labels,
-                      const at::Tensor& row_log_prob, bool average, bool empty_allowed,
-                      const at::Tensor& sums, const at::Tensor& rows);
+void sequence_log_probs(const Sequences& sequences, const RowLabels& labels,
+                        const at::Tensor& row_log_prob, bool average, bool empty_allowed,
+                        const at::Tensor& sums, const at::Tensor& rows);
 
-/// What the gradient pass takes, float64 [R], from slopes by pair and what answer_log_probs wrote.
+/// What the gradient pass takes, float64 [R], from slopes by pair and what sequence_log_probs wrote.
 void row_coefficients(const Sequences& sequences, const RowLabels& labels, bool average,
                       const at::Tensor& sums, const at::Tensor& rows, const PairValues& d_chosen,
                       const PairValues& d_rejected, double nll_scale,

@@ -24,7 +24,7 @@ void check_options(const LabelledPairs& pairs, const LossOptions& options) {
 
 /// The loss as it is handed out, from the pairs' sum `total` of float64; the record gets its share.
 Tensor handed_out(const LabelledPairs& pairs, const LossOptions& options, const SequenceLoss& loss,
-                  const PairTable& table, const AnswerSums& sums, Tensor total,
+                  const PairTable& table, const SequenceSums& sums, Tensor total,
                   at::ScalarType dtype, detail::PairRecord& record) {
   record.counted = pairs.counted;
   if (loss.nll_scale > 0) {
@@ -40,7 +40,7 @@ Tensor handed_out(const LabelledPairs& pairs, const LossOptions& options, const 
              : total.to(dtype);
 }
 
-detail::PairRecord record_of_sums(const PairTable& table, const AnswerSums& sums, bool averaged,
+detail::PairRecord record_of_sums(const PairTable& table, const SequenceSums& sums, bool averaged,
                                   const Controls& controls, const Tensor& bad_row,
                                   at::ScalarType dtype) {
   auto record = record_of(table.rows,
@@ -53,15 +53,15 @@ detail::PairRecord record_of_sums(const PairTable& table, const AnswerSums& sums
 
 }  // namespace
 
-AnswerSums::AnswerSums(std::int64_t pairs, const at::Device& device)
+SequenceSums::SequenceSums(std::int64_t pairs, const at::Device& device)
     : log_probs(at::empty({2, pairs}, at::TensorOptions(device).dtype(at::kDouble))),
       rows(at::empty({2, pairs}, at::TensorOptions(device).dtype(at::kLong))) {}
 
-AnswerSums::AnswerSums(const LabelledPairs& pairs, const Tensor& row_log_prob, bool average,
-                       bool empty_allowed)
-    : AnswerSums(pairs.pairs(), row_log_prob.device()) {
-  on_cuda::answer_log_probs(pairs.layout.sequences, pairs.row_labels(), row_log_prob, average,
-                            empty_allowed, log_probs, rows);
+SequenceSums::SequenceSums(const LabelledPairs& pairs, const Tensor& row_log_prob, bool average,
+                           bool empty_allowed)
+    : SequenceSums(pairs.pairs(), row_log_prob.device()) {
+  on_cuda::sequence_log_probs(pairs.layout.sequences, pairs.row_labels(), row_log_prob, average,
+                              empty_allowed, log_probs, rows);
 }
 
 PairStep::PairStep(const LogitsCall& call, const RowPass& pass)
@@ -69,8 +69,8 @@ PairStep::PairStep(const LogitsCall& call, const RowPass& pass)
       coefficient(at::zeros_like(pass.log_prob)) {
   check_options(call.pairs, call.options);
   SequenceLoss loss = call.loss(table.outputs);
-  const AnswerSums sums(call.pairs, pass.log_prob, loss.average_log_prob,
-                        call.options.empty_rows == EmptyRows::keep);
+  const SequenceSums sums(call.pairs, pass.log_prob, loss.average_log_prob,
+                          call.options.empty_rows == EmptyRows::keep);
   loss.inputs.policy_chosen = values_of(sums.log_probs[PairRows::chosen]);
   loss.inputs.policy_rejected = values_of(sums.log_probs[PairRows::rejected]);
   const Tensor total = at::empty({}, table.rows.options());
@@ -93,7 +93,7 @@ void hidden_loss(const HiddenRows& rows, const LabelledPairs& pairs, const AnyOb
   PairTable table(pairs.pairs(), device);
   const SequenceLoss loss =
       sequence_loss(pairs, objective, options, controls, reference, table.outputs);
-  const AnswerSums sums(pairs.pairs(), device);
+  const SequenceSums sums(pairs.pairs(), device);
   const Tensor bad_row = at::full({}, -1, sums.rows.options());
   on_cuda::hidden_loss(rows, loss, chunk_rows, sums.log_probs, sums.rows,
                        table.rows.select(0, d_chosen_row), table.rows.select(0, d_rejected_row),
@@ -105,7 +105,7 @@ void hidden_loss(const HiddenRows& rows, const LabelledPairs& pairs, const AnyOb
 
 Tensor hidden_answers(const HiddenRows& rows, const LabelledPairs& pairs, bool average,
                       std::int64_t chunk_rows, const at::Device& device) {
-  const AnswerSums sums(pairs.pairs(), device);
+  const SequenceSums sums(pairs.pairs(), device);
   on_cuda::hidden_log_probs(rows, pairs.rows, average, chunk_rows, sums.log_probs, sums.rows);
   return sums.log_probs;
 }

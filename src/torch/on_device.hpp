@@ -10,11 +10,11 @@
 namespace sp2dpo::on_device {
 
 /// The answers' log-probabilities.
-struct AnswerSums {
-  AnswerSums(std::int64_t pairs, const at::Device& device);
+struct SequenceSums {
+  SequenceSums(std::int64_t pairs, const at::Device& device);
   /// From those of their rows.
-  AnswerSums(const LabelledPairs& pairs, const at::Tensor& row_log_prob, bool average,
-             bool empty_allowed);
+  SequenceSums(const LabelledPairs& pairs, const at::Tensor& row_log_prob, bool average,
+               bool empty_allowed);
 
   at::Tensor log_probs;  ///< float64 [2, P]; NaN for an empty answer where none is allowed
   at::Tensor rows;       ///< int64 [2, P]: how many count

@@ -48,8 +48,8 @@ std::int64_t hidden_chunk_rows(const HiddenRows&, std::int64_t, bool, const at::
   refuse(device);
 }
 
-void answer_log_probs(const Sequences&, const RowLabels&, const at::Tensor& row_log_prob, bool,
-                      bool, const at::Tensor&, const at::Tensor&) {
+void sequence_log_probs(const Sequences&, const RowLabels&, const at::Tensor& row_log_prob, bool,
+                        bool, const at::Tensor&, const at::Tensor&) {
   refuse(row_log_prob.device());
 }
 

@@ -6,7 +6,7 @@
 
 #include "pairs.hpp"
 
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 
 namespace sp2dpo::operators {
 namespace {

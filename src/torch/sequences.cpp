@@ -161,7 +161,7 @@ Tensor answers(const LabelledPairs& pairs, const Tensor& row_log_prob, bool aver
   const double* const row = row_log_prob.data_ptr<double>();
   for (const auto side : {PairRows::chosen, PairRows::rejected})
     for (std::int64_t i = 0; i < pairs.pairs(); ++i)
-      row_of(result, side)[i] = answer_log_prob(pairs.rows.select(i, side), row, average);
+      row_of(result, side)[i] = sequence_log_prob(pairs.rows.select(i, side), row, average);
   return result;
 }
 

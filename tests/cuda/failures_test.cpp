@@ -43,7 +43,7 @@ struct Rows {
     row_log_probs_and_gradient(rows, {label.data()}, {0, 2}, statistics, coefficient.data(),
                                gradient, MaskedRows::zero, memory, nullptr);
   }
-  void find_answers() { answer_log_probs(answers, log_prob.data(), true, sums, nullptr); }
+  void find_answers() { sequence_log_probs(answers, log_prob.data(), true, sums, nullptr); }
   void find_coefficients() {
     row_coefficients(answers, sums, 0.5, -0.5, 1.0, 0, coefficient.data(), nullptr);
   }
@@ -65,8 +65,8 @@ struct Rows {
       coefficient{std::vector{0.25, -0.5}}, answer{std::vector{-1.0, -2.0}};
   RowStatistics statistics{log_prob.data(), lse_others.data()};
   RowMemory memory{workspace.data(), workspace.size()};
-  AnswerRows answers{{.count = 2, .length = 1}, {label.data()}};
-  AnswerSums sums{answer.data(), answer.data() + 1, counts.data(), counts.data() + 1};
+  SequenceRows answers{{.count = 2, .length = 1}, {label.data()}};
+  SequenceSums sums{answer.data(), answer.data() + 1, counts.data(), counts.data() + 1};
 };
 
 struct PublicCall {
@@ -86,7 +86,7 @@ std::vector<PublicCall> public_calls() {
   return {{"cuda::row_log_probs", of_rows(&Rows::find_log_probs)},
           {"cuda::row_gradient", of_rows(&Rows::find_gradient)},
           {"cuda::row_log_probs_and_gradient", of_rows(&Rows::find_both)},
-          {"cuda::answer_log_probs", of_rows(&Rows::find_answers)},
+          {"cuda::sequence_log_probs", of_rows(&Rows::find_answers)},
           {"cuda::row_coefficients", of_rows(&Rows::find_coefficients)},
           {"cuda::hidden_log_probs",
            [] { return Problem(DType::float32).log_probs_on_device(rows).policy; }},

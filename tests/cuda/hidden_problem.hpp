@@ -14,7 +14,7 @@
 
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cuda/hidden.hpp>
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 
 namespace sp2dpo::cuda {
 
@@ -163,7 +163,7 @@ struct Problem {
     std::vector<std::int64_t> counts;
   };
 
-  /// By hidden_log_probs, of the same arguments as far as it has them; `call.out.answers` is its
+  /// By hidden_log_probs, of the same arguments as far as it has them; `call.out.sums` is its
   /// `out`.
   [[nodiscard]] LogProbs log_probs_on_device(std::int64_t chunk_rows,
                                              const Change& change = {}) const {
@@ -173,7 +173,7 @@ struct Problem {
     if (change) change(device.call());
     MatrixProducts products;
     hidden_log_probs(device.all, device.answers, device.lists, average, device.chunk_rows,
-                     device.out.answers, device.memory, products, nullptr);
+                     device.out.sums, device.memory, products, nullptr);
     return {device.policy.get(), device.counts.get()};
   }
 

@@ -78,17 +78,20 @@ TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
   for (const Wrong& wrong : of_both) expect_loss_refused(wrong), expect_log_probs_refused(wrong);
 
   const Wrong of_log_probs[] = {
-      {[](Call c) { c.out.answers.chosen = nullptr; }, "out.chosen is null"},
-      {[](Call c) { c.out.answers.rejected = nullptr; }, "out.rejected is null"},
-      {[](Call c) { c.out.answers.chosen_rows = nullptr; }, "out.chosen_rows is null"},
-      {[](Call c) { c.out.answers.rejected_rows = nullptr; }, "out.rejected_rows is null"}};
+      {[](Call c) { c.out.sums.chosen = nullptr; }, "out.chosen is null"},
+      {[](Call c) { c.out.sums.rejected = nullptr; }, "out.rejected is null"},
+      {[](Call c) { c.out.sums.chosen_row_counts = nullptr; }, "out.chosen_row_counts is null"},
+      {[](Call c) { c.out.sums.rejected_row_counts = nullptr; },
+       "out.rejected_row_counts is null"}};
   for (const Wrong& wrong : of_log_probs) expect_log_probs_refused(wrong);
 
   const Wrong of_loss[] = {
-      {[](Call c) { c.out.answers.chosen = nullptr; }, "out.answers.chosen is null"},
-      {[](Call c) { c.out.answers.rejected = nullptr; }, "out.answers.rejected is null"},
-      {[](Call c) { c.out.answers.chosen_rows = nullptr; }, "out.answers.chosen_rows is null"},
-      {[](Call c) { c.out.answers.rejected_rows = nullptr; }, "out.answers.rejected_rows is null"},
+      {[](Call c) { c.out.sums.chosen = nullptr; }, "out.sums.chosen is null"},
+      {[](Call c) { c.out.sums.rejected = nullptr; }, "out.sums.rejected is null"},
+      {[](Call c) { c.out.sums.chosen_row_counts = nullptr; },
+       "out.sums.chosen_row_counts is null"},
+      {[](Call c) { c.out.sums.rejected_row_counts = nullptr; },
+       "out.sums.rejected_row_counts is null"},
       {[](Call c) { c.out.d_chosen = nullptr; }, "out.d_chosen is null"},
       {[](Call c) { c.out.d_rejected = nullptr; }, "out.d_rejected is null"},
       {[](Call c) { c.loss.outputs.d_policy_chosen = {}; }, "loss.outputs.d_policy_chosen does"},

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <sp2dpo/cuda/pair_loss.hpp>
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 
 namespace sp2dpo::cuda {
 namespace {

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <sp2dpo/loss/any_objective.hpp>
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 
 namespace sp2dpo {
 namespace {

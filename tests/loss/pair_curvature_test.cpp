@@ -10,7 +10,7 @@
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/loss/any_objective.hpp>
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 #include <sp2dpo/loss/pair_curvature.hpp>
 
 namespace sp2dpo {

@@ -101,9 +101,9 @@ TEST(PairRows, SayWhatIsWrongWithTheSequences) {
 TEST(AnswerLogProb, IsTheSumOrTheMeanOverTheRowsAndNoughtWithoutAny) {
   const double row_log_prob[] = {-1, -20, -3};
   const std::int64_t list[] = {2, 0};
-  EXPECT_EQ(answer_log_prob({.count = 2, .list = list}, row_log_prob, false), -4);
-  EXPECT_EQ(answer_log_prob({.count = 2, .list = list}, row_log_prob, true), -2);
-  EXPECT_EQ(answer_log_prob({}, row_log_prob, true), 0);
+  EXPECT_EQ(sequence_log_prob({.count = 2, .list = list}, row_log_prob, false), -4);
+  EXPECT_EQ(sequence_log_prob({.count = 2, .list = list}, row_log_prob, true), -2);
+  EXPECT_EQ(sequence_log_prob({}, row_log_prob, true), 0);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {

@@ -13,7 +13,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {

@@ -11,7 +11,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 
 namespace sp2dpo {
 namespace {

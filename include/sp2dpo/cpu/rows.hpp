@@ -2,7 +2,7 @@
 #pragma once
 
 #include <sp2dpo/cpu/executor.hpp>
-#include <sp2dpo/loss/rows.hpp>
+#include <sp2dpo/loss/logit_rows.hpp>
 
 /// Row kernels on the host, for whatever vector instructions the processor has. They know no
 /// objective: log-probabilities go out, and a coefficient a row comes back. They read and write

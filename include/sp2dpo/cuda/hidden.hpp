@@ -53,7 +53,7 @@ struct PairRowLists {
 
 /// Where hidden_loss writes by pair, in device memory.
 struct HiddenOutputs {
-  AnswerSums answers;            ///< [P] each
+  SequenceSums sums;             ///< [P] each
   double* d_chosen = nullptr;    ///< [P], where loss.outputs.d_policy_chosen writes
   double* d_rejected = nullptr;  ///< [P]
 };
@@ -90,7 +90,7 @@ enum class LongPairs : std::uint8_t {
 /// Log-probabilities of the answers, sums or means over their rows, as a reference's that was
 /// trained with a head of its own. As hidden_loss for the rest; gradients are not looked at.
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
-                      bool average, std::int64_t chunk_rows, const AnswerSums& out,
+                      bool average, std::int64_t chunk_rows, const SequenceSums& out,
                       const RowMemory& memory, MatrixProducts& products, Stream stream);
 
 /// As cpu::hidden_loss: gradients at once, beside the loss and slopes of each pair as

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include <sp2dpo/cuda/stream.hpp>
+#include <sp2dpo/loss/logit_rows.hpp>
 #include <sp2dpo/loss/pair_loss.hpp>
-#include <sp2dpo/loss/rows.hpp>
 
 /// The row kernels of sp2dpo::cpu on the device: the same words and the same numbers, for float16,
 /// bfloat16 and float32 logits. Every pointer is one of device memory that the caller owns, a
@@ -58,30 +58,31 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
 /// The answers of a batch, whose sequences cover rows that lie one after the other; masked ones
 /// among them count for nothing. The arrays of `sequences` and `labels` are in device memory, and
 /// their numbers are taken on trust.
-struct AnswerRows {
+struct SequenceRows {
   Sequences sequences;
   RowLabels labels;
   bool average = false;  ///< an answer's log-probability is the mean over its rows
 };
 
-/// Where answer_log_probs writes by pair, [P] each.
-struct AnswerSums {
+/// Where sequence_log_probs writes by pair, [P] each.
+struct SequenceSums {
   double* chosen = nullptr;  ///< log-probabilities
   double* rejected = nullptr;
-  std::int64_t* chosen_rows = nullptr;  ///< how many rows count
-  std::int64_t* rejected_rows = nullptr;
+  std::int64_t* chosen_row_counts = nullptr;  ///< how many rows count
+  std::int64_t* rejected_row_counts = nullptr;
 };
 
 /// The answers' log-probabilities from those of their rows, which are by row number: sums in double
 /// in a fixed order. An answer without rows has 0 or, unless `empty_allowed`, NaN.
-void answer_log_probs(const AnswerRows& answers, const double* row_log_prob, bool empty_allowed,
-                      const AnswerSums& out, Stream stream);
+void sequence_log_probs(const SequenceRows& batch, const double* row_log_prob, bool empty_allowed,
+                        const SequenceSums& out, Stream stream);
 
 /// What the gradient pass takes: upstream[i] · d[i], over the number of rows where `average`, for
 /// each row of an answer of pair i, and 0 for masked ones; chosen rows have nll_scale · upstream[i]
-/// taken off. Rows of no answer are left as they are. `sums` is what answer_log_probs wrote.
-void row_coefficients(const AnswerRows& answers, const AnswerSums& sums, const PairValues& d_chosen,
-                      const PairValues& d_rejected, const PairValues& upstream, double nll_scale,
-                      double* coefficient, Stream stream);
+/// taken off. Rows of no answer are left as they are. `sums` is what sequence_log_probs wrote.
+void row_coefficients(const SequenceRows& batch, const SequenceSums& sums,
+                      const PairValues& d_chosen, const PairValues& d_rejected,
+                      const PairValues& upstream, double nll_scale, double* coefficient,
+                      Stream stream);
 
 }  // namespace sp2dpo::cuda

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <sp2dpo/loss/rows.hpp>
+#include <sp2dpo/loss/logit_rows.hpp>
 
 namespace sp2dpo {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/loss/logit_rows.hpp>
 #include <sp2dpo/loss/pair_loss.hpp>
-#include <sp2dpo/loss/rows.hpp>
 
 namespace sp2dpo {
 
@@ -106,8 +106,8 @@ class PairRows {
 
 /// An answer's log-probability: the sum over its rows in their order, in double; with `average`
 /// over their number. 0 for an answer without rows.
-[[nodiscard]] inline double answer_log_prob(const RowSelection& answer, const double* row_log_prob,
-                                            bool average) {
+[[nodiscard]] inline double sequence_log_prob(const RowSelection& answer,
+                                              const double* row_log_prob, bool average) {
   double sum = 0;
   for (std::int64_t i = 0; i < answer.count; ++i) sum += row_log_prob[answer[i]];
   return average && answer.count > 0 ? sum / static_cast<double>(answer.count) : sum;

@@ -49,14 +49,14 @@ inline void sequence_step(const SequenceLoss& loss, std::int64_t begin, std::int
   for (std::int64_t i = begin; i < end; ++i) {
     const RowSelection chosen = loss.rows.select(i, PairRows::chosen);
     const RowSelection rejected = loss.rows.select(i, PairRows::rejected);
-    policy_chosen[i] = answer_log_prob(chosen, row_log_prob, loss.average_log_prob);
-    policy_rejected[i] = answer_log_prob(rejected, row_log_prob, loss.average_log_prob);
+    policy_chosen[i] = sequence_log_prob(chosen, row_log_prob, loss.average_log_prob);
+    policy_rejected[i] = sequence_log_prob(rejected, row_log_prob, loss.average_log_prob);
     if (!counts(loss, i)) {
       loss.outputs.set_all(i, 0);
       continue;
     }
     sum.pairs += loss.objective.pair_loss(in, loss.outputs, i, i + 1);
-    sum.nll -= answer_log_prob(chosen, row_log_prob, false);
+    sum.nll -= sequence_log_prob(chosen, row_log_prob, false);
   }
 }
 

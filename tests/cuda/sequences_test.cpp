@@ -72,12 +72,14 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
   sp2dpo::row_coefficients(loss, 0, count, {slope[0].data(), DType::float64},
                            {slope[1].data(), DType::float64}, 2.0, coefficient.data());
 
-  const DeviceArray<std::int64_t> label(batch.label), chosen_rows(size), rejected_rows(size);
+  const DeviceArray<std::int64_t> label(batch.label), chosen_row_counts(size),
+      rejected_row_counts(size);
   const DeviceArray<double> log_prob(batch.log_prob), chosen(size), rejected(size), d_chosen(size),
       d_rejected(size), device_coefficient(untouched), total(1), device_beta(beta);
-  const AnswerRows answers{on_device, {label.data(), ignored}, average};
-  const AnswerSums sums{chosen.data(), rejected.data(), chosen_rows.data(), rejected_rows.data()};
-  answer_log_probs(answers, log_prob.data(), /*empty_allowed=*/true, sums, nullptr);
+  const SequenceRows answers{on_device, {label.data(), ignored}, average};
+  const SequenceSums sums{chosen.data(), rejected.data(), chosen_row_counts.data(),
+                          rejected_row_counts.data()};
+  sequence_log_probs(answers, log_prob.data(), /*empty_allowed=*/true, sums, nullptr);
   pair_loss({.in = {.policy_chosen = {chosen.data(), DType::float64},
                     .policy_rejected = {rejected.data(), DType::float64},
                     .beta = {device_beta.data(), DType::float64}},
@@ -94,7 +96,7 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
   EXPECT_NEAR(total.get()[0], outputs.gradient_scale * sum.pairs, 1e-12);
   const auto got_chosen = chosen.get(), got_rejected = rejected.get();
   const auto got_coefficient = device_coefficient.get();
-  const auto got_rows = chosen_rows.get();
+  const auto got_rows = chosen_row_counts.get();
   for (std::size_t i = 0; i < size; ++i) {
     EXPECT_NEAR(got_chosen[i], policy[0][i], 1e-10) << "pair " << i;
     EXPECT_NEAR(got_rejected[i], policy[1][i], 1e-10) << "pair " << i;
@@ -111,7 +113,7 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
       EXPECT_EQ(got_coefficient[row], 7) << "row " << row << " of no pair";
 }
 
-TEST(CudaAnswersOnEveryDevice, AreThoseOfTheHostWhateverTheirLength) {
+TEST(CudaSequencesOnEveryDevice, AreThoseOfTheHostWhateverTheirLength) {
   // An empty one, a row, half a block, and more than a block's threads.
   Batch batch({1, 7, 300, 0, 1100, 513});
   const DeviceArray<std::int64_t> bounds(batch.bounds);
@@ -125,14 +127,14 @@ TEST(CudaAnswersOnEveryDevice, AreThoseOfTheHostWhateverTheirLength) {
     }
 }
 
-TEST(CudaAnswersOnEveryDevice, OfOneLengthNeedNoBounds) {
+TEST(CudaSequencesOnEveryDevice, OfOneLengthNeedNoBounds) {
   Batch batch({40, 40, 40, 40});
   Sequences on_device{.count = 4, .length = 40, .layout = Sequences::Layout::interleaved};
   batch.sequences.layout = on_device.layout;
   expect_same_as_on_host(batch, on_device, false, 0);
 }
 
-TEST(CudaAnswersOnEveryDevice, FollowLists) {
+TEST(CudaSequencesOnEveryDevice, FollowLists) {
   Batch batch({5, 6, 7, 8, 9});
   const std::vector<std::int64_t> chosen{4, 0}, rejected{1, 3};  // sequence 2 answers no pair
   batch.sequences.layout = Sequences::Layout::listed;
@@ -147,12 +149,12 @@ TEST(CudaAnswersOnEveryDevice, FollowLists) {
   expect_same_as_on_host(batch, on_device, true, 0);
 }
 
-TEST(CudaAnswersOnEveryDevice, AreNanWhereTheyMustNotBeEmpty) {
+TEST(CudaSequencesOnEveryDevice, AreNanWhereTheyMustNotBeEmpty) {
   const DeviceArray<std::int64_t> label(std::vector<std::int64_t>{ignored, 3}), rows(2);
   const DeviceArray<double> log_prob(std::vector{0.0, -2.0}), sums(2);
-  answer_log_probs({{.count = 2, .length = 1}, {label.data(), ignored}}, log_prob.data(),
-                   /*empty_allowed=*/false,
-                   {sums.data(), sums.data() + 1, rows.data(), rows.data() + 1}, nullptr);
+  sequence_log_probs({{.count = 2, .length = 1}, {label.data(), ignored}}, log_prob.data(),
+                     /*empty_allowed=*/false,
+                     {sums.data(), sums.data() + 1, rows.data(), rows.data() + 1}, nullptr);
   EXPECT_TRUE(std::isnan(sums.get()[0]));
   EXPECT_EQ(sums.get()[1], -2);
   EXPECT_THAT(rows.get(), testing::ElementsAre(0, 1));
@@ -162,14 +164,14 @@ TEST(CudaAnswersOnEveryDevice, AreNanWhereTheyMustNotBeEmpty) {
 struct Arguments {
   std::int64_t label = 0, count = 0;
   double number = 0;
-  AnswerRows answers{{.count = 2}, {&label}};
+  SequenceRows answers{{.count = 2}, {&label}};
   const double* row_log_prob = &number;
-  AnswerSums sums{&number, &number, &count, &count};
+  SequenceSums sums{&number, &number, &count, &count};
   PairValues d_chosen = 1.0, d_rejected = 1.0, upstream = 1.0;
   double* coefficient = &number;
 };
 
-TEST(CudaAnswersOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
+TEST(CudaSequencesOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
   using Change = void (*)(Arguments&);
   const auto check = [](auto call, const std::string& name, Change change, const char* words) {
     Arguments arguments;
@@ -180,7 +182,7 @@ TEST(CudaAnswersOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
     call(arguments);  // no pairs, nothing to look at
   };
   const auto log_probs = [](const Arguments& a) {
-    answer_log_probs(a.answers, a.row_log_prob, true, a.sums, nullptr);
+    sequence_log_probs(a.answers, a.row_log_prob, true, a.sums, nullptr);
   };
   const auto coefficients = [](const Arguments& a) {
     row_coefficients(a.answers, a.sums, a.d_chosen, a.d_rejected, a.upstream, 0, a.coefficient,
@@ -196,20 +198,20 @@ TEST(CudaAnswersOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
        "the lists of chosen and rejected sequences are null, or 1 long"},
       {[](Arguments& a) { a.answers.labels.label = nullptr; }, "labels.label is null"}};
   for (const auto& [change, words] : of_answers) {
-    check(log_probs, "cuda::answer_log_probs", change, words);
+    check(log_probs, "cuda::sequence_log_probs", change, words);
     check(coefficients, "cuda::row_coefficients", change, words);
   }
   const std::pair<Change, std::string> of_sums[] = {
       {[](Arguments& a) { a.sums.chosen = nullptr; }, ".chosen is null"},
       {[](Arguments& a) { a.sums.rejected = nullptr; }, ".rejected is null"},
-      {[](Arguments& a) { a.sums.chosen_rows = nullptr; }, ".chosen_rows is null"},
-      {[](Arguments& a) { a.sums.rejected_rows = nullptr; }, ".rejected_rows is null"}};
+      {[](Arguments& a) { a.sums.chosen_row_counts = nullptr; }, ".chosen_row_counts is null"},
+      {[](Arguments& a) { a.sums.rejected_row_counts = nullptr; }, ".rejected_row_counts is null"}};
   for (const auto& [change, words] : of_sums) {
-    check(log_probs, "cuda::answer_log_probs", change, ("out" + words).c_str());
+    check(log_probs, "cuda::sequence_log_probs", change, ("out" + words).c_str());
     check(coefficients, "cuda::row_coefficients", change, ("sums" + words).c_str());
   }
   check(
-      log_probs, "cuda::answer_log_probs", [](Arguments& a) { a.row_log_prob = nullptr; },
+      log_probs, "cuda::sequence_log_probs", [](Arguments& a) { a.row_log_prob = nullptr; },
       "row_log_prob is null");
   const std::pair<Change, const char*> of_coefficients[] = {
       {[](Arguments& a) {

@@ -73,6 +73,17 @@ struct RowStatistics {
 /// What the gradient of a masked row becomes: zeros, or what is in memory already.
 enum class MaskedRows : std::uint8_t { zero, leave };
 
+/// Logits, their labels and the gradient that a loss of them computes.
+struct LogitsJob {
+  LogitRows logits;
+  RowLabels labels;
+  GradientRows gradient{};  ///< no data: the loss alone is computed
+  /// [rows] of 1.0 for a unit gradient, which is made in one pass before the loss is known: row r
+  /// becomes onehot − softmax, to be multiplied by the row's coefficient where it is used. Null for
+  /// the gradient itself.
+  const double* unit = nullptr;
+};
+
 /// The sequences of a batch: their rows, and which of them answer which pair.
 struct Sequences {
   std::int64_t count = 0;

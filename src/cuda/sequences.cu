@@ -9,12 +9,12 @@ namespace {
 using detail::threads_per_block;
 
 /// The rows [begin, end) of one answer.
-struct Answer {
+struct Sequence {
   std::int64_t pair, begin, end;
   bool is_chosen;
 
   /// The block's: blocks 2i and 2i + 1 are those of pair i.
-  static __device__ Answer of_block(const Sequences& sequences) {
+  static __device__ Sequence of_block(const Sequences& sequences) {
     const std::int64_t pair = blockIdx.x / 2;
     const std::int64_t side = blockIdx.x % 2;
     std::int64_t s = 0;
@@ -37,12 +37,12 @@ struct Answer {
 };
 
 __global__ void __launch_bounds__(threads_per_block)
-    sums_kernel(AnswerRows answers, const double* row_log_prob, bool empty_allowed,
-                AnswerSums out) {
-  const Answer answer = Answer::of_block(answers.sequences);
-  const RowLabels& labels = answers.labels;
+    sums_kernel(SequenceRows batch, const double* row_log_prob, bool empty_allowed,
+                SequenceSums out) {
+  const Sequence sequence = Sequence::of_block(batch.sequences);
+  const RowLabels& labels = batch.labels;
   double sum = 0, rows = 0;
-  answer.for_each_row([&](std::int64_t row) {
+  sequence.for_each_row([&](std::int64_t row) {
     if (labels.label[row] == labels.ignored) return;
     sum += row_log_prob[row];
     ++rows;
@@ -53,43 +53,44 @@ __global__ void __launch_bounds__(threads_per_block)
   if (threadIdx.x != 0) return;
   if (rows == 0)
     sum = empty_allowed ? 0 : NAN;
-  else if (answers.average)
+  else if (batch.average)
     sum /= rows;
-  (answer.is_chosen ? out.chosen : out.rejected)[answer.pair] = sum;
-  (answer.is_chosen ? out.chosen_rows : out.rejected_rows)[answer.pair] =
+  (sequence.is_chosen ? out.chosen : out.rejected)[sequence.pair] = sum;
+  (sequence.is_chosen ? out.chosen_row_counts : out.rejected_row_counts)[sequence.pair] =
       static_cast<std::int64_t>(rows);
 }
 
 __global__ void __launch_bounds__(threads_per_block)
-    coefficients_kernel(AnswerRows answers, AnswerSums sums, PairValues d_chosen,
+    coefficients_kernel(SequenceRows batch, SequenceSums sums, PairValues d_chosen,
                         PairValues d_rejected, PairValues upstream, double nll_scale,
                         double* coefficient) {
-  const Answer answer = Answer::of_block(answers.sequences);
-  const RowLabels& labels = answers.labels;
-  const std::int64_t rows = (answer.is_chosen ? sums.chosen_rows : sums.rejected_rows)[answer.pair];
-  double slope = answer.is_chosen ? d_chosen[answer.pair] : d_rejected[answer.pair];
-  if (answers.average && rows > 0) slope /= static_cast<double>(rows);
-  if (answer.is_chosen) slope -= nll_scale;
-  slope *= upstream[answer.pair];
-  answer.for_each_row([&](std::int64_t row) {
+  const Sequence sequence = Sequence::of_block(batch.sequences);
+  const RowLabels& labels = batch.labels;
+  const std::int64_t rows =
+      (sequence.is_chosen ? sums.chosen_row_counts : sums.rejected_row_counts)[sequence.pair];
+  double slope = sequence.is_chosen ? d_chosen[sequence.pair] : d_rejected[sequence.pair];
+  if (batch.average && rows > 0) slope /= static_cast<double>(rows);
+  if (sequence.is_chosen) slope -= nll_scale;
+  slope *= upstream[sequence.pair];
+  sequence.for_each_row([&](std::int64_t row) {
     coefficient[row] = labels.label[row] == labels.ignored ? 0 : slope;
   });
 }
 
 }  // namespace
 
-void launch::answer_log_probs(const AnswerRows& answers, const double* row_log_prob,
-                              bool empty_allowed, const AnswerSums& out, unsigned blocks,
-                              Stream stream) {
-  sums_kernel<<<blocks, threads_per_block, 0, stream>>>(answers, row_log_prob, empty_allowed, out);
-  detail::check_launch("cuda::answer_log_probs");
+void launch::sequence_log_probs(const SequenceRows& batch, const double* row_log_prob,
+                                bool empty_allowed, const SequenceSums& out, unsigned blocks,
+                                Stream stream) {
+  sums_kernel<<<blocks, threads_per_block, 0, stream>>>(batch, row_log_prob, empty_allowed, out);
+  detail::check_launch("cuda::sequence_log_probs");
 }
 
-void launch::row_coefficients(const AnswerRows& answers, const AnswerSums& sums,
+void launch::row_coefficients(const SequenceRows& batch, const SequenceSums& sums,
                               const PairValues& d_chosen, const PairValues& d_rejected,
                               const PairValues& upstream, double nll_scale, double* coefficient,
                               unsigned blocks, Stream stream) {
-  coefficients_kernel<<<blocks, threads_per_block, 0, stream>>>(answers, sums, d_chosen, d_rejected,
+  coefficients_kernel<<<blocks, threads_per_block, 0, stream>>>(batch, sums, d_chosen, d_rejected,
                                                                 upstream, nll_scale, coefficient);
   detail::check_launch("cuda::row_coefficients");
 }
