@@ -2,19 +2,16 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sequence_arrays.hpp"
+
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cpu/rows.hpp>
-#include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/loss/detail/arena.hpp>
+#include <sp2dpo/loss/detail/check_rows.hpp>
 
 namespace sp2dpo::cpu {
 namespace {
 
-constexpr std::size_t alignment = 64;
-
-DType sum_type(DType dtype) {
-  return dtype == DType::float64 ? dtype : DType::float32;
-}
+using detail::sum_type;
 
 /// The first pair that a chunk beginning with `pair` no longer holds; `pair` itself where even that
 /// one is too long.
@@ -27,8 +24,8 @@ std::int64_t chunk_end(const PairRows& pairs, std::int64_t pair, std::int64_t ch
 /// The buffers of one chunk, and what is done with the rows in it.
 class Chunk {
  public:
-  Chunk(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows, void* workspace,
-        const MatrixProduct& product, const Executor& executor)
+  Chunk(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
+        detail::Arena& arena, const MatrixProduct& product, const Executor& executor)
       : rows_(rows),
         product_(product),
         executor_(executor),
@@ -38,7 +35,6 @@ class Chunk {
         most_(std::min(chunk_rows, std::ssize(pairs.rows()))),
         part_rows_(std::min(
             vocab_, std::max<std::int64_t>(1, part_elements / std::max<std::int64_t>(1, width_)))) {
-    detail::Arena arena(workspace, alignment);
     const std::size_t bytes = size_of(dtype_);
     hidden_ = arena.take(most_ * width_, bytes);
     logits_ = arena.take(most_ * vocab_, bytes);
@@ -58,10 +54,7 @@ class Chunk {
         if (rows.d_bias.data != nullptr) bias_sum_[side] = arena.take(vocab_, sum_bytes);
       }
     }
-    bytes_ = arena.used();
   }
-
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
   /// Hidden states, logits, labels and the labels' exact logits of these rows.
   void load(const RowSelection& selection) {
@@ -194,7 +187,6 @@ class Chunk {
   const DType dtype_;
   const std::int64_t width_, vocab_;
   const std::int64_t most_;  // rows that the buffers hold
-  std::size_t bytes_ = 0;
 
   const std::int64_t* list_ = nullptr;  // the rows in the chunk
   std::int64_t count_ = 0;
@@ -217,30 +209,13 @@ class Chunk {
   double* coefficient_ = nullptr;
 };
 
-void check(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows) {
-  using detail::require;
-  require(chunk_rows > 0, "a chunk holds at least one row, not {}", chunk_rows);
-  const DType dtype = rows.hidden.dtype;
-  require(rows.head.dtype == dtype && rows.head.columns == rows.hidden.columns,
-          "the head is {} [{}, {}], the hidden states are {} [{}, {}]: they must agree in element "
-          "type and width",
-          name_of(rows.head.dtype), rows.head.rows, rows.head.columns, name_of(dtype),
-          rows.hidden.rows, rows.hidden.columns);
-  const bool one_chunk = !rows.add && std::ssize(pairs.rows()) <= chunk_rows;
-  const DType head_type = one_chunk && rows.d_head.dtype == dtype ? dtype : sum_type(dtype);
-  const auto same_shape = [](const auto& a, std::int64_t m, std::int64_t n, DType type) {
-    return a.data == nullptr || (a.rows == m && a.columns == n && a.dtype == type);
-  };
-  require(same_shape(rows.d_hidden, rows.hidden.rows, rows.hidden.columns, dtype) &&
-              same_shape(rows.d_head, rows.head.rows, rows.head.columns, head_type) &&
-              same_shape(rows.d_bias, 1, rows.head.rows, sum_type(dtype)),
-          "a gradient has not the shape or element type of what it is the gradient of");
-  for (const std::int64_t row : pairs.rows()) {
-    const std::int64_t label = rows.labels.label[row];
-    require(0 <= label && label < rows.head.rows,
-            "label {} of row {} is outside the vocabulary [0, {}) and not {}", label, row,
-            rows.head.rows, rows.labels.ignored);
-  }
+void check(const char* call, const HiddenRows& rows, const PairRows& pairs,
+           std::int64_t chunk_rows) {
+  detail::check_chunk(call, chunk_rows);
+  detail::check_hidden(call, rows, pairs, std::ssize(pairs.rows()) <= chunk_rows,
+                       /*dense_gradients=*/false);
+  detail::check_labels(call, rows.labels, pairs.select(0, pairs.pairs()), rows.hidden.rows,
+                       rows.head.rows);
 }
 
 void zero_rows(const Matrix& matrix, const std::vector<std::int64_t>& rows) {
@@ -251,9 +226,20 @@ void zero_rows(const Matrix& matrix, const std::vector<std::int64_t>& rows) {
         0, static_cast<std::size_t>(matrix.columns) * element);
 }
 
-/// A pair longer than a chunk.
+/// Multiplies the gradient of these rows of hidden states.
+void scale_rows(const Matrix& d_hidden, const RowSelection& rows, double scale,
+                const Executor& executor) {
+  executor(rows.count, 4, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      for (std::int64_t j = rows[i] * d_hidden.stride, last = j + d_hidden.columns; j < last; ++j)
+        detail::store(d_hidden.data, d_hidden.dtype, j,
+                      scale * detail::load(d_hidden.data, d_hidden.dtype, j));
+  });
+}
+
+/// Takes a pair longer than a chunk through in parts.
 void long_pair(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t pair,
-               std::int64_t chunk_rows, Chunk& chunk, const HiddenOutputs& out, LossSum& sum,
+               std::int64_t chunk_rows, Chunk& chunk, const SequenceOutputs& arrays, PairStep& step,
                const Executor& executor) {
   // Opposite slopes need one sum only: its rejected part goes in with the other sign.
   const bool opposite = loss.objective.is_function_of_z() && !loss.average_log_prob &&
@@ -264,32 +250,24 @@ void long_pair(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t pa
     const bool shared = opposite && side == PairRows::rejected;
     head_sum[side] = shared ? head_sum[0] : chunk.head_sum(side);
     bias_sum[side] = shared ? bias_sum[0] : chunk.bias_sum(side);
-    const RowSelection answer = loss.rows.select(pair, side);
-    for (std::int64_t first = 0; first < answer.count; first += chunk_rows) {
-      chunk.load({answer.first + first, std::min(chunk_rows, answer.count - first), answer.list});
-      chunk.unit_gradient(out.rows, shared ? -1 : 1);
+    const RowSelection sequence = loss.rows.select(pair, side);
+    for (std::int64_t first = 0; first < sequence.count; first += chunk_rows) {
+      chunk.load(
+          {sequence.first + first, std::min(chunk_rows, sequence.count - first), sequence.list});
+      chunk.unit_gradient(arrays.rows, shared ? -1 : 1);
       chunk.backward(head_sum[side], bias_sum[side]);
     }
   }
 
-  sequence_step(loss, pair, pair + 1, out.rows.log_prob, out.policy_chosen, out.policy_rejected,
-                sum);
-  row_coefficients(loss, pair, pair + 1, {out.d_chosen, DType::float64},
-                   {out.d_rejected, DType::float64}, 1.0, out.coefficient);
+  step(pair, pair + 1);
   for (const auto side : {PairRows::chosen, PairRows::rejected}) {
-    const RowSelection answer = loss.rows.select(pair, side);
-    if (answer.count == 0) continue;
-    const double slope = out.coefficient[answer[0]];
-    const double sign = opposite && side == PairRows::rejected ? -1 : 1;
+    const RowSelection sequence = loss.rows.select(pair, side);
+    if (sequence.count == 0) continue;
+    const double slope = arrays.coefficient[sequence[0]];
+    const bool shared = opposite && side == PairRows::rejected;
     if (rows.d_hidden.data != nullptr)
-      executor(answer.count, 4, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i)
-          for (std::int64_t j = answer[i] * rows.d_hidden.stride, last = j + rows.d_hidden.columns;
-               j < last; ++j)
-            detail::store(rows.d_hidden.data, rows.d_hidden.dtype, j,
-                          sign * slope * detail::load(rows.d_hidden.data, rows.d_hidden.dtype, j));
-      });
-    if (opposite && side == PairRows::rejected) continue;  // with the chosen answer's, above
+      scale_rows(rows.d_hidden, sequence, (shared ? -1 : 1) * slope, executor);
+    if (shared) continue;  // added with the chosen sequence's, above
     if (head_sum[side].data != nullptr)
       accumulate(rows.d_head, as_const(head_sum[side]), slope, executor);
     if (bias_sum[side].data != nullptr)
@@ -308,14 +286,18 @@ std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes) {
 std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
                              std::int64_t chunk_rows) {
   const auto product = [](const auto&, const auto&, const Matrix&, bool) {};
-  return Chunk(rows, pairs, chunk_rows, nullptr, product, {}).bytes();
+  detail::Arena arena(nullptr, workspace_alignment);
+  (void)arrays_of({}, rows.hidden.rows, pairs.pairs(), arena);
+  const Chunk chunk(rows, pairs, chunk_rows, arena, product, {});
+  return arena.used();
 }
 
 void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
                       void* workspace, const RowStatistics& out, const MatrixProduct& product,
                       const Executor& executor) {
-  check(rows, pairs, chunk_rows);
-  Chunk chunk(rows, pairs, chunk_rows, workspace, product, executor);
+  check("cpu::hidden_log_probs", rows, pairs, chunk_rows);
+  detail::Arena arena(workspace, workspace_alignment);
+  Chunk chunk(rows, pairs, chunk_rows, arena, product, executor);
   const RowSelection all = pairs.select(0, pairs.pairs());
   for (std::int64_t first = 0; first < all.count; first += chunk_rows) {
     chunk.load({first, std::min(chunk_rows, all.count - first), all.list});
@@ -324,39 +306,44 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, std::int64_
 }
 
 LossSum hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
-                    void* workspace, const HiddenOutputs& out, const MatrixProduct& product,
+                    void* workspace, const SequenceOutputs& out, const MatrixProduct& product,
                     const Executor& executor) {
-  check(rows, loss.rows, chunk_rows);
-  Chunk chunk(rows, loss.rows, chunk_rows, workspace, product, executor);
+  constexpr const char* call = "cpu::hidden_loss";
+  check(call, rows, loss.rows, chunk_rows);
+  detail::check_inputs(call, loss);
+  detail::require(workspace != nullptr || loss.rows.pairs() == 0, "{}: workspace is null", call);
+  detail::Arena arena(workspace, workspace_alignment);
+  SequenceOutputs arrays = arrays_of(out, rows.hidden.rows, loss.rows.pairs(), arena);
+  arrays.rows.lse_others = out.rows.lse_others;  // the chunk has its own
+  PairStep step(call, loss, out, arrays);
+  Chunk chunk(rows, loss.rows, chunk_rows, arena, product, executor);
+
   if (rows.d_hidden.data != nullptr) zero_rows(rows.d_hidden, loss.rows.others(rows.hidden.rows));
   const bool wants_gradient =
       rows.d_hidden.data != nullptr || rows.d_head.data != nullptr || rows.d_bias.data != nullptr;
-  LossSum sum;
   bool add = rows.add;
   for (std::int64_t pair = 0, end = 0; pair < loss.rows.pairs(); pair = end) {
     end = chunk_end(loss.rows, pair, chunk_rows);
     if (end == pair) {
       if (!add) chunk.zero(rows.d_head), chunk.zero(rows.d_bias);
       add = true;
-      long_pair(rows, loss, pair, chunk_rows, chunk, out, sum, executor);
+      long_pair(rows, loss, pair, chunk_rows, chunk, arrays, step, executor);
       end = pair + 1;
       continue;
     }
     const RowSelection selection = loss.rows.select(pair, end);
     if (selection.count > 0) {
       chunk.load(selection);
-      chunk.log_probs(out.rows);
+      chunk.log_probs(arrays.rows);
     }
-    sequence_step(loss, pair, end, out.rows.log_prob, out.policy_chosen, out.policy_rejected, sum);
-    row_coefficients(loss, pair, end, {out.d_chosen, DType::float64},
-                     {out.d_rejected, DType::float64}, 1.0, out.coefficient);
+    step(pair, end);
     if (selection.count == 0 || !wants_gradient) continue;
-    chunk.gradient(out.coefficient);
+    chunk.gradient(arrays.coefficient);
     chunk.backward(rows.d_head, rows.d_bias, add);
     add = true;
   }
   if (!add) chunk.zero(rows.d_head), chunk.zero(rows.d_bias);
-  return sum;
+  return step.sum();
 }
 
 }  // namespace sp2dpo::cpu

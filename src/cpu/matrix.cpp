@@ -11,8 +11,8 @@
 #include <hwy/highway.h>
 
 #include <sp2dpo/cpu/matrix.hpp>
-#include <sp2dpo/cpu/rows.hpp>
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/loss/detail/check_rows.hpp>
 
 // Comes last: it needs the target that foreach_target.h sets.
 #include "lanes-inl.hpp"
@@ -111,15 +111,17 @@ std::int64_t grain_of(std::int64_t columns) {
   return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, columns));
 }
 
-void check_same(const ConstMatrix& a, DType dtype, std::int64_t columns) {
-  detail::require(a.columns == columns, "matrices of {} and {} columns", a.columns, columns);
-  detail::require(a.dtype == dtype, "matrices of {} and {}", name_of(a.dtype), name_of(dtype));
+void check_same(const char* call, const char* names, const ConstMatrix& a, DType dtype,
+                std::int64_t columns) {
+  detail::require(a.columns == columns && a.dtype == dtype,
+                  "{}: {} are {} with {} columns and {} with {} columns; expected the same", call,
+                  names, name_of(a.dtype), a.columns, name_of(dtype), columns);
 }
 
-void check_places(const std::int64_t* rows, std::int64_t count, std::int64_t end) {
+void check_list(const char* call, const std::int64_t* rows, std::int64_t count, std::int64_t end) {
   for (std::int64_t i = 0; i < count; ++i)
-    detail::require(rows[i] >= 0 && rows[i] < end, "place {} of the list: row {} of {} rows", i,
-                    rows[i], end);
+    detail::require(rows[i] >= 0 && rows[i] < end, "{}: rows[{}] is {}; expected a row in [0, {})",
+                    call, i, rows[i], end);
 }
 
 void copy_row(const ConstMatrix& in, std::int64_t from, const Matrix& out, std::int64_t to) {
@@ -132,10 +134,14 @@ void copy_row(const ConstMatrix& in, std::int64_t from, const Matrix& out, std::
 void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
                   const RowLabels& labels, const RowSelection& selection, double* out,
                   const Executor& executor) {
-  check_same(hidden, head.dtype, head.columns);
+  constexpr const char* call = "cpu::label_logits";
+  check_same(call, "hidden and head", hidden, head.dtype, head.columns);
+  if (detail::is_empty(call, selection)) return;
   // The rules for rows and labels are those of the logits [hidden.rows, head.rows] in between.
-  check_rows({.data = hidden.data, .dtype = hidden.dtype, .rows = hidden.rows, .vocab = head.rows},
-             labels, selection);
+  const LogitRows logits{
+      .data = hidden.data, .dtype = hidden.dtype, .rows = hidden.rows, .vocab = head.rows};
+  detail::check_rows(call, logits, labels, selection);
+  detail::check_labels(call, labels, selection, hidden.rows, head.rows);
   executor(selection.count, grain_of(head.columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t row = selection[i];
@@ -151,11 +157,10 @@ void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void
 void accumulate(const Matrix& sum, const ConstMatrix& addend, double scale,
                 const Executor& executor) {
   const DType wide = addend.dtype == DType::float64 ? DType::float64 : DType::float32;
-  detail::require(sum.rows == addend.rows && sum.columns == addend.columns,
-                  "a sum of shape [{}, {}] and an addend of shape [{}, {}]", sum.rows, sum.columns,
-                  addend.rows, addend.columns);
-  detail::require(sum.dtype == wide, "a sum of {} is kept in {}, not {}", name_of(addend.dtype),
-                  name_of(wide), name_of(sum.dtype));
+  detail::require(sum.rows == addend.rows && sum.columns == addend.columns && sum.dtype == wide,
+                  "cpu::accumulate: sum is {} [{}, {}]; expected {} [{}, {}] for an addend of {}",
+                  name_of(sum.dtype), sum.rows, sum.columns, name_of(wide), addend.rows,
+                  addend.columns, name_of(addend.dtype));
   executor(sum.rows, grain_of(sum.columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) HWY_DYNAMIC_DISPATCH(add_row)
     (addend.dtype, row_of(sum, row), row_of(addend, row), sum.columns, scale);
@@ -164,8 +169,9 @@ void accumulate(const Matrix& sum, const ConstMatrix& addend, double scale,
 
 void gather_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& out,
                  const Executor& executor) {
-  check_same(in, out.dtype, out.columns);
-  check_places(rows, out.rows, in.rows);
+  constexpr const char* call = "cpu::gather_rows";
+  check_same(call, "in and out", in, out.dtype, out.columns);
+  check_list(call, rows, out.rows, in.rows);
   executor(out.rows, grain_of(in.columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) copy_row(in, rows[i], out, i);
   });
@@ -173,8 +179,9 @@ void gather_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& 
 
 void scatter_rows(const ConstMatrix& in, const std::int64_t* rows, const Matrix& out,
                   const Executor& executor) {
-  check_same(in, out.dtype, out.columns);
-  check_places(rows, in.rows, out.rows);
+  constexpr const char* call = "cpu::scatter_rows";
+  check_same(call, "in and out", in, out.dtype, out.columns);
+  check_list(call, rows, in.rows, out.rows);
   executor(in.rows, grain_of(in.columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) copy_row(in, i, out, rows[i]);
   });

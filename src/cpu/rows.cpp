@@ -13,7 +13,7 @@
 #include <hwy/highway.h>
 
 #include <sp2dpo/cpu/rows.hpp>
-#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/loss/detail/check_rows.hpp>
 #include <sp2dpo/loss/objective.hpp>
 
 // Comes last: it needs the target that foreach_target.h sets.
@@ -269,7 +269,6 @@ namespace {
 HWY_EXPORT(do_rows);
 
 void run(const RowCall& call, const Executor& executor) {
-  if (call.selection.count == 0) return;
   // Below some tens of thousands of elements, another thread costs more than it saves.
   const std::int64_t grain = std::max<std::int64_t>(1, 32768 / call.logits.vocab);
   executor(call.selection.count, grain, [&](std::int64_t begin, std::int64_t end) {
@@ -277,49 +276,34 @@ void run(const RowCall& call, const Executor& executor) {
   });
 }
 
-void check_gradient(const LogitRows& logits, const double* coefficient, const GradientRows& out) {
-  detail::require(coefficient != nullptr && out.data != nullptr,
-                  "the coefficients or the gradient have no memory");
-  detail::require(out.data != logits.data || out.layout == logits.layout,
-                  "a gradient in the memory of the logits must have their layout");
+/// Checks the call; returns false where it has nothing to do.
+bool checked(const char* call, const LogitRows& logits, const RowLabels& labels,
+             const RowSelection& selection) {
+  if (detail::is_empty(call, selection)) return false;
+  detail::check_rows(call, logits, labels, selection);
+  detail::check_labels(call, labels, selection, logits.rows, logits.vocab);
+  return true;
 }
 
 }  // namespace
 
 void check_rows(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection) {
-  detail::require(selection.first >= 0 && selection.count >= 0,
-                  "a selection of {} rows from number {} on", selection.count, selection.first);
-  if (selection.count == 0) return;
-  detail::require(logits.data != nullptr && labels.label != nullptr,
-                  "the logits or the labels have no memory");
-  detail::require(logits.vocab >= 1, "logits have a vocabulary of 1 or more, not {}", logits.vocab);
-  detail::require(logits.padded_vocab == 0 || logits.padded_vocab >= logits.vocab,
-                  "a padded vocabulary of {} cannot hold {}", logits.padded_vocab, logits.vocab);
-  detail::require(logits.layout.inner >= 0, "a block of {} rows", logits.layout.inner);
-  for (std::int64_t i = 0; i < selection.count; ++i) {
-    const std::int64_t row = selection[i];
-    detail::require(row >= 0 && row < logits.rows, "row {} of logits that have {} rows", row,
-                    logits.rows);
-    const std::int64_t label = labels.label[row];
-    detail::require(label == labels.ignored || (label >= 0 && label < logits.vocab),
-                    "row {}: the label must lie in [0, {}) or be {}, not {}", row, logits.vocab,
-                    labels.ignored, label);
-  }
+  (void)checked("cpu::check_rows", logits, labels, selection);
 }
 
 void row_log_probs(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
                    const RowStatistics& out, const Executor& executor) {
-  check_rows(logits, labels, selection);
+  if (!checked("cpu::row_log_probs", logits, labels, selection)) return;
   run({.logits = logits, .labels = labels, .selection = selection, .statistics = out}, executor);
 }
 
 void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSelection& selection,
                   const double* lse_others, const double* coefficient, const GradientRows& out,
                   MaskedRows masked, const Executor& executor) {
-  check_rows(logits, labels, selection);
-  if (selection.count == 0) return;
-  check_gradient(logits, coefficient, out);
-  detail::require(lse_others != nullptr, "the gradient needs what row_log_probs kept of the rows");
+  constexpr const char* call = "cpu::row_gradient";
+  if (!checked(call, logits, labels, selection)) return;
+  detail::check_gradient(call, logits, coefficient, out);
+  detail::require(lse_others != nullptr, "{}: lse_others is null; row_log_probs writes it", call);
   run({.logits = logits,
        .labels = labels,
        .selection = selection,
@@ -334,9 +318,9 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
                                 const RowSelection& selection, const RowStatistics& out,
                                 const double* coefficient, const GradientRows& gradient,
                                 MaskedRows masked, const Executor& executor) {
-  check_rows(logits, labels, selection);
-  if (selection.count == 0) return;
-  check_gradient(logits, coefficient, gradient);
+  constexpr const char* call = "cpu::row_log_probs_and_gradient";
+  if (!checked(call, logits, labels, selection)) return;
+  detail::check_gradient(call, logits, coefficient, gradient);
   run({.logits = logits,
        .labels = labels,
        .selection = selection,

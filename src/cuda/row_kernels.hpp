@@ -9,6 +9,10 @@
 
 namespace sp2dpo::cuda {
 
+[[nodiscard]] inline std::int64_t pairs_of(const Sequences& sequences) {
+  return sequences.layout == Sequences::Layout::listed ? sequences.pairs : sequences.count / 2;
+}
+
 /// Throws InvalidArgument, in the name of `call`, where an array of `sums`, its argument of that
 /// name, is null.
 inline void check_sums(const char* call, const char* name, const SequenceSums& sums) {

@@ -6,14 +6,16 @@
 #include "row_kernels.hpp"
 
 #include <sp2dpo/cuda/rows.hpp>
-#include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/loss/detail/check_rows.hpp>
 
 namespace sp2dpo::cuda {
 namespace {
 
+using detail::check_gradient;
+using detail::is_empty;
 using detail::require;
 
-constexpr std::int64_t most_blocks = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t max_blocks = std::numeric_limits<std::int32_t>::max();
 
 /// Blocks that share a row, so that few rows keep a GPU busy too: about 512 blocks in all, none
 /// with less than 8192 logits. Of the sizes alone, so that results do not depend on the device.
@@ -22,46 +24,24 @@ int parts_of_rows(const LogitRows& logits, std::int64_t rows) {
   return static_cast<int>(std::clamp<std::int64_t>(logits.vocab / 8192, 1, wanted));
 }
 
+/// The checks that the host's kernels share, and the limits of a launch.
 void check_rows(const char* call, const LogitRows& logits, const RowLabels& labels,
                 const RowSelection& selection) {
   require(logits.dtype != DType::float64,
-          "{}: the logits are float64; the kernels take float16, bfloat16 and float32", call);
-  require(logits.data != nullptr, "{}: logits.data is null", call);
-  require(labels.label != nullptr, "{}: labels.label is null", call);
-  require(logits.vocab >= 1 && logits.vocab <= most_blocks,
-          "{}: logits.vocab must lie in [1, {}], not {}", call, most_blocks, logits.vocab);
-  require(logits.padded_vocab == 0 || logits.padded_vocab >= logits.vocab,
-          "{}: logits.padded_vocab {} cannot hold {}", call, logits.padded_vocab, logits.vocab);
-  require(logits.layout.inner >= 0, "{}: logits.layout has blocks of {} rows", call,
-          logits.layout.inner);
-  require(selection.first >= 0, "{}: the selection begins at {}", call, selection.first);
-  require(selection.count <= most_blocks, "{}: {} rows are more than a launch takes, {}", call,
-          selection.count, most_blocks);
-  require(selection.list != nullptr || selection.first + selection.count <= logits.rows,
-          "{}: row {} of logits that have {} rows", call, selection.first + selection.count - 1,
-          logits.rows);
-}
-
-/// Whether there is nothing to do.
-bool is_empty(const char* call, const RowSelection& selection) {
-  require(selection.count >= 0, "{}: a selection of {} rows", call, selection.count);
-  return selection.count == 0;
+          "{}: logits are float64; the kernels take float16, bfloat16 and float32", call);
+  detail::check_rows(call, logits, labels, selection);
+  require(logits.vocab <= max_blocks, "{}: logits.vocab is {}; expected at most {}", call,
+          logits.vocab, max_blocks);
+  require(selection.count <= max_blocks, "{}: the selection has {} rows; expected at most {}", call,
+          selection.count, max_blocks);
 }
 
 void check_workspace(const char* call, const LogitRows& logits, const RowSelection& selection,
                      const RowMemory& memory) {
   const std::size_t wanted = row_workspace(logits, selection.count);
   require(memory.workspace_bytes >= wanted && (wanted == 0 || memory.workspace != nullptr),
-          "{}: {} rows want {} bytes of workspace, given are {}", call, selection.count, wanted,
+          "{}: {} rows need {} bytes of workspace, got {}", call, selection.count, wanted,
           memory.workspace == nullptr ? 0 : memory.workspace_bytes);
-}
-
-void check_gradient(const char* call, const LogitRows& logits, const double* coefficient,
-                    const GradientRows& out) {
-  require(coefficient != nullptr, "{}: coefficient is null", call);
-  require(out.data != nullptr, "{}: the gradient's data is null", call);
-  require(out.data != logits.data || out.layout == logits.layout,
-          "{}: a gradient in the memory of the logits must have their layout", call);
 }
 
 /// Whether each row of the gradient lies in memory as its row of logits does, up to multiples of 16
@@ -90,13 +70,9 @@ void check_sequences(const char* call, const SequenceRows& batch) {
   require(batch.labels.label != nullptr, "{}: labels.label is null", call);
 }
 
-std::int64_t pairs_of(const Sequences& sequences) {
-  return sequences.layout == Sequences::Layout::listed ? sequences.pairs : sequences.count / 2;
-}
-
 unsigned sequence_blocks(const char* call, const Sequences& sequences) {
   const std::int64_t blocks = 2 * pairs_of(sequences);
-  require(blocks <= most_blocks, "{}: {} pairs are more than a launch takes", call, blocks / 2);
+  require(blocks <= max_blocks, "{}: {} pairs are more than a launch takes", call, blocks / 2);
   return static_cast<unsigned>(blocks);
 }
 
@@ -130,7 +106,7 @@ void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSel
   if (is_empty(call, selection)) return;
   check_rows(call, logits, labels, selection);
   check_gradient(call, logits, coefficient, out);
-  require(lse_others != nullptr, "{}: lse_others is null; row_log_probs makes it", call);
+  require(lse_others != nullptr, "{}: lse_others is null; row_log_probs writes it", call);
   check_workspace(call, logits, selection, memory);
   launch::gradient({.logits = logits,
                     .labels = labels,
@@ -173,7 +149,7 @@ void sequence_log_probs(const SequenceRows& batch, const double* row_log_prob, b
                         const SequenceSums& out, Stream stream) {
   constexpr const char* call = "cuda::sequence_log_probs";
   if (pairs_of(batch.sequences) == 0) return;
-  check_sequences(call, answers);
+  check_sequences(call, batch);
   check_sums(call, "out", out);
   require(row_log_prob != nullptr, "{}: row_log_prob is null", call);
   launch::sequence_log_probs(batch, row_log_prob, empty_allowed, out,
@@ -186,7 +162,7 @@ void row_coefficients(const SequenceRows& batch, const SequenceSums& sums,
                       Stream stream) {
   constexpr const char* call = "cuda::row_coefficients";
   if (pairs_of(batch.sequences) == 0) return;
-  check_sequences(call, answers);
+  check_sequences(call, batch);
   check_sums(call, "sums", sums);
   detail::require_values(call, "", "d_chosen", d_chosen);
   detail::require_values(call, "", "d_rejected", d_rejected);

@@ -562,10 +562,12 @@ TEST(RowChecks, NameTheRowAndTheLabel) {
   Batch batch(DType::float32, 3, 10);
   const auto check = [&] { batch.find_log_probs(); };
   batch.label(2) = 10;
-  EXPECT_THAT(message_of(check),
-              HasSubstr("row 2: the label must lie in [0, 10) or be -100, not 10"));
+  EXPECT_THAT(
+      message_of(check),
+      HasSubstr("cpu::row_log_probs: the label of row 2 is 10; expected a token in [0, 10) or "
+                "-100"));
   batch.label(2) = -1;
-  EXPECT_THAT(message_of(check), HasSubstr("not -1"));
+  EXPECT_THAT(message_of(check), HasSubstr("the label of row 2 is -1"));
   EXPECT_TRUE(std::isnan(batch.log_prob[0])) << "written before the check was done";
 }
 
@@ -577,10 +579,11 @@ TEST(RowChecks, RefuseShapesThatMakeNoSense) {
     change(logits, selection);
     return message_of([&] { check_rows(logits, batch.row_labels(), selection); });
   };
-  EXPECT_THAT(with([](auto& l, auto&) { l.vocab = 0; }), HasSubstr("vocabulary"));
-  EXPECT_THAT(with([](auto& l, auto&) { l.padded_vocab = 9; }), HasSubstr("9 cannot hold 10"));
-  EXPECT_THAT(with([](auto& l, auto&) { l.data = nullptr; }), HasSubstr("no memory"));
-  EXPECT_THAT(with([](auto&, auto& s) { s.count = 4; }), HasSubstr("row 3 of logits"));
+  EXPECT_THAT(with([](auto& l, auto&) { l.vocab = 0; }), HasSubstr("logits.vocab is 0"));
+  EXPECT_THAT(with([](auto& l, auto&) { l.padded_vocab = 9; }),
+              HasSubstr("logits.padded_vocab 9 is smaller than logits.vocab 10"));
+  EXPECT_THAT(with([](auto& l, auto&) { l.data = nullptr; }), HasSubstr("logits.data is null"));
+  EXPECT_THAT(with([](auto&, auto& s) { s.count = 4; }), HasSubstr("row 3, but logits have 3"));
   EXPECT_THAT(with([](auto&, auto& s) { s.count = -1; }), HasSubstr("-1 rows"));
   EXPECT_EQ(with([](auto&, auto&) {}), "no InvalidArgument");
 }

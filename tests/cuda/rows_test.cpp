@@ -551,13 +551,13 @@ TEST(CudaRowChecks, NameTheCallAndTheArgument) {
   EXPECT_THAT(call_with([](auto& l, auto&, auto&) { l.dtype = DType::float64; }), says("float64"));
   EXPECT_THAT(call_with([](auto& l, auto&, auto&) { l.data = nullptr; }), says("logits.data"));
   EXPECT_THAT(call_with([](auto&, auto& y, auto&) { y.label = nullptr; }), says("labels.label"));
-  EXPECT_THAT(call_with([](auto& l, auto&, auto&) { l.vocab = 0; }), says("vocab", "not 0"));
+  EXPECT_THAT(call_with([](auto& l, auto&, auto&) { l.vocab = 0; }), says("logits.vocab is 0"));
   EXPECT_THAT(call_with([](auto& l, auto&, auto&) { l.padded_vocab = 9; }),
-              says("9 cannot hold 10"));
+              says("logits.padded_vocab 9 is smaller than logits.vocab 10"));
   EXPECT_THAT(call_with([](auto&, auto&, auto& s) { s.count = 4; }), says("row 3"));
   EXPECT_THAT(call_with([](auto&, auto&, auto& s) { s.count = -1; }), says("-1 rows"));
   EXPECT_THAT(call_with([](auto& l, auto&, auto& s) { l.vocab = 100000, s.count = 1; }),
-              says("1 rows want", "192 bytes of workspace", "given are 0"));
+              says("1 rows need", "192 bytes of workspace", "got 0"));
 }
 
 TEST(CudaRowChecks, RefuseAGradientInPlaceWithAnotherLayout) {
@@ -574,7 +574,7 @@ TEST(CudaRowChecks, RefuseAGradientInPlaceWithAnotherLayout) {
         row_gradient(logits, {&some_label}, {0, 3}, nullptr, &some_number, {memory, {10}},
                      MaskedRows::zero, {}, nullptr);
       },
-      ThrowsMessage<InvalidArgument>(HasSubstr("row_log_probs makes it")));
+      ThrowsMessage<InvalidArgument>(HasSubstr("row_log_probs writes it")));
   EXPECT_THAT(
       [&] {
         row_log_probs_and_gradient(logits, {&some_label}, {0, 3}, {}, &some_number, {memory, {10}},

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <sp2dpo/cpu/matrix.hpp>
+#include <sp2dpo/cpu/sequence_outputs.hpp>
 #include <sp2dpo/loss/sequence_loss.hpp>
 
 /// The loss from hidden states and the head: logits are made chunk by chunk of whole pairs, by
@@ -50,21 +51,11 @@ void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, std::int64_
                       void* workspace, const RowStatistics& out, const MatrixProduct& product,
                       const Executor& executor = {});
 
-/// Where hidden_loss writes by pair and by row number, float64.
-struct HiddenOutputs {
-  RowStatistics rows;       ///< log_prob must be there
-  double* policy_chosen;    ///< [P]
-  double* policy_rejected;  ///< [P]
-  double* d_chosen;         ///< [P], where loss.outputs.d_policy_chosen writes
-  double* d_rejected;       ///< [P]
-  double* coefficient;      ///< [R]
-};
-
 /// Loss and gradients. Pairs are taken together as they fit into `chunk_rows`. A pair that does not
 /// fit alone goes through in parts with unscaled gradients, summed apart and scaled at its end: one
 /// sum where chosen and rejected slopes are opposite, one for each answer where they are not.
 LossSum hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t chunk_rows,
-                    void* workspace, const HiddenOutputs& out, const MatrixProduct& product,
+                    void* workspace, const SequenceOutputs& out, const MatrixProduct& product,
                     const Executor& executor = {});
 
 }  // namespace sp2dpo::cpu
