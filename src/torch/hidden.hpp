@@ -4,30 +4,37 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <optional>
 
+#include "backend.hpp"
 #include "sequences.hpp"
 #include <ATen/core/Tensor.h>
 
 namespace sp2dpo {
 
-/// Log-probabilities of the answers under a reference given as hidden states: float64 [2, P]. The
-/// rows are those of `policy`.
-at::Tensor hidden_answers(const ReferenceHidden& reference, const at::Tensor& policy,
-                          const LabelledPairs& pairs, bool average,
-                          const std::optional<std::int64_t>& vocab_size,
-                          const std::optional<std::int64_t>& workspace_bytes);
+/// One T for each tensor that a loss of hidden states is differentiable by.
+template <class T>
+struct PerHiddenVariable {
+  T hidden{}, head_weight{}, head_bias{}, beta{}, margin{};
 
-/// Which gradients are wanted: of hidden, the head's weight, its bias, beta and margin.
-using HiddenNeeds = std::array<bool, 5>;
+  template <class Self>
+  static auto members(Self& self) {
+    return std::array{&self.hidden, &self.head_weight, &self.head_bias, &self.beta, &self.margin};
+  }
+  [[nodiscard]] auto all() { return members(*this); }
+  [[nodiscard]] auto all() const { return members(*this); }
+};
 
-/// A loss of hidden states and the gradients of it as it is returned.
+/// All but the first two may be undefined.
+using HiddenVariables = PerHiddenVariable<at::Tensor>;
+/// Which of the variables need a gradient.
+using HiddenNeeds = PerHiddenVariable<bool>;
+
+/// A loss of hidden states, and the gradients of it as it is returned: as hidden, as HeadGradient
+/// says, and float64 [P]; undefined where they are not needed.
 struct HiddenParts {
   at::Tensor loss;
-  at::Tensor hidden;                  ///< as hidden; undefined where it is not wanted
-  at::Tensor head_weight, head_bias;  ///< in the type that HeadGradient says
-  at::Tensor beta, margin;            ///< float64 [P]
-  detail::PairRecord record{};        ///< only for whom it is made by hidden_forward
+  HiddenVariables gradient{};
+  detail::PairRecord record{};  ///< set by hidden_forward only
 };
 
 /// The element type that the gradients of the head's weight and bias end in; sums over chunks are
@@ -37,19 +44,12 @@ enum class HeadGradient : std::uint8_t {
   rounded  ///< the head's own
 };
 
+/// The loss and the gradients that are needed, without autograd.
 HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& options,
-                           const at::Tensor& hidden, const at::Tensor& head_weight,
-                           const at::Tensor& head_bias, const at::Tensor& labels,
-                           const Reference& reference, const Controls& controls,
-                           const HiddenOptions& how, const HiddenNeeds& needs,
+                           const detail::HiddenArguments& arguments, const HiddenNeeds& needs,
                            HeadGradient head_gradient);
 
-/// What a loss of hidden states is differentiable by; all but the first two may be undefined.
-struct HiddenVariables {
-  const at::Tensor &hidden, &head_weight, &head_bias, &beta, &margin;
-};
-
-/// The loss that `forward` makes, with the gradients that come with it.
+/// The loss that `forward` computes, with the gradients that come with it.
 HiddenParts with_gradient(const HiddenVariables& variables, const HiddenNeeds& needs,
                           Reduction reduction, const std::function<HiddenParts()>& forward);
 

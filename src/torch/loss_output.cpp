@@ -13,7 +13,7 @@ namespace sp2dpo {
 using at::Tensor;
 
 Tensor LossOutput::losses() const {
-  return record_.rows.select(0, loss_row).to(record_.dtype);
+  return record_.columns.select(0, loss_column).to(record_.dtype);
 }
 Tensor LossOutput::chosen_logps() const {
   return record_.policy.chosen.detach();
@@ -22,18 +22,18 @@ Tensor LossOutput::rejected_logps() const {
   return record_.policy.rejected.detach();
 }
 Tensor LossOutput::chosen_rewards() const {
-  return record_.rows.select(0, chosen_reward_row).to(record_.dtype);
+  return record_.columns.select(0, chosen_reward_column).to(record_.dtype);
 }
 Tensor LossOutput::rejected_rewards() const {
-  return record_.rows.select(0, rejected_reward_row).to(record_.dtype);
+  return record_.columns.select(0, rejected_reward_column).to(record_.dtype);
 }
 Tensor LossOutput::log_ratios() const {
-  return record_.rows.select(0, delta_row).to(record_.dtype);
+  return record_.columns.select(0, delta_column).to(record_.dtype);
 }
 
 std::int64_t LossOutput::valid_pairs() const {
   return record_.counted.defined() ? record_.counted.sum().item<std::int64_t>()
-                                   : record_.rows.size(1);
+                                   : record_.columns.size(1);
 }
 
 std::map<std::string, double> LossOutput::metrics() const {
@@ -41,15 +41,17 @@ std::map<std::string, double> LossOutput::metrics() const {
   const auto on_cpu = [](const PerPair& control) {
     return control.tensor.defined() ? PerPair(control.tensor.cpu()) : control;
   };
-  const Tensor rows = record_.rows.cpu();
+  const Tensor columns = record_.columns.cpu();
   const LogProbs policy{record_.policy.chosen.cpu(), record_.policy.rejected.cpu()};
   const PerPair beta_control = on_cpu(record_.controls.beta);
   const PerPair margin_control = on_cpu(record_.controls.margin);
 
-  const auto row = [&](Row number) { return rows.data_ptr<double>() + number * rows.size(1); };
-  const double* const chosen = row(chosen_reward_row);
-  const double* const rejected = row(rejected_reward_row);
-  const double* const delta = row(delta_row);
+  const auto data = [&](OutputColumn column) {
+    return columns.data_ptr<double>() + column * columns.size(1);
+  };
+  const double* const chosen = data(chosen_reward_column);
+  const double* const rejected = data(rejected_reward_column);
+  const double* const delta = data(delta_column);
   const PairValues chosen_logp = values_of(policy.chosen);
   const PairValues rejected_logp = values_of(policy.rejected);
   const PairValues beta = values_of(beta_control);
@@ -64,7 +66,7 @@ std::map<std::string, double> LossOutput::metrics() const {
   double least = std::numeric_limits<double>::infinity();
   double most = -least;
   const double saturated = std::log(19.0);  // sigmoid(−z) < 0.05 where z > log 19
-  for (std::int64_t i = 0; i < rows.size(1); ++i) {
+  for (std::int64_t i = 0; i < columns.size(1); ++i) {
     if (counted != nullptr && !counted[i]) continue;
     const double b = beta[i];
     ++pairs;
@@ -105,7 +107,7 @@ void LossOutput::check() const {
   };
   const Controls& given = record_.controls;
   check_controls({on_cpu(given.beta), on_cpu(given.margin), on_cpu(given.weight)},
-                 record_.rows.size(1), at::kCPU);
+                 record_.columns.size(1), at::kCPU);
   if (!record_.bad_row.defined()) return;
   const auto bad_row = record_.bad_row.item<std::int64_t>();
   TORCH_CHECK(bad_row < 0, "sp2dpo::Loss: the label of row ", bad_row,

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "fields.hpp"
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
@@ -57,10 +59,14 @@ class Arguments {
     return {stack_.end() - static_cast<std::ptrdiff_t>(schema_.arguments().size()), stack_.end()};
   }
 
-  /// Results take the place of the arguments.
+  /// Replaces the arguments by the results.
   void give(const std::vector<Tensor>& results) const {
     stack_.resize(stack_.size() - schema_.arguments().size());
     stack_.insert(stack_.end(), results.begin(), results.end());
+  }
+  template <class Results>
+  void give(const Results& results) const {
+    give(pack(results));
   }
 
  private:
@@ -70,6 +76,10 @@ class Arguments {
 
 /// Calls the operator of that name, through the dispatcher.
 std::vector<Tensor> call(const char* name, Stack arguments);
+template <class Results>
+Results call(const char* name, Stack arguments) {
+  return unpack<Results>(call(name, std::move(arguments)));
+}
 
 /// What an operator's arguments say in the terms of Loss; all throw c10::Error where they say
 /// something that there is not.

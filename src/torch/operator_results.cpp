@@ -6,12 +6,14 @@
 
 namespace sp2dpo::operators {
 
-std::vector<Tensor> results_of(const Tensor& loss, const detail::PairRecord& record) {
-  const auto reward = [&](Row row) {
-    return record.rows.select(0, row).to(record.dtype, /*non_blocking=*/false, /*copy=*/true);
-  };
+Tensor column_of(const Tensor& columns, OutputColumn column, at::ScalarType dtype) {
+  return columns.select(0, column).to(dtype, /*non_blocking=*/false, /*copy=*/true);
+}
+
+SequenceResults results_of(const Tensor& loss, const detail::PairRecord& record) {
   return {loss, record.policy.chosen.clone(), record.policy.rejected.clone(),
-          reward(chosen_reward_row), reward(rejected_reward_row)};
+          column_of(record.columns, chosen_reward_column, record.dtype),
+          column_of(record.columns, rejected_reward_column, record.dtype)};
 }
 
 Tensor unmade(const Tensor& like, at::ScalarType dtype) {
@@ -20,16 +22,15 @@ Tensor unmade(const Tensor& like, at::ScalarType dtype) {
 
 Tensor unmade_loss(const Arguments& arguments, at::ScalarType dtype) {
   const Tensor beta = arguments.tensor("beta");
-  (void)objective_of(arguments);  // refused while tracing already
+  (void)objective_of(arguments);
   return reduction_of(arguments) == Reduction::none ? unmade(beta, dtype)
                                                     : at::empty({}, beta.options().dtype(dtype));
 }
 
-std::vector<Tensor> unmade_results(const Arguments& arguments, at::ScalarType dtype) {
+SequenceResults unmade_results(const Arguments& arguments, at::ScalarType dtype) {
   const Tensor beta = arguments.tensor("beta");
-  std::vector<Tensor> results{unmade_loss(arguments, dtype)};
-  for (int i = 0; i < 4; ++i) results.push_back(unmade(beta, dtype));
-  return results;
+  const auto by_pair = [&] { return unmade(beta, dtype); };
+  return {unmade_loss(arguments, dtype), by_pair(), by_pair(), by_pair(), by_pair()};
 }
 
 }  // namespace sp2dpo::operators

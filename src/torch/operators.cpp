@@ -3,6 +3,7 @@
 #include <string>
 
 #include "operator_kernels.hpp"
+#include "operator_results.hpp"
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -72,10 +73,6 @@ constexpr const char* row_arguments =
     ", bool average_log_prob=False, float nll_coefficient=0., float? nll_normalizer=None, "
     "str empty_rows=\"error\", int ignore_index=-100, int? vocab_size=None, "
     "bool interleaved=False, Tensor? cu_seqlens=None";
-constexpr const char* pair_results =
-    "(Tensor loss, Tensor chosen_logps, Tensor rejected_logps, Tensor chosen_rewards, "
-    "Tensor rejected_rewards";
-
 /// `beta` is a type: Tensor, one number a pair, or float, one for all.
 std::string log_probs_arguments(const std::string& beta) {
   return "Tensor chosen_logps, Tensor rejected_logps, Tensor ref_chosen_logps, "
@@ -137,35 +134,32 @@ TORCH_LIBRARY(sp2dpo, m) {
     m.def((name + ".number(" + arguments("float") + ") -> " + results).c_str(),
           boxed<&beta_for_all>());
   };
-  define_loss("log_probs_loss", log_probs_arguments,
-              "(Tensor loss, Tensor chosen_rewards, Tensor rejected_rewards)");
-  define_loss("logits_loss", logits_arguments, std::string(pair_results) + ")");
-  define_loss("hidden_loss", hidden_arguments, std::string(pair_results) + ")");
+  define_loss("log_probs_loss", log_probs_arguments, result_list<LogProbsResults>());
+  define_loss("logits_loss", logits_arguments, result_list<SequenceResults>());
+  define_loss("hidden_loss", hidden_arguments, result_list<SequenceResults>());
 
   define(
-      "row_log_probs(Tensor logits, Tensor labels, int ignore_index=-100, int? vocab_size=None) -> "
-      "(Tensor log_prob, Tensor lse_others)");
+      "row_log_probs(Tensor logits, Tensor labels, int ignore_index=-100, int? vocab_size=None) "
+      "-> " +
+      result_list<RowLogProbsResults>());
   define(
       "row_gradient(Tensor logits, Tensor labels, Tensor lse_others, Tensor coefficient, "
       "int ignore_index=-100, int? vocab_size=None) -> Tensor");
   define(
       "row_log_probs_and_gradient(Tensor logits, Tensor labels, Tensor? coefficient=None, "
-      "int ignore_index=-100, int? vocab_size=None) -> "
-      "(Tensor log_prob, Tensor lse_others, Tensor gradient)");
-  define("log_probs_loss_forward(" + log_probs_arguments("Tensor") +
-         ") -> (Tensor loss, Tensor rows)");
+      "int ignore_index=-100, int? vocab_size=None) -> " +
+      result_list<RowGradientResults>());
+  define("log_probs_loss_forward(" + log_probs_arguments("Tensor") + ") -> " +
+         result_list<LogProbsForwardResults>());
   define("log_probs_loss_curvature(Tensor direction, " + log_probs_arguments("Tensor") +
          ") -> Tensor");
-  define("logits_loss_forward(" + logits_arguments("Tensor") + ") -> " + pair_results +
-         ", Tensor lse_others, Tensor coefficient, Tensor pair_of_row, Tensor d_beta, "
-         "Tensor d_margin)");
+  define("logits_loss_forward(" + logits_arguments("Tensor") + ") -> " +
+         result_list<LogitsForwardResults>());
   define("logits_loss_value_and_grad(" + logits_arguments("Tensor") + ", bool unit=False) -> " +
-         pair_results + ", Tensor d_logits, Tensor row_scale)");
+         result_list<LogitsGradientResults>());
   define("hidden_loss_forward(" + hidden_arguments("Tensor") +
          ", bool need_hidden=True, bool need_weight=True, bool need_bias=False) -> " +
-         pair_results +
-         ", Tensor d_hidden, Tensor d_head_weight, Tensor d_head_bias, Tensor d_beta, "
-         "Tensor d_margin)");
+         result_list<HiddenForwardResults>());
 }
 
 TORCH_LIBRARY_IMPL(sp2dpo, CPU, m) {

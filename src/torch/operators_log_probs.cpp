@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
 #include <utility>
 #include <vector>
 
@@ -12,7 +11,7 @@
 namespace sp2dpo::operators {
 namespace {
 
-LogProbsStep::Variables log_probs_variables(const Arguments& arguments) {
+PairVariables log_probs_variables(const Arguments& arguments) {
   return {arguments.tensor("chosen_logps"), arguments.tensor("rejected_logps"),
           arguments.tensor("beta"), arguments.tensor("margin")};
 }
@@ -25,45 +24,46 @@ auto step_of(const Arguments& arguments) {
       controls_of(arguments));
 }
 
-Tensor unmade_rows(const Arguments& arguments) {
+Tensor unmade_columns(const Arguments& arguments) {
   const Tensor beta = arguments.tensor("beta");
-  return at::empty_symint({row_count, beta.sym_size(0)}, beta.options().dtype(at::kDouble));
+  return at::empty_symint({column_count, beta.sym_size(0)}, beta.options().dtype(at::kDouble));
 }
 
 /// The steps through the dispatcher.
 struct OperatorStep final : LogProbsStep {
   explicit OperatorStep(const Arguments& given)
       : arguments(given.all()),
-        places{given.index("chosen_logps"), given.index("rejected_logps"), given.index("beta"),
-               given.index("margin")} {
-    for (const std::size_t place : places) arguments[place] = IValue();
+        place{given.index("chosen_logps"), given.index("rejected_logps"), given.index("beta"),
+              given.index("margin")} {
+    for (const std::size_t* i : place.all()) arguments[*i] = IValue();
   }
 
-  [[nodiscard]] Stack with(const Variables& variables) const {
+  [[nodiscard]] Stack with(const PairVariables& variables) const {
     Stack stack = arguments;
-    for (std::size_t i = 0; i < places.size(); ++i)
-      if (variables[i].defined()) stack[places[i]] = variables[i];
+    for (std::size_t i = 0; i < gradient_count; ++i)
+      if (variables.all()[i]->defined()) stack[*place.all()[i]] = *variables.all()[i];
     return stack;
   }
 
-  [[nodiscard]] LogProbsParts forward(const Variables& variables) const override {
-    auto results = call("sp2dpo::log_probs_loss_forward", with(variables));
-    return {std::move(results[0]), std::move(results[1])};
+  [[nodiscard]] LogProbsParts forward(const PairVariables& variables) const override {
+    const auto results =
+        call<LogProbsForwardResults>("sp2dpo::log_probs_loss_forward", with(variables));
+    return {results.loss, results.columns};
   }
 
-  [[nodiscard]] Tensor curvature(const Variables& variables,
-                                 const Variables& direction) const override {
+  [[nodiscard]] Tensor curvature(const PairVariables& variables,
+                                 const PairVariables& direction) const override {
     std::vector<Tensor> along;
-    for (const Tensor& part : direction)
-      along.push_back(part.defined() ? part.to(at::kDouble)
-                                     : at::zeros_like(variables[2], at::kDouble));
+    for (const Tensor* part : direction.all())
+      along.push_back(part->defined() ? part->to(at::kDouble)
+                                      : at::zeros_like(variables.beta, at::kDouble));
     Stack stack = with(variables);
     stack.insert(stack.begin(), at::stack(along));
-    return call("sp2dpo::log_probs_loss_curvature", std::move(stack))[0];
+    return call("sp2dpo::log_probs_loss_curvature", std::move(stack)).front();
   }
 
-  Stack arguments;  // without the variables
-  std::array<std::size_t, 4> places;
+  Stack arguments;                     // without the variables
+  PerPairVariable<std::size_t> place;  // of the variables among the arguments
 };
 
 }  // namespace
@@ -71,7 +71,7 @@ struct OperatorStep final : LogProbsStep {
 void log_probs_loss_forward(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const LogProbsParts parts = step_of(arguments)->forward(log_probs_variables(arguments));
-  arguments.give({parts.loss, parts.rows});
+  arguments.give(LogProbsForwardResults{parts.loss, parts.columns});
 }
 
 void log_probs_loss_curvature(const OperatorHandle& op, Stack* stack) {
@@ -82,20 +82,21 @@ void log_probs_loss_curvature(const OperatorHandle& op, Stack* stack) {
                   direction.scalar_type() == at::kDouble && direction.device() == beta.device(),
               "sp2dpo: direction must be float64 [", gradient_count, ", ", beta.numel(),
               "] beside beta, not ", direction.scalar_type(), " ", direction.sizes());
-  arguments.give({step_of(arguments)->curvature(
-      log_probs_variables(arguments), {direction[0], direction[1], direction[2], direction[3]})});
+  const auto by_variable = unpack<PairVariables>(direction.unbind());
+  arguments.give(
+      std::vector{step_of(arguments)->curvature(log_probs_variables(arguments), by_variable)});
 }
 
 void log_probs_loss_forward_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const auto dtype =
       loss_type({arguments.tensor("chosen_logps"), arguments.tensor("rejected_logps")});
-  arguments.give({unmade_loss(arguments, dtype), unmade_rows(arguments)});
+  arguments.give(LogProbsForwardResults{unmade_loss(arguments, dtype), unmade_columns(arguments)});
 }
 
 void log_probs_loss_curvature_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
-  arguments.give({unmade_rows(arguments)});
+  arguments.give(std::vector{unmade_columns(arguments)});
 }
 
 void log_probs_loss(const OperatorHandle& op, Stack* stack) {
@@ -103,11 +104,11 @@ void log_probs_loss(const OperatorHandle& op, Stack* stack) {
   check_weight(arguments);
   const LogProbsParts parts =
       with_gradient(c10::make_intrusive<OperatorStep>(arguments), log_probs_variables(arguments));
-  const auto reward = [&](Row row) {
-    return parts.rows.select(0, row).to(parts.loss.scalar_type(), /*non_blocking=*/false,
-                                        /*copy=*/true);
+  const auto reward = [&](OutputColumn column) {
+    return column_of(parts.columns, column, parts.loss.scalar_type());
   };
-  arguments.give({parts.loss, reward(chosen_reward_row), reward(rejected_reward_row)});
+  arguments.give(
+      LogProbsResults{parts.loss, reward(chosen_reward_column), reward(rejected_reward_column)});
 }
 
 }  // namespace sp2dpo::operators

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "backend.hpp"
 #include "logits.hpp"
 #include "operator_kernels.hpp"
 #include "operator_results.hpp"
@@ -22,15 +24,35 @@ struct OperatorBackward final : LogitsBackward {
                                   const Tensor& lse_others,
                                   const Tensor& coefficient) const override {
     return call("sp2dpo::row_gradient",
-                {logits, labels, lse_others, coefficient, ignore_index, vocab_size})[0];
+                {logits, labels, lse_others, coefficient, ignore_index, vocab_size})
+        .front();
   }
 
   IValue ignore_index, vocab_size;
 };
 
-RowLabels labels_of(const Arguments& arguments, const Tensor& labels) {
-  return {labels.data_ptr<std::int64_t>(), arguments["ignore_index"].toInt()};
-}
+/// The arguments of a loss of logits, in the terms of Loss.
+struct LogitsInputs {
+  explicit LogitsInputs(const Arguments& given)
+      : objective(objective_of(given)),
+        options(options_of(given)),
+        logits(given.tensor("logits")),
+        labels(given.tensor("labels")),
+        reference(reference_of(given, averages(objective, options))),
+        controls(controls_of(given)),
+        how{.layout = layout_of(given), .vocab_size = given.integer("vocab_size")} {}
+
+  [[nodiscard]] detail::LogitsArguments arguments() const {
+    return {logits, labels, reference, controls, how};
+  }
+
+  AnyObjective objective;
+  LossOptions options;
+  Tensor logits, labels;
+  Reference reference;
+  Controls controls;
+  LogitsOptions how;
+};
 
 /// An argument of one number a row.
 Tensor by_row(const Arguments& arguments, const char* name, const Tensor& logits,
@@ -44,156 +66,157 @@ Tensor by_row(const Arguments& arguments, const char* name, const Tensor& logits
   return tensor.contiguous();
 }
 
-/// What the first pass writes. Nobody asks for the bad row: one with a bad label is NaN.
-struct PassResults {
-  explicit PassResults(const Tensor& labels)
-      : log_prob(at::zeros(labels.sizes(), labels.options().dtype(at::kDouble))),
-        lse_others(at::zeros_like(log_prob)),
-        bad_row(labels.is_cpu() ? Tensor() : at::full({}, -1, labels.options())) {}
+/// The checked arguments that the operators of rows share. A row with a bad label is NaN.
+struct RowsCall {
+  explicit RowsCall(const Arguments& arguments)
+      : logits(arguments.tensor("logits")),
+        backend(backend_of("logits", logits)),
+        rows(logit_rows("logits", logits, arguments.integer("vocab_size"))),
+        labels(checked_labels("logits", logits, arguments.tensor("labels"))),
+        row_labels{labels.data_ptr<std::int64_t>(), arguments["ignore_index"].toInt()} {}
 
-  [[nodiscard]] RowStatistics statistics() const {
-    return {.log_prob = log_prob.data_ptr<double>(), .lse_others = lse_others.data_ptr<double>()};
+  /// Memory for a number a row.
+  [[nodiscard]] Tensor by_row() const {
+    return at::zeros(labels.sizes(), labels.options().dtype(at::kDouble));
+  }
+  [[nodiscard]] Tensor gradient() const {
+    return uninitialized(logits.sizes(), logits.scalar_type(), logits.device());
   }
 
-  Tensor log_prob, lse_others, bad_row;
+  Tensor logits;
+  std::shared_ptr<const Backend> backend;
+  LogitRows rows;
+  Tensor labels;
+  RowLabels row_labels;
 };
 
 }  // namespace
 
 void row_log_probs(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
-  const Tensor logits = arguments.tensor("logits");
-  const LogitRows rows = logit_rows("logits", logits, arguments.integer("vocab_size"));
-  const Tensor labels = checked_labels("logits", logits, arguments.tensor("labels"));
-  const PassResults pass(labels);
-  sp2dpo::row_log_probs(rows, labels_of(arguments, labels), pass.statistics(), pass.bad_row);
-  arguments.give({pass.log_prob, pass.lse_others});
+  const RowsCall call(arguments);
+  const RowLogProbsResults results{call.by_row(), call.by_row()};
+  call.backend->row_log_probs(
+      call.rows, call.row_labels,
+      {.log_prob = data_of(results.log_prob), .lse_others = data_of(results.lse_others)});
+  arguments.give(results);
 }
 
 void row_gradient(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
-  const Tensor logits = arguments.tensor("logits");
-  const LogitRows rows = logit_rows("logits", logits, arguments.integer("vocab_size"));
-  const Tensor labels = checked_labels("logits", logits, arguments.tensor("labels"));
-  const Tensor gradient = uninitialized(logits.sizes(), logits.scalar_type(), logits.device());
-  as_torch_errors([&] {
-    sp2dpo::row_gradient(rows, labels_of(arguments, labels),
-                         by_row(arguments, "lse_others", logits, rows.rows),
-                         by_row(arguments, "coefficient", logits, rows.rows), gradient);
-  });
-  arguments.give({gradient});
+  const RowsCall call(arguments);
+  const Tensor lse_others = by_row(arguments, "lse_others", call.logits, call.rows.rows),
+               coefficient = by_row(arguments, "coefficient", call.logits, call.rows.rows),
+               gradient = call.gradient();
+  call.backend->row_gradient(call.rows, call.row_labels, data_of(lse_others), data_of(coefficient),
+                             gradient_rows(gradient));
+  arguments.give(std::vector{gradient});
 }
 
 void row_log_probs_and_gradient(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
-  const Tensor logits = arguments.tensor("logits");
-  const LogitRows rows = logit_rows("logits", logits, arguments.integer("vocab_size"));
-  const Tensor labels = checked_labels("logits", logits, arguments.tensor("labels"));
-  const PassResults pass(labels);
+  const RowsCall call(arguments);
+  const RowGradientResults results{call.by_row(), call.by_row(), call.gradient()};
   const Tensor coefficient = arguments["coefficient"].isNone()
-                                 ? at::ones_like(pass.log_prob)
-                                 : by_row(arguments, "coefficient", logits, rows.rows);
-  const Tensor gradient = uninitialized(logits.sizes(), logits.scalar_type(), logits.device());
-  sp2dpo::row_log_probs_and_gradient(rows, labels_of(arguments, labels), pass.statistics(),
-                                     coefficient, gradient, pass.bad_row);
-  arguments.give({pass.log_prob, pass.lse_others, gradient});
+                                 ? at::ones_like(results.log_prob)
+                                 : by_row(arguments, "coefficient", call.logits, call.rows.rows);
+  call.backend->row_log_probs_and_gradient(
+      call.rows, call.row_labels,
+      {.log_prob = data_of(results.log_prob), .lse_others = data_of(results.lse_others)},
+      data_of(coefficient), gradient_rows(results.gradient));
+  arguments.give(results);
 }
 
 void row_log_probs_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const Tensor labels = arguments.tensor("labels");
-  arguments.give({unmade(labels, at::kDouble), unmade(labels, at::kDouble)});
+  arguments.give(RowLogProbsResults{unmade(labels, at::kDouble), unmade(labels, at::kDouble)});
 }
 
 void row_gradient_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const Tensor logits = arguments.tensor("logits");
-  arguments.give({unmade(logits, logits.scalar_type())});
+  arguments.give(std::vector{unmade(logits, logits.scalar_type())});
 }
 
 void row_log_probs_and_gradient_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const Tensor logits = arguments.tensor("logits"), labels = arguments.tensor("labels");
-  arguments.give({unmade(labels, at::kDouble), unmade(labels, at::kDouble),
-                  unmade(logits, logits.scalar_type())});
+  arguments.give(RowGradientResults{unmade(labels, at::kDouble), unmade(labels, at::kDouble),
+                                    unmade(logits, logits.scalar_type())});
 }
 
 void logits_loss_forward(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
-  const AnyObjective objective = objective_of(arguments);
-  const LossOptions options = options_of(arguments);
-  const Controls controls = controls_of(arguments);
-  const LogitsOptions how{.layout = layout_of(arguments),
-                          .vocab_size = arguments.integer("vocab_size")};
-  const LogitsParts parts = logits_forward(
-      LogitsCall(objective, options, arguments.tensor("logits"), arguments.tensor("labels"),
-                 reference_of(arguments, averages(objective, options)), controls, how));
-  auto results = results_of(parts.loss, parts.record);
-  results.insert(results.end(), {parts.lse_others, parts.coefficient, parts.pair_of_row,
-                                 parts.beta.clone(), parts.margin.clone()});
-  arguments.give(results);
+  const LogitsInputs x(arguments);
+  const LogitsParts parts = logits_forward(LogitsCall(x.objective, x.options, x.arguments()));
+  arguments.give(LogitsForwardResults{.sequences = results_of(parts.loss, parts.record),
+                                      .lse_others = parts.lse_others,
+                                      .coefficient = parts.coefficient,
+                                      .pair_of_row = parts.pair_of_row,
+                                      .d_beta = parts.d_beta.clone(),
+                                      .d_margin = parts.d_margin.clone()});
 }
 
 void logits_loss_forward_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const Tensor labels = arguments.tensor("labels");
   const Tensor beta = arguments.tensor("beta");
-  auto results = unmade_results(arguments, loss_type({arguments.tensor("logits")}));
   const Tensor by_row = at::empty_symint({labels.sym_numel()}, labels.options());
-  results.insert(
-      results.end(),
-      {unmade(by_row, at::kDouble), unmade(by_row, at::kDouble),
-       reduction_of(arguments) == Reduction::none ? by_row : at::empty({0}, labels.options()),
-       unmade(beta, at::kDouble), unmade(beta, at::kDouble)});
-  arguments.give(results);
+  const bool by_pair = reduction_of(arguments) == Reduction::none;
+  arguments.give(LogitsForwardResults{
+      .sequences = unmade_results(arguments, loss_type({arguments.tensor("logits")})),
+      .lse_others = unmade(by_row, at::kDouble),
+      .coefficient = unmade(by_row, at::kDouble),
+      .pair_of_row = by_pair ? by_row : at::empty({0}, labels.options()),
+      .d_beta = unmade(beta, at::kDouble),
+      .d_margin = unmade(beta, at::kDouble)});
 }
 
 void logits_loss_value_and_grad(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
-  const AnyObjective objective = objective_of(arguments);
-  const LossOptions options = options_of(arguments);
-  const Tensor logits = arguments.tensor("logits");
+  const LogitsInputs x(arguments);
   const auto [output, d_logits, row_scale] = detail::value_and_grad_of_logits(
-      objective, options, logits, arguments.tensor("labels"),
-      reference_of(arguments, averages(objective, options)), controls_of(arguments),
-      {.layout = layout_of(arguments), .vocab_size = arguments.integer("vocab_size")},
-      arguments["unit"].toBool());
-  std::vector<Tensor> results{output.loss};
-  for (const Tensor& by_pair : {output.chosen_logps(), output.rejected_logps(),
-                                output.chosen_rewards(), output.rejected_rewards()})
-    results.push_back(by_pair.clone());  // in memory of its own
-  results.insert(
-      results.end(),
-      {d_logits,
-       row_scale.defined() ? row_scale : at::empty({0}, logits.options().dtype(at::kDouble))});
-  arguments.give(results);
+      x.objective, x.options, x.arguments(), arguments["unit"].toBool());
+  const auto float64 = x.logits.options().dtype(at::kDouble);
+  arguments.give(LogitsGradientResults{
+      .sequences = {output.loss, output.chosen_logps().clone(), output.rejected_logps().clone(),
+                    output.chosen_rewards().clone(), output.rejected_rewards().clone()},
+      .d_logits = d_logits,
+      .row_scale = row_scale.defined() ? row_scale : at::empty({0}, float64)});
 }
 
 void logits_loss_value_and_grad_meta(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   const Tensor logits = arguments.tensor("logits"), labels = arguments.tensor("labels");
-  auto results = unmade_results(arguments, loss_type({logits}));
   const auto by_rows = labels.options().dtype(at::kDouble);
-  results.insert(results.end(),
-                 {unmade(logits, logits.scalar_type()),
-                  arguments["unit"].toBool() ? at::empty_symint({labels.sym_numel()}, by_rows)
-                                             : at::empty({0}, by_rows)});
-  arguments.give(results);
+  arguments.give(LogitsGradientResults{
+      .sequences = unmade_results(arguments, loss_type({logits})),
+      .d_logits = unmade(logits, logits.scalar_type()),
+      .row_scale = arguments["unit"].toBool() ? at::empty_symint({labels.sym_numel()}, by_rows)
+                                              : at::empty({0}, by_rows)});
 }
 
 void logits_loss(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   check_weight(arguments);
-  std::vector<Tensor> results;
+  LogitsForwardResults results;
   const auto forward = [&] {
-    results = call("sp2dpo::logits_loss_forward", arguments.all());
-    return LogitsParts{results[0], results[5], results[6], results[7], results[8], results[9], {}};
+    results = call<LogitsForwardResults>("sp2dpo::logits_loss_forward", arguments.all());
+    return LogitsParts{.loss = results.sequences.loss,
+                       .lse_others = results.lse_others,
+                       .coefficient = results.coefficient,
+                       .pair_of_row = results.pair_of_row,
+                       .d_beta = results.d_beta,
+                       .d_margin = results.d_margin};
   };
-  const Tensor loss = with_gradient(arguments.tensor("logits"), arguments.tensor("labels"),
-                                    arguments.tensor("beta"), arguments.tensor("margin"), forward,
+  const LogitsVariables variables{arguments.tensor("logits"), arguments.tensor("beta"),
+                                  arguments.tensor("margin")};
+  const Tensor loss = with_gradient(variables, arguments.tensor("labels"), forward,
                                     c10::make_intrusive<OperatorBackward>(arguments))
                           .loss;
-  arguments.give({loss, results[1], results[2], results[3], results[4]});
+  results.sequences.loss = loss;
+  arguments.give(results.sequences);
 }
 
 }  // namespace sp2dpo::operators

@@ -100,34 +100,27 @@ double divisor(const LossOptions& options, std::int64_t valid_pairs) {
 }
 
 PairTable::PairTable(std::int64_t pairs, const at::Device& device)
-    : rows(uninitialized({row_count, pairs}, at::kDouble, device)) {
-  auto* const data = static_cast<double*>(rows.data_ptr());
-  const auto row = [&](Row number) { return PairSink(data + number * pairs, DType::float64); };
-  outputs = {.loss = row(loss_row),
-             .d_policy_chosen = row(d_chosen_row),
-             .d_policy_rejected = row(d_rejected_row),
-             .d_beta = row(d_beta_row),
-             .d_margin = row(d_margin_row),
-             .chosen_reward = row(chosen_reward_row),
-             .rejected_reward = row(rejected_reward_row),
-             .delta = row(delta_row)};
+    : columns(uninitialized({column_count, pairs}, at::kDouble, device)) {
+  const auto sink = [&](OutputColumn column) { return PairSink(data(column), DType::float64); };
+  outputs = {.loss = sink(loss_column),
+             .d_policy_chosen = sink(d_chosen_column),
+             .d_policy_rejected = sink(d_rejected_column),
+             .d_beta = sink(d_beta_column),
+             .d_margin = sink(d_margin_column),
+             .chosen_reward = sink(chosen_reward_column),
+             .rejected_reward = sink(rejected_reward_column),
+             .delta = sink(delta_column)};
 }
 
-PairValues PairTable::values(Row row) const {
-  return {static_cast<const double*>(rows.data_ptr()) + row * rows.size(1), DType::float64};
-}
-
-detail::PairRecord record_of(Tensor rows, const LogProbs& policy, const Controls& controls,
+detail::PairRecord record_of(Tensor columns, const LogProbs& policy, const Controls& controls,
                              at::ScalarType dtype) {
-  return {.rows = std::move(rows), .policy = policy, .controls = controls, .dtype = dtype};
+  return {.columns = std::move(columns), .policy = policy, .controls = controls, .dtype = dtype};
 }
 
-Tensor reduced(const LossOptions& options, const Tensor& rows, double total, at::ScalarType dtype) {
-  if (options.reduction == Reduction::none)
-    return rows.select(0, loss_row).to(dtype, /*non_blocking=*/false, /*copy=*/true);
-  const Tensor loss = uninitialized({}, dtype);
-  PairSink(loss.data_ptr(), dtype_of(loss)).set(0, total);
-  return loss;
+Tensor reduced(const LossOptions& options, const Tensor& columns, const Tensor& total) {
+  if (options.reduction != Reduction::none) return total;
+  return columns.select(0, loss_column)
+      .to(total.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
 }
 
 }  // namespace sp2dpo

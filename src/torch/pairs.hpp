@@ -13,20 +13,20 @@
 
 namespace sp2dpo {
 
-/// The rows of PairRecord::rows: pair_loss's outputs.
-enum Row : std::int64_t {
-  loss_row,
-  chosen_reward_row,
-  rejected_reward_row,
-  delta_row,
-  d_chosen_row,
-  d_rejected_row,
-  d_beta_row,
-  d_margin_row,
-  row_count
+/// The columns of PairRecord::columns, one number a pair each: what pair_loss writes.
+enum OutputColumn : std::int64_t {
+  loss_column,
+  chosen_reward_column,
+  rejected_reward_column,
+  delta_column,
+  d_chosen_column,
+  d_rejected_column,
+  d_beta_column,
+  d_margin_column,
+  column_count
 };
-inline constexpr Row first_gradient = d_chosen_row;
-inline constexpr std::int64_t gradient_count = row_count - first_gradient;
+inline constexpr OutputColumn first_gradient = d_chosen_column;
+inline constexpr std::int64_t gradient_count = column_count - first_gradient;
 
 inline PairValues values_of(const at::Tensor& tensor) {
   return {tensor.data_ptr(), dtype_of(tensor), tensor.stride(0)};
@@ -63,29 +63,31 @@ void check_objective(const AnyObjective& objective, const LossOptions& options,
 /// What the sum of the losses is divided by.
 double divisor(const LossOptions& options, std::int64_t valid_pairs);
 
-/// A float64 tensor [row_count, pairs], and the outputs of pair_loss that write its rows.
+/// A float64 tensor [column_count, pairs], and the outputs of pair_loss that write its columns.
 struct PairTable {
   PairTable(std::int64_t pairs, const at::Device& device);
 
-  [[nodiscard]] PairValues values(Row row) const;
+  [[nodiscard]] double* data(OutputColumn column) const {
+    return static_cast<double*>(columns.data_ptr()) + column * columns.size(1);
+  }
 
-  at::Tensor rows;
+  at::Tensor columns;
   PairOutputs outputs;
 };
 
-/// The part of a record that is made of what the caller gave.
-detail::PairRecord record_of(at::Tensor rows, const LogProbs& policy, const Controls& controls,
+/// The part of a record that consists of what the caller gave.
+detail::PairRecord record_of(at::Tensor columns, const LogProbs& policy, const Controls& controls,
                              at::ScalarType dtype);
 
-/// What a loss of these tensors is handed out in: float64 where one of them is, else float32.
+/// What a loss of these tensors is returned in: float64 if one of them is, else float32.
 inline at::ScalarType loss_type(std::initializer_list<at::Tensor> tensors) {
   for (const auto& tensor : tensors)
     if (tensor.scalar_type() == at::kDouble) return at::kDouble;
   return at::kFloat;
 }
 
-/// The loss on the CPU as it is handed out: the reduced one, which is `total`, or the pairs' own.
-at::Tensor reduced(const LossOptions& options, const at::Tensor& rows, double total,
-                   at::ScalarType dtype);
+/// The loss as it is returned, in the type of `total`: the reduced one, which is `total`, or the
+/// pairs' own.
+at::Tensor reduced(const LossOptions& options, const at::Tensor& columns, const at::Tensor& total);
 
 }  // namespace sp2dpo

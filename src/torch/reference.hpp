@@ -4,17 +4,23 @@
 #include <cstdint>
 #include <optional>
 
+#include "backend.hpp"
 #include "sequences.hpp"
 #include <ATen/core/Tensor.h>
 
 namespace sp2dpo {
 
-/// The reference's log-probabilities of the answers, float64 [2, P], summed or averaged as
-/// `average` says, and undefined where there is no reference. Its logits or hidden states are those
-/// of the rows of `policy`.
-at::Tensor reference_answers(const Reference& reference, const at::Tensor& policy,
-                             const LabelledPairs& pairs, bool average,
-                             const std::optional<std::int64_t>& vocab_size,
-                             const std::optional<std::int64_t>& workspace_bytes);
+/// What a reference's logits or hidden states are read by.
+struct ReferenceOptions {
+  bool average = false;  ///< whether log-probabilities are means over tokens
+  std::optional<std::int64_t> vocab_size{};
+  std::optional<std::int64_t> workspace_bytes{};
+};
+
+/// The reference's log-probabilities of the sequences, float64 [2, P]; undefined without a
+/// reference. Its logits or hidden states are those of the rows of `policy`.
+at::Tensor reference_log_probs(const Backend& backend, const Reference& reference,
+                               const at::Tensor& policy, const LabelledPairs& pairs,
+                               const ReferenceOptions& options);
 
 }  // namespace sp2dpo

@@ -83,23 +83,6 @@ Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels
   return labels.contiguous();
 }
 
-RowLayout row_layout(const Tensor& tensor) {
-  if (tensor.dim() == 2) return {.stride = tensor.stride(0)};
-  return {.stride = tensor.stride(1), .inner = tensor.size(1), .outer_stride = tensor.stride(0)};
-}
-
-void check_rows_tensor(const char* name, const Tensor& tensor) {
-  TORCH_CHECK(tensor.defined(), "sp2dpo::Loss: ", name, " is undefined");
-  TORCH_CHECK(is_floating(tensor), "sp2dpo::Loss: ", name,
-              " must be float16, bfloat16, float32 or float64, not ", tensor.scalar_type());
-  TORCH_CHECK(tensor.dim() == 3 || tensor.dim() == 2, "sp2dpo::Loss: ", name,
-              " must have the shape [2P, T, …] or, packed, [R, …], not ", tensor.sizes());
-  TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " ", tensor.sizes(), " is empty");
-  TORCH_CHECK(tensor.stride(-1) == 1 || tensor.size(-1) == 1,
-              "sp2dpo::Loss: the last dimension of ", name, " must be dense (stride 1, not ",
-              tensor.stride(-1), "); make it contiguous()");
-}
-
 LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const Tensor& given_labels,
                              const PairLayout& given_layout, const LossOptions& options,
                              bool or_on_cpu)
@@ -124,7 +107,7 @@ LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const T
       }
     }
     ++valid_pairs;
-    chosen_rows += rows.count(i, PairRows::chosen);
+    chosen_row_count += rows.count(i, PairRows::chosen);
   }
   TORCH_CHECK(valid_pairs > 0 || options.reduction != Reduction::mean || options.normalizer,
               "sp2dpo::Loss: no pair counts, so their mean is undefined: each of the ", pairs(),
@@ -132,13 +115,11 @@ LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const T
 }
 
 double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {
-  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_rows, 1));
+  const auto tokens = static_cast<double>(std::max<std::int64_t>(pairs.chosen_row_count, 1));
   return options.nll_normalizer.value_or(tokens);
 }
 
-SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objective,
-                           const LossOptions& options, const Controls& controls,
-                           const Tensor& reference, PairOutputs& outputs) {
+SequenceLoss SequenceCall::loss(PairOutputs& outputs) const {
   outputs.gradient_scale = 1 / divisor(options, pairs.valid_pairs);
   SequenceLoss loss{.rows = pairs.rows,
                     .objective = objective,
@@ -146,7 +127,7 @@ SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objec
                                .margin = values_of(controls.margin),
                                .weight = values_of(controls.weight)},
                     .outputs = outputs,
-                    .average_log_prob = averages(objective, options),
+                    .average_log_prob = averages(),
                     .skip_incomplete = options.empty_rows == EmptyRows::skip,
                     .nll_scale = options.nll_coefficient / nll_tokens(pairs, options)};
   if (reference.defined()) {
@@ -154,40 +135,6 @@ SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objec
     loss.inputs.reference_rejected = {row_of(reference, PairRows::rejected), DType::float64};
   }
   return loss;
-}
-
-Tensor answers(const LabelledPairs& pairs, const Tensor& row_log_prob, bool average) {
-  const Tensor result = uninitialized({2, pairs.pairs()}, at::kDouble);
-  const double* const row = row_log_prob.data_ptr<double>();
-  for (const auto side : {PairRows::chosen, PairRows::rejected})
-    for (std::int64_t i = 0; i < pairs.pairs(); ++i)
-      row_of(result, side)[i] = sequence_log_prob(pairs.rows.select(i, side), row, average);
-  return result;
-}
-
-detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptions& options,
-                                     const Controls& controls, const Tensor& rows,
-                                     const Tensor& policy, const SequenceLoss& loss,
-                                     const Tensor& logit_sum, std::int64_t vocab,
-                                     const LossSum& sum, at::ScalarType dtype) {
-  auto record = record_of(rows,
-                          {policy.select(0, PairRows::chosen).to(dtype),
-                           policy.select(0, PairRows::rejected).to(dtype), loss.average_log_prob},
-                          controls, dtype);
-  record.counted = pairs.counted;
-  if (options.nll_coefficient > 0)
-    record.nll = at::scalar_tensor(sum.nll / nll_tokens(pairs, options), at::kDouble);
-  if (logit_sum.defined()) {
-    const Tensor means = answers(pairs, logit_sum, false).sum(1);
-    for (const auto side : {PairRows::chosen, PairRows::rejected}) {
-      std::int64_t tokens = 0;
-      for (std::int64_t i = 0; i < pairs.pairs(); ++i) tokens += pairs.rows.count(i, side);
-      means.data_ptr<double>()[side] /=
-          static_cast<double>(std::max<std::int64_t>(tokens, 1) * vocab);
-    }
-    record.logits_mean = {means.data_ptr<double>()[0], means.data_ptr<double>()[1]};
-  }
-  return record;
 }
 
 }  // namespace sp2dpo

@@ -4,22 +4,14 @@
 #include <cstdint>
 #include <utility>
 
-#include <ATen/Parallel.h>
+#include "views.hpp"
 #include <ATen/core/Tensor.h>
 
-#include <sp2dpo/cpu/executor.hpp>
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/loss/sequence_loss.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {
-
-/// libtorch's threads, for the row kernels.
-struct ParallelFor {
-  void operator()(std::int64_t n, std::int64_t grain, cpu::Task task) const {
-    at::parallel_for(0, n, grain, task);
-  }
-};
 
 /// Runs f; what this library throws becomes what libtorch's users catch.
 template <class F>
@@ -31,12 +23,6 @@ decltype(auto) as_torch_errors(F&& f) {
   }
 }
 
-/// The rows of a tensor [S, T, C] or [R, C] whose last dimension is dense.
-RowLayout row_layout(const at::Tensor& tensor);
-
-/// Throws c10::Error unless `tensor` is such a tensor and floating.
-void check_rows_tensor(const char* name, const at::Tensor& tensor);
-
 /// The labels, contiguous. Throws c10::Error unless they are int64, of the shape of the rows of
 /// `rows` and on their device or, where that will do, on the CPU.
 at::Tensor checked_labels(const char* name, const at::Tensor& rows, const at::Tensor& labels,
@@ -45,11 +31,6 @@ at::Tensor checked_labels(const char* name, const at::Tensor& rows, const at::Te
 /// Whether answers' log-probabilities are means over their tokens.
 inline bool averages(const AnyObjective& objective, const LossOptions& options) {
   return options.average_log_prob || objective.averages_log_probs();
-}
-
-/// The shape of a tensor's rows: all but its last dimension.
-inline at::IntArrayRef row_shape(const at::Tensor& tensor) {
-  return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 1));
 }
 
 /// The sequences of a layout, and the lists that it points at.
@@ -84,33 +65,31 @@ struct LabelledPairs {
   LayoutSequences layout;  ///< where the labels are
   PairRows rows;
   std::int64_t valid_pairs = 0;
-  std::int64_t chosen_rows = 0;  ///< of the pairs that count
-  at::Tensor counted;            ///< bool [P], or undefined where all count
+  std::int64_t chosen_row_count = 0;  ///< rows of the chosen sequences of the pairs that count
+  at::Tensor counted;                 ///< bool [P], or undefined where all count
 };
 
-/// The NLL's divisor.
+/// The divisor of the NLL term.
 double nll_tokens(const LabelledPairs& pairs, const LossOptions& options);
 
-/// What sequence_step is to make of these pairs. `outputs` gets its scale; `reference` is float64
-/// [2, P], or undefined where there is none.
-SequenceLoss sequence_loss(const LabelledPairs& pairs, const AnyObjective& objective,
-                           const LossOptions& options, const Controls& controls,
-                           const at::Tensor& reference, PairOutputs& outputs);
+/// A checked call of a loss of sequences, except for its rows. Borrows its arguments.
+struct SequenceCall {
+  /// Sets the scale of `outputs`, and returns the loss that writes them.
+  [[nodiscard]] SequenceLoss loss(PairOutputs& outputs) const;
+  [[nodiscard]] bool averages() const { return sp2dpo::averages(objective, options); }
 
-/// What is kept of them: `rows` and the policy's log-probabilities [2, P] are float64; `logit_sum`
-/// is by row number, or undefined where no mean logits are wanted.
-detail::PairRecord record_of_answers(const LabelledPairs& pairs, const LossOptions& options,
-                                     const Controls& controls, const at::Tensor& rows,
-                                     const at::Tensor& policy, const SequenceLoss& loss,
-                                     const at::Tensor& logit_sum, std::int64_t vocab,
-                                     const LossSum& sum, at::ScalarType dtype);
+  const AnyObjective& objective;
+  const LossOptions& options;
+  const Controls& controls;
+  const LabelledPairs& pairs;
+  const at::Tensor& reference;  ///< float64 [2, P], or undefined
+  at::ScalarType dtype;         ///< of what is returned
+};
 
-/// Log-probabilities of answers [2, P], float64, from those of their rows.
-at::Tensor answers(const LabelledPairs& pairs, const at::Tensor& row_log_prob, bool average);
-
-/// Row of a float64 tensor [n, P].
-inline double* row_of(const at::Tensor& tensor, std::int64_t row) {
-  return tensor.data_ptr<double>() + row * tensor.stride(0);
-}
+/// A loss as it is returned, and its record.
+struct LossAndRecord {
+  at::Tensor loss;
+  detail::PairRecord record{};
+};
 
 }  // namespace sp2dpo

@@ -145,15 +145,14 @@ struct Problem {
     MatrixProducts products;
     for (int i = 0; i < calls; ++i)
       around([&] {
-        hidden_loss(device.all, device.loss, device.lists, device.chunk_rows, device.out,
-                    device.memory, products, nullptr, device.shared, long_pairs);
+        hidden_loss(device.job, device.loss, device.out, device.memory, products, nullptr);
       });
     if (bad_row != nullptr) *bad_row = device.bad.get()[0];
     return {device.policy.get(),
             device.losses.get(),
             device.slopes.get(),
-            device.all.d_hidden.data == nullptr ? std::vector<double>()
-                                                : numbers(device.d_hidden.get(), dtype),
+            device.job.rows.d_hidden.data == nullptr ? std::vector<double>()
+                                                     : numbers(device.d_hidden.get(), dtype),
             numbers(device.d_head.get(), DType::float32),
             numbers(device.d_bias.get(), DType::float32)};
   }
@@ -168,12 +167,13 @@ struct Problem {
   [[nodiscard]] LogProbs log_probs_on_device(std::int64_t chunk_rows,
                                              const Change& change = {}) const {
     OnDevice device(*this, chunk_rows);
-    device.all.d_hidden.data = device.all.d_head.data = device.all.d_bias.data = nullptr;
-    device.memory.workspace_bytes = hidden_workspace(device.all, device.answers, chunk_rows);
+    device.job.rows.d_hidden.data = device.job.rows.d_head.data = device.job.rows.d_bias.data =
+        nullptr;
+    device.memory.workspace_bytes = hidden_workspace(device.job, device.answers);
     if (change) change(device.call());
     MatrixProducts products;
-    hidden_log_probs(device.all, device.answers, device.lists, average, device.chunk_rows,
-                     device.out.sums, device.memory, products, nullptr);
+    hidden_log_probs(device.job, device.answers, average, device.out.sums, device.memory, products,
+                     nullptr);
     return {device.policy.get(), device.counts.get()};
   }
 
@@ -225,7 +225,7 @@ struct Problem {
  private:
   /// The device memory of a call, and its arguments.
   struct OnDevice {
-    OnDevice(const Problem& problem, std::int64_t chunk_rows_)
+    OnDevice(const Problem& problem, std::int64_t chunk_rows)
         : answers(problem.listed()),
           hidden(problem.hidden),
           head(problem.head),
@@ -243,35 +243,32 @@ struct Problem {
           slopes(2 * pair_count),
           beta(problem.beta),
           bad(std::vector{no_bad_row}),
-          all(problem.hidden_rows(hidden.data(), head.data(), bias.data(), labels.data(),
-                                  d_hidden.data(), d_head.data(), d_bias.data())),
+          job{.rows = problem.hidden_rows(hidden.data(), head.data(), bias.data(), labels.data(),
+                                          d_hidden.data(), d_head.data(), d_bias.data()),
+              .lists = {list.data(), bounds.data()},
+              .chunk_rows = chunk_rows,
+              .reference = as_const(matrix(problem.reference.empty() ? nullptr : reference.data(),
+                                           problem.dtype, rows, width)),
+              .long_pairs = problem.long_pairs},
           loss(problem.sequence_loss(answers, outputs_of(losses.data(), slopes.data()), beta.data(),
                                      {})),
-          lists{list.data(), bounds.data()},
           out{{policy.data(), policy.data() + pair_count, counts.data(),
                counts.data() + pair_count},
               slopes.data(),
               slopes.data() + pair_count},
-          shared(as_const(matrix(problem.reference.empty() ? nullptr : reference.data(),
-                                 problem.dtype, rows, width))),
-          chunk_rows(chunk_rows_),
-          workspace(
-              hidden_workspace(all, loss, chunk_rows, shared.data != nullptr, problem.long_pairs)),
+          workspace(hidden_workspace(job, loss)),
           memory{workspace.data(), workspace.size(), bad.data()} {}
 
-    Call call() { return {all, loss, lists, out, chunk_rows, memory, shared}; }
+    Call call() { return {job.rows, loss, job.lists, out, job.chunk_rows, memory, job.reference}; }
 
     PairRows answers;
     DeviceArray<unsigned char> hidden, head, bias, reference, d_hidden, d_head, d_bias;
     DeviceArray<std::int64_t> labels, counts, list, bounds;
     DeviceArray<double> policy, losses, slopes, beta;
     DeviceArray<std::uint64_t> bad;
-    HiddenRows all;
+    HiddenJob job;
     SequenceLoss loss;
-    PairRowLists lists;
     HiddenOutputs out;
-    ConstMatrix shared;
-    std::int64_t chunk_rows;
     DeviceArray<unsigned char> workspace;
     RowMemory memory;
   };

@@ -59,22 +59,23 @@ TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
   const Wrong of_both[] = {
       {[](Call c) { c.rows.hidden.data = nullptr; }, "hidden.data is null"},
       {[](Call c) { c.rows.hidden.dtype = DType::float64; }, "hidden is float64"},
-      {[](Call c) { c.rows.hidden.columns = 5; }, "the head is float32 [70, 24], the hidden"},
-      {[](Call c) { c.rows.hidden.rows = 25; }, "row 25 of hidden states that have 25 rows"},
-      {[](Call c) { c.rows.hidden.stride = 0; }, "hidden has 0 elements from row to row"},
+      {[](Call c) { c.rows.hidden.columns = 5; },
+       "head is float32 [70, 24] and hidden is float32 [26, 5]"},
+      {[](Call c) { c.rows.hidden.rows = 25; }, "the pairs contain row 25, but hidden has 25 rows"},
+      {[](Call c) { c.rows.hidden.stride = 0; }, "hidden has a stride of 0 elements"},
       {[](Call c) { c.rows.head.data = nullptr; }, "head.data is null"},
-      {[](Call c) { c.rows.head.dtype = DType::bfloat16; }, "the head is bfloat16 [70, 24]"},
-      {[](Call c) { c.rows.head.columns = 5; }, "the head is float32 [70, 5]"},
-      {[](Call c) { c.rows.head.rows = 0; }, "the head is [0, 24]"},
-      {[](Call c) { c.rows.head.columns = c.rows.hidden.columns = 0; }, "the head is [70, 0]"},
-      {[](Call c) { c.rows.head.stride = 23; }, "head has 23 elements from row to row"},
+      {[](Call c) { c.rows.head.dtype = DType::bfloat16; }, "head is bfloat16 [70, 24]"},
+      {[](Call c) { c.rows.head.columns = 5; }, "head is float32 [70, 5]"},
+      {[](Call c) { c.rows.head.rows = 0; }, "head is [0, 24]"},
+      {[](Call c) { c.rows.head.columns = c.rows.hidden.columns = 0; }, "head is [70, 0]"},
+      {[](Call c) { c.rows.head.stride = 23; }, "head has a stride of 23 elements"},
       {[](Call c) { c.rows.labels.label = nullptr; }, "labels.label is null"},
       {[](Call c) { c.lists.rows = nullptr; }, "lists.rows is null"},
       {[](Call c) { c.lists.bounds = nullptr; }, "lists.bounds is null"},
-      {[](Call c) { c.chunk_rows = 0; }, "a chunk holds at least one row, not 0"},
-      {[](Call c) { c.chunk_rows = -1; }, "a chunk holds at least one row, not -1"},
-      {[](Call c) { --c.memory.workspace_bytes; }, "chunks of 26 rows want"},
-      {[](Call c) { c.memory.workspace = nullptr; }, "chunks of 26 rows want"}};
+      {[](Call c) { c.chunk_rows = 0; }, "chunk_rows is 0; expected at least 1"},
+      {[](Call c) { c.chunk_rows = -1; }, "chunk_rows is -1; expected at least 1"},
+      {[](Call c) { --c.memory.workspace_bytes; }, "chunks of 26 rows need"},
+      {[](Call c) { c.memory.workspace = nullptr; }, "chunks of 26 rows need"}};
   for (const Wrong& wrong : of_both) expect_loss_refused(wrong), expect_log_probs_refused(wrong);
 
   const Wrong of_log_probs[] = {
@@ -120,23 +121,24 @@ TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
       {[](Call c) { c.rows.d_hidden.dtype = DType::bfloat16; }, "d_hidden is bfloat16 [26, 24]"},
       {[](Call c) { c.rows.d_head.rows = 3; }, "d_head is float32 [3, 24]"},
       {[](Call c) { c.rows.d_head.dtype = DType::float64; }, "d_head is float64 [70, 24]"},
-      {[](Call c) { c.rows.d_bias.stride = 71; }, "d_bias is float32 [1, 70] with 71 elements"},
+      {[](Call c) { c.rows.d_bias.stride = 71; },
+       "d_bias is float32 [1, 70] with a stride of 71 elements"},
       {[](Call c) {
          c.reference = c.rows.hidden;
          c.reference.dtype = DType::float16;
        },
-       "the reference's hidden states are float16 [26, 24]"},
+       "reference is float16 [26, 24]"},
       {[](Call c) {
          c.reference = c.rows.hidden;
          c.reference.rows = 25;
        },
-       "the reference's hidden states are float32 [25, 24]"},
+       "reference is float32 [25, 24]"},
       {[](Call c) {
          c.reference = c.rows.hidden;
          c.reference.stride = 1;
        },
-       "reference has 1 elements from row to row"},
-      {[](Call c) { c.reference = c.rows.hidden; }, "chunks of 26 rows want"}};
+       "reference has a stride of 1 elements"},
+      {[](Call c) { c.reference = c.rows.hidden; }, "chunks of 26 rows need"}};
   for (const Wrong& wrong : of_loss) expect_loss_refused(wrong);
 }
 
@@ -144,9 +146,9 @@ TEST(CudaHiddenRun, LooksAtNothingWhereThereAreNoPairs) {
   const PairRows none({}, {}, 0);
   const AnyObjective objective = Sigmoid{};
   MatrixProducts products;
-  hidden_loss({}, {.rows = none, .objective = objective, .inputs = {.beta = {nullptr, {}}}}, {}, 0,
-              {}, {}, products, nullptr);
-  hidden_log_probs({}, none, {}, false, 0, {}, {}, products, nullptr);
+  hidden_loss({}, {.rows = none, .objective = objective, .inputs = {.beta = {nullptr, {}}}}, {}, {},
+              products, nullptr);
+  hidden_log_probs({}, none, false, {}, {}, products, nullptr);
 }
 
 TEST(CudaHiddenBySideRun, GivesTheSameBitsInWhateverOrderThreadsRun) {
@@ -165,7 +167,7 @@ TEST(CudaHiddenBySideRun, WantsTheLastByteOfItsWorkspace) {
         (void)problem.on_device(4, nullptr,
                                 [](const Problem::Call& call) { --call.memory.workspace_bytes; });
       },
-      ThrowsMessage<InvalidArgument>(HasSubstr("bytes of workspace, given are")));
+      ThrowsMessage<InvalidArgument>(HasSubstr("bytes of workspace, got")));
 }
 
 TEST(CudaHiddenBySideRun, MakesThreeProductsOfAPartInPlaceOfFour) {

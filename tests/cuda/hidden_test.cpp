@@ -394,8 +394,11 @@ TEST(CudaHiddenBySide, WantsMemoryForTheSumsThatTheObjectiveNeeds) {
       problem.hidden_rows(&some, &some, &some, problem.labels.data(), &some, &some, &some);
   const auto more = [&](std::int64_t chunk_rows) {
     const SequenceLoss loss = problem.sequence_loss(answers, {}, problem.beta.data(), {});
-    return hidden_workspace(all, loss, chunk_rows, false, LongPairs::by_side) -
-           hidden_workspace(all, loss, chunk_rows, false, LongPairs::recompute);
+    const auto workspace = [&](LongPairs long_pairs) {
+      return hidden_workspace({.rows = all, .chunk_rows = chunk_rows, .long_pairs = long_pairs},
+                              loss);
+    };
+    return workspace(LongPairs::by_side) - workspace(LongPairs::recompute);
   };
   const auto aligned = [](std::size_t bytes) { return (bytes + 255) / 256 * 256; };
   const std::size_t scales = 2 * 256;

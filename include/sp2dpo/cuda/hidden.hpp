@@ -62,51 +62,55 @@ struct HiddenOutputs {
 [[nodiscard]] std::int64_t hidden_chunk_rows(const HiddenRows& rows, std::int64_t bytes,
                                              bool with_reference = false);
 
-/// What becomes of a pair of more rows than a chunk, which goes through in parts: the scale of its
-/// gradient is known after the last part only.
+/// How a pair of more rows than a chunk is taken. It goes through in parts, and the scale of its
+/// gradient is known only after the last one.
 enum class LongPairs : std::uint8_t {
-  /// Its logits are made twice, for the log-probabilities and for the gradient: a product of four.
+  /// Its logits are made twice, for the log-probabilities and for the gradient, which costs a
+  /// fourth matrix product.
   recompute,
-  /// Its logits are made once, and become gradients without their scale. Those by head and bias are
-  /// summed in the workspace in float32, 4·V·(H + 1) bytes: in one sum, the rejected answer's with
-  /// the other sign, where the answers' slopes are opposite (a function of z, no nll_scale); else
-  /// in a sum for each answer. Those by hidden states lie in d_hidden meanwhile, and are so rounded
-  /// to its type twice. They are at most 2 · max |head|, which float16 holds; in a mean over rows
-  /// most of which are masked ones that nobody looked for, that over the share of the others.
+  /// Its logits are made once and become gradients without their scale. Those by head and bias are
+  /// summed in the workspace in float32, 4·V·(H + 1) bytes: in one sum, with the rejected
+  /// sequence's sign reversed, where the slopes of chosen and rejected are opposite (a function of
+  /// z, no nll_scale); else in a sum for each. Those by hidden states wait in d_hidden, so that they
+  /// are rounded to its type once more. They are at most 2 · max |head|, which float16 holds; for a
+  /// mean over rows of which most are masked and still listed, that divided by the share of the
+  /// others.
   by_side
 };
 
-/// Bytes of workspace for chunks of `chunk_rows` rows of these pairs, where long ones are made
-/// anew.
-[[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const PairRows& pairs,
-                                           std::int64_t chunk_rows, bool with_reference = false);
+/// What hidden_loss and hidden_log_probs work on. Matrices and lists are in device memory.
+struct HiddenJob {
+  HiddenRows rows{};     ///< d_hidden, d_head and d_bias are dense
+  PairRowLists lists{};  ///< rows whose label is ignored are multiplied like the others
+  std::int64_t chunk_rows = 0;
+  /// Null, or hidden states [R, H] of a reference with the same head and bias (a policy without its
+  /// adapter, LoRA): their logits come from the same products, and loss.inputs' reference is not
+  /// read.
+  ConstMatrix reference{};
+  LongPairs long_pairs = LongPairs::recompute;
+};
 
-/// The same for hidden_loss, by what is to become of long pairs. Looks at which gradients `rows`
-/// wants, at the objective and at nll_scale.
-[[nodiscard]] std::size_t hidden_workspace(const HiddenRows& rows, const SequenceLoss& loss,
-                                           std::int64_t chunk_rows, bool with_reference,
-                                           LongPairs long_pairs);
+/// Bytes of workspace, 256-byte aligned, for hidden_loss. Depends on the gradients that job.rows
+/// asks for, on the objective and on nll_scale.
+[[nodiscard]] std::size_t hidden_workspace(const HiddenJob& job, const SequenceLoss& loss);
 
-/// Log-probabilities of the answers, sums or means over their rows, as a reference's that was
-/// trained with a head of its own. As hidden_loss for the rest; gradients are not looked at.
-void hidden_log_probs(const HiddenRows& rows, const PairRows& pairs, const PairRowLists& lists,
-                      bool average, std::int64_t chunk_rows, const SequenceSums& out,
-                      const RowMemory& memory, MatrixProducts& products, Stream stream);
+/// Bytes of workspace for hidden_log_probs.
+[[nodiscard]] std::size_t hidden_workspace(const HiddenJob& job, const PairRows& pairs);
 
-/// As cpu::hidden_loss: gradients at once, beside the loss and slopes of each pair as
-/// loss.outputs says. The loss as a whole is the caller's to sum. `loss.rows` is looked at on the
-/// host, and `lists` has its copies; all else is in device memory. Rows among them whose label is
-/// ignored count for nothing, but are multiplied with the others. `long_pairs` says how pairs of
-/// more than `chunk_rows` rows are taken. d_hidden, d_head and d_bias are dense.
-/// `reference`, if it has data, are the hidden states [R, H] of a reference with the same head and
-/// bias (a policy without its adapter, LoRA): their logits come of the same products, and what
-/// loss.inputs says of a reference is not looked at. Nothing waits for the device. Throws
-/// InvalidArgument, before anything is launched, for matrices that do not fit together, arrays at
-/// null, slopes that go elsewhere than to `out` and a workspace that is too small, CudaError where
-/// a launch or a product fails.
-void hidden_loss(const HiddenRows& rows, const SequenceLoss& loss, const PairRowLists& lists,
-                 std::int64_t chunk_rows, const HiddenOutputs& out, const RowMemory& memory,
-                 MatrixProducts& products, Stream stream, const ConstMatrix& reference = {},
-                 LongPairs long_pairs = LongPairs::recompute);
+/// Log-probabilities of the sequences, sums or means over their rows, for a reference with a head of
+/// its own. Gradients and job.reference are not read. Throws as hidden_loss does.
+void hidden_log_probs(const HiddenJob& job, const PairRows& pairs, bool average,
+                      const SequenceSums& out, const RowMemory& memory, MatrixProducts& products,
+                      Stream stream);
+
+/// The counterpart of cpu::hidden_loss: the loss and slopes of each pair, as loss.outputs says, and
+/// the gradients at once. The caller sums the loss over the pairs. `loss.rows` is read on the host,
+/// and job.lists holds its copies; everything else is in device memory.
+///
+/// Nothing is allocated and nothing waits for the device. Throws InvalidArgument, before anything is
+/// launched, for matrices that do not fit together, null arrays, slopes that go elsewhere than to
+/// `out` and a workspace that is too small, and CudaError if a launch or a product fails.
+void hidden_loss(const HiddenJob& job, const SequenceLoss& loss, const HiddenOutputs& out,
+                 const RowMemory& memory, MatrixProducts& products, Stream stream);
 
 }  // namespace sp2dpo::cuda

@@ -83,27 +83,33 @@ struct HiddenGradient {
 
 namespace detail {
 
+/// The arguments of a loss of logits, borrowed.
+struct LogitsArguments {
+  const at::Tensor &logits, &labels;
+  const Reference& reference;
+  const Controls& controls;
+  const LogitsOptions& how;
+};
+
+/// The arguments of a loss of hidden states, borrowed.
+struct HiddenArguments {
+  const at::Tensor &hidden, &head_weight, &head_bias, &labels;
+  const Reference& reference;
+  const Controls& controls;
+  const HiddenOptions& how;
+};
+
 LossOutput loss_of_log_probs(const AnyObjective&, const LossOptions&, const LogProbs& policy,
                              const LogProbs& reference, const Controls&);
 LogProbsGradient value_and_grad_of_log_probs(const AnyObjective&, const LossOptions&,
                                              const LogProbs& policy, const LogProbs& reference,
                                              const Controls&);
-LossOutput loss_of_logits(const AnyObjective&, const LossOptions&, const at::Tensor& logits,
-                          const at::Tensor& labels, const Reference&, const Controls&,
-                          const LogitsOptions&);
+LossOutput loss_of_logits(const AnyObjective&, const LossOptions&, const LogitsArguments&);
 LogitsGradient value_and_grad_of_logits(const AnyObjective&, const LossOptions&,
-                                        const at::Tensor& logits, const at::Tensor& labels,
-                                        const Reference&, const Controls&, const LogitsOptions&,
-                                        bool unit);
-LossOutput loss_of_hidden(const AnyObjective&, const LossOptions&, const at::Tensor& hidden,
-                          const at::Tensor& head_weight, const at::Tensor& head_bias,
-                          const at::Tensor& labels, const Reference&, const Controls&,
-                          const HiddenOptions&);
+                                        const LogitsArguments&, bool unit);
+LossOutput loss_of_hidden(const AnyObjective&, const LossOptions&, const HiddenArguments&);
 HiddenGradient value_and_grad_of_hidden(const AnyObjective&, const LossOptions&,
-                                        const at::Tensor& hidden, const at::Tensor& head_weight,
-                                        const at::Tensor& head_bias, const at::Tensor& labels,
-                                        const Reference&, const Controls&, const HiddenOptions&,
-                                        bool need_dw);
+                                        const HiddenArguments&, bool need_dw);
 
 }  // namespace detail
 
@@ -134,8 +140,8 @@ class Loss {
   [[nodiscard]] LossOutput from_logits(const at::Tensor& logits, const at::Tensor& labels,
                                        const Reference& reference, const Controls& controls,
                                        const LogitsOptions& options = {}) const {
-    return detail::loss_of_logits(objective_, options_, logits, labels, reference, controls,
-                                  options);
+    return detail::loss_of_logits(objective_, options_,
+                                  {logits, labels, reference, controls, options});
   }
 
   /// The loss of hidden states [2P, T, H] or [R, H] under the head's weight [V, H] and bias ([V],
@@ -147,8 +153,9 @@ class Loss {
                                        const at::Tensor& head_bias, const at::Tensor& labels,
                                        const Reference& reference, const Controls& controls,
                                        const HiddenOptions& options = {}) const {
-    return detail::loss_of_hidden(objective_, options_, hidden, head_weight, head_bias, labels,
-                                  reference, controls, options);
+    return detail::loss_of_hidden(
+        objective_, options_,
+        {hidden, head_weight, head_bias, labels, reference, controls, options});
   }
 
   /// Loss and gradient at once, without autograd.
@@ -163,8 +170,8 @@ class Loss {
   [[nodiscard]] LogitsGradient value_and_grad_from_logits(
       const at::Tensor& logits, const at::Tensor& labels, const Reference& reference,
       const Controls& controls, const LogitsOptions& options = {}, bool unit = false) const {
-    return detail::value_and_grad_of_logits(objective_, options_, logits, labels, reference,
-                                            controls, options, unit);
+    return detail::value_and_grad_of_logits(objective_, options_,
+                                            {logits, labels, reference, controls, options}, unit);
   }
 
   /// As from_hidden with its gradients. Without `need_dw` the head's is left out, and its third
@@ -173,8 +180,9 @@ class Loss {
       const at::Tensor& hidden, const at::Tensor& head_weight, const at::Tensor& head_bias,
       const at::Tensor& labels, const Reference& reference, const Controls& controls,
       const HiddenOptions& options = {}, bool need_dw = true) const {
-    return detail::value_and_grad_of_hidden(objective_, options_, hidden, head_weight, head_bias,
-                                            labels, reference, controls, options, need_dw);
+    return detail::value_and_grad_of_hidden(
+        objective_, options_,
+        {hidden, head_weight, head_bias, labels, reference, controls, options}, need_dw);
   }
 
  private:

@@ -17,8 +17,8 @@ namespace detail {
 
 /// What a loss keeps of its pairs.
 struct PairRecord {
-  at::Tensor rows{};  ///< float64 [8, P]: as enum Row in src/torch/pairs.hpp names them
-  LogProbs policy{};  ///< as given, or as made from the rows
+  at::Tensor columns{};  ///< float64 [8, P]: see OutputColumn in src/torch/pairs.hpp
+  LogProbs policy{};     ///< as given, or as made from the rows
   Controls controls{0.0};
   at::ScalarType dtype = at::kFloat;  ///< of what is handed out
   at::Tensor counted{};               ///< bool [P] on the CPU, or undefined where all pairs count
