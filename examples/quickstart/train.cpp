@@ -165,7 +165,8 @@ class Experiment {
       (i < pairs.size() / 4 ? held_out_ : training_).pairs.push_back(&pairs[order[i]]);
     std::vector<std::string> ids;
     for (const auto* pair : training_.pairs) ids.push_back(pair->id);
-    beta_ = sp2dpo::beta_tensor(schedule, ids);
+    // In float32, as the published metrics were computed.
+    beta_ = sp2dpo::beta_tensor(schedule, ids).to(torch::kFloat);
   }
 
   Results run() {

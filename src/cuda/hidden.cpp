@@ -10,6 +10,7 @@
 
 #include <sp2dpo/cuda/hidden.hpp>
 #include <sp2dpo/cuda/pair_loss.hpp>
+#include <sp2dpo/cuda/rows.hpp>
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/loss/detail/check_hidden.hpp>
 

@@ -8,9 +8,10 @@
 
 #include "row_kernels.hpp"
 
-#include <sp2dpo/cuda/hidden.hpp>
+#include <sp2dpo/cuda/hidden_job.hpp>
 #include <sp2dpo/cuda/pair_loss.hpp>
 #include <sp2dpo/loss/detail/arena.hpp>
+#include <sp2dpo/loss/sequence_loss.hpp>
 
 namespace sp2dpo::cuda {
 

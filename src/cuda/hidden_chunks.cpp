@@ -5,6 +5,7 @@
 
 #include "hidden_kernels.hpp"
 
+#include <sp2dpo/cuda/rows.hpp>
 #include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo::cuda {

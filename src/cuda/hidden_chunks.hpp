@@ -6,6 +6,9 @@
 
 #include "hidden_buffers.hpp"
 
+#include <sp2dpo/cuda/matrix_products.hpp>
+#include <sp2dpo/cuda/row_memory.hpp>
+
 namespace sp2dpo::cuda {
 
 /// The passes over one chunk of rows after the other. Rows are named by their places among those

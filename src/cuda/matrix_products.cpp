@@ -7,7 +7,7 @@
 
 #include <cublasLt.h>
 
-#include <sp2dpo/cuda/hidden.hpp>
+#include <sp2dpo/cuda/matrix_products.hpp>
 #include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo::cuda {

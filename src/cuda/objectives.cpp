@@ -2,7 +2,7 @@
 #include <mutex>
 #include <string>
 
-#include "built_in.hpp"
+#include "built_in_launchers.hpp"
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/loss/detail/type_name.hpp>

@@ -4,8 +4,11 @@
 #include <string>
 #include <utility>
 
-#include <sp2dpo/cuda/rows.hpp>
+#include <sp2dpo/cuda/row_memory.hpp>
+#include <sp2dpo/cuda/sequence_rows.hpp>
+#include <sp2dpo/cuda/stream.hpp>
 #include <sp2dpo/error.hpp>
+#include <sp2dpo/loss/pair_values.hpp>
 
 namespace sp2dpo::cuda {
 

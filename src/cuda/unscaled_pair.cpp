@@ -5,6 +5,8 @@
 
 #include "hidden_kernels.hpp"
 
+#include <sp2dpo/cuda/rows.hpp>
+
 namespace sp2dpo::cuda {
 
 UnscaledPair::UnscaledPair(HiddenChunks& chunks, const HiddenJob& job, const SequenceLoss& loss,

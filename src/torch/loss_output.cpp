@@ -3,7 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "pairs.hpp"
+#include "controls.hpp"
+#include "output_columns.hpp"
 #include <ATen/ATen.h>
 
 #include <sp2dpo/torch/loss_output.hpp>

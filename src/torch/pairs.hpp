@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "dtypes.hpp"
+#include "controls.hpp"
+#include "output_columns.hpp"
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 
@@ -12,33 +13,6 @@
 #include <sp2dpo/torch/loss.hpp>
 
 namespace sp2dpo {
-
-/// The columns of PairRecord::columns, one number a pair each: what pair_loss writes.
-enum OutputColumn : std::int64_t {
-  loss_column,
-  chosen_reward_column,
-  rejected_reward_column,
-  delta_column,
-  d_chosen_column,
-  d_rejected_column,
-  d_beta_column,
-  d_margin_column,
-  column_count
-};
-inline constexpr OutputColumn first_gradient = d_chosen_column;
-inline constexpr std::int64_t gradient_count = column_count - first_gradient;
-
-inline PairValues values_of(const at::Tensor& tensor) {
-  return {tensor.data_ptr(), dtype_of(tensor), tensor.stride(0)};
-}
-
-inline PairValues values_of(const PerPair& control) {
-  return control.tensor.defined() ? values_of(control.tensor) : PairValues(control.number);
-}
-
-inline PairSink sink_of(const at::Tensor& tensor) {
-  return {tensor.data_ptr(), dtype_of(tensor), tensor.stride(0)};
-}
 
 inline bool asks_for_gradient(const at::Tensor& tensor) {
   return c10::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
@@ -48,13 +22,6 @@ inline bool asks_for_gradient(const at::Tensor& tensor) {
 inline c10::optional<at::Tensor> given(const at::Tensor& tensor) {
   return tensor.defined() ? c10::optional<at::Tensor>(tensor) : c10::nullopt;
 }
-
-/// Throws c10::Error unless `tensor` is a floating [P] on the device of `first`, of its shape.
-void check_log_probs(const char* name, const at::Tensor& tensor, const at::Tensor& first);
-
-/// Throws c10::Error unless each control is a number or a tensor of shape [pairs] on `device` whose
-/// values are in range; values on a device other than the CPU are left to LossOutput::check.
-void check_controls(const Controls& controls, std::int64_t pairs, const at::Device& device);
 
 /// Throws c10::Error for an objective that cannot do what the options or controls ask.
 void check_objective(const AnyObjective& objective, const LossOptions& options,

@@ -10,9 +10,8 @@ namespace sp2dpo {
 namespace {
 
 at::Tensor to_tensor(const std::vector<double>& numbers) {
-  const at::Tensor tensor = at::empty({static_cast<std::int64_t>(numbers.size())}, at::kFloat);
-  std::ranges::transform(numbers, tensor.data_ptr<float>(),
-                         [](double number) { return static_cast<float>(number); });
+  const at::Tensor tensor = at::empty({static_cast<std::int64_t>(numbers.size())}, at::kDouble);
+  std::ranges::copy(numbers, tensor.data_ptr<double>());
   return tensor;
 }
 

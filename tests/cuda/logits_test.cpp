@@ -148,7 +148,7 @@ void expect_near(const auto& got, const auto& want, const char* what) {
     EXPECT_NEAR(got[i], want[i], 2e-6 * std::fabs(want[i]) + 1e-7) << what << " " << i;
 }
 
-TEST(CudaLogits, GiveTheNumbersOfTheHost) {
+TEST(CudaLogitsOnEveryDevice, GiveTheNumbersOfTheHost) {
   for (const AnyObjective& objective : {AnyObjective(Sigmoid{}), AnyObjective(NcaPair{})})
     for (const bool average : {false, true})
       for (const Mode mode : {Mode::value, Mode::gradient, Mode::unit}) {

@@ -21,15 +21,15 @@ Schedule three_pairs() {
 TEST(BetaTensor, JoinsByPairIdInTheOrderOfTheBatch) {
   const std::vector<std::string> ids{"c", "a"};
   const auto beta = beta_tensor(three_pairs(), ids);
-  EXPECT_EQ(beta.scalar_type(), at::kFloat);
-  EXPECT_TRUE(at::equal(beta, at::tensor({0.3f, 0.03f})));
+  EXPECT_EQ(beta.scalar_type(), at::kDouble);
+  EXPECT_TRUE(at::equal(beta, at::tensor({0.3, 0.03}, at::kDouble)));
 }
 
 TEST(WeightTensor, JoinsTheWeightsOfAScheduleThatHasThem) {
   const Schedule weighted(
       {{.id = "a", .beta = 0.1, .weight = 0.5}, {.id = "b", .beta = 0.1, .weight = 1.5}});
   const std::vector<std::string> ids{"b", "a"};
-  EXPECT_TRUE(at::equal(weight_tensor(weighted, ids), at::tensor({1.5f, 0.5f})));
+  EXPECT_TRUE(at::equal(weight_tensor(weighted, ids), at::tensor({1.5, 0.5}, at::kDouble)));
   EXPECT_THAT([&] { (void)weight_tensor(three_pairs(), ids); },
               ThrowsMessage<InvalidArgument>(HasSubstr("has no weights")));
 }

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <sp2dpo/cuda/row_memory.hpp>
+#include <sp2dpo/cuda/sequence_rows.hpp>
 #include <sp2dpo/cuda/stream.hpp>
 #include <sp2dpo/loss/logit_rows.hpp>
 #include <sp2dpo/loss/pair_loss.hpp>
@@ -21,16 +23,6 @@
 /// statistics NaN, and is reported through RowMemory::bad_row. The row numbers of a selection's
 /// list are taken on trust.
 namespace sp2dpo::cuda {
-
-/// Device memory for a call's own use.
-struct RowMemory {
-  void* workspace = nullptr;  ///< 16-byte aligned
-  std::size_t workspace_bytes = 0;
-  /// One word, to be set to no_bad_row before, or null: lowered to the lowest row number with a bad
-  /// label.
-  std::uint64_t* bad_row = nullptr;
-};
-inline constexpr std::uint64_t no_bad_row = ~std::uint64_t{0};  ///< what a memset of 0xff writes
 
 /// Bytes of workspace that each of the calls wants for so many selected rows: none where these
 /// alone keep a GPU busy.
@@ -54,23 +46,6 @@ void row_log_probs_and_gradient(const LogitRows& logits, const RowLabels& labels
                                 const RowSelection& selection, const RowStatistics& out,
                                 const double* coefficient, const GradientRows& gradient,
                                 MaskedRows masked, const RowMemory& memory, Stream stream);
-
-/// The answers of a batch, whose sequences cover rows that lie one after the other; masked ones
-/// among them count for nothing. The arrays of `sequences` and `labels` are in device memory, and
-/// their numbers are taken on trust.
-struct SequenceRows {
-  Sequences sequences;
-  RowLabels labels;
-  bool average = false;  ///< an answer's log-probability is the mean over its rows
-};
-
-/// Where sequence_log_probs writes by pair, [P] each.
-struct SequenceSums {
-  double* chosen = nullptr;  ///< log-probabilities
-  double* rejected = nullptr;
-  std::int64_t* chosen_row_counts = nullptr;  ///< how many rows count
-  std::int64_t* rejected_row_counts = nullptr;
-};
 
 /// The answers' log-probabilities from those of their rows, which are by row number: sums in double
 /// in a fixed order. An answer without rows has 0 or, unless `empty_allowed`, NaN.

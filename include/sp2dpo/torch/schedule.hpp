@@ -10,11 +10,12 @@
 
 namespace sp2dpo {
 
-/// The betas of a batch, joined by pair id: float32 [ids] on the CPU, in the order of `ids`. Throws
-/// InvalidArgument naming an id that the schedule lacks or that the batch holds twice.
+/// Returns the betas of a batch, joined by pair id: float64 [ids] on the CPU, in the order of `ids`,
+/// so that a loss computes with the file's own numbers. Throws InvalidArgument, naming the id, for
+/// one that the schedule lacks and for a duplicate.
 [[nodiscard]] at::Tensor beta_tensor(const Schedule& schedule, std::span<const std::string> ids);
 
-/// The same of the pairs' weights; throws InvalidArgument where the schedule has none.
+/// Returns the pairs' weights likewise. Also throws InvalidArgument if the schedule has no weights.
 [[nodiscard]] at::Tensor weight_tensor(const Schedule& schedule, std::span<const std::string> ids);
 
 }  // namespace sp2dpo

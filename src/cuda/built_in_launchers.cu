@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "built_in.hpp"
+#include "built_in_launchers.hpp"
 
 #include <sp2dpo/cuda/pair_loss.cuh>
 #include <sp2dpo/loss/built_in_objectives.hpp>
