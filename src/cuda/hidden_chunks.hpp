@@ -22,8 +22,8 @@ class HiddenChunks {
   /// Makes hidden states and logits of the rows at these places.
   void load(std::int64_t first, std::int64_t count);
 
-  /// Also writes their statistics to at.logit, at.log_prob and at.lse_others; the reference's, whose
-  /// logits come from the same product, to at.reference_log_prob.
+  /// Also writes their statistics to at.logit, at.log_prob and at.lse_others, and the reference's,
+  /// whose logits come from the same product, to at.reference_log_prob.
   void load_with_log_probs(std::int64_t first, std::int64_t count);
 
   /// Also turns the logits into the gradient by them, with at.coefficient.
@@ -32,8 +32,8 @@ class HiddenChunks {
   /// Turns the logits into the gradient by them, with at.coefficient.
   void make_gradient();
 
-  /// Goes from the gradient by the logits to those by hidden states, head and bias. The last two are
-  /// added to `d_head` and `d_bias`, or replace what these hold.
+  /// Goes from the gradient by the logits to those by hidden states, head and bias. With `add` the
+  /// last two are added to `d_head` and `d_bias`; otherwise they replace what these hold.
   void backward(const Matrix& d_head, float* d_bias, bool add);
 
   const HiddenBuffers at;

@@ -26,8 +26,8 @@ class UnscaledPair {
   /// those of the chosen one's slope.
   void make();
 
-  /// Scales the gradients as row_coefficients would have scaled the rows. Those by head and bias are
-  /// added to what is there or, without `add`, replace it.
+  /// Scales the gradients as row_coefficients would have scaled the rows. With `add` those by head
+  /// and bias are added to what is there; otherwise they replace it.
   void scale(const PairValues& d_chosen, const PairValues& d_rejected, const PairValues& upstream,
              bool add);
 

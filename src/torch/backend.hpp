@@ -84,8 +84,8 @@ class Backend {
                                                     std::int64_t chunk_rows) const = 0;
 };
 
-/// The backend of the device that the tensor is on. Throws c10::Error where the tensor, the argument
-/// `name` of a call, is undefined, and where this build has no backend for its device.
+/// Returns the backend of the tensor's device. Throws c10::Error if the tensor, the argument `name`
+/// of a call, is undefined, and if this build has no backend for its device.
 std::shared_ptr<const Backend> backend_of(const char* name, const at::Tensor& tensor);
 
 /// Makes a backend known, as a static object in the backend's file.

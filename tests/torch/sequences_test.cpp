@@ -384,8 +384,8 @@ TEST(Sequences, NameTheTensorThatIsWrong) {
   expect_error(logits.select(0, 0), labels.select(0, 0), HasSubstr("cu_seqlens"));
   expect_error(logits.transpose(1, 2), labels, HasSubstr("last dimension of logits must be dense"));
   expect_error(logits.to(at::kLong), labels, HasSubstr("logits must be float16"));
-  expect_error(logits, labels.clone().fill_(11), AllOf(HasSubstr("not 11"), HasSubstr("[0, 11)")));
-  expect_error(logits, labels.clone().fill_(-1), HasSubstr("not -1"));
+  expect_error(logits, labels.clone().fill_(11), AllOf(HasSubstr("is 11"), HasSubstr("[0, 11)")));
+  expect_error(logits, labels.clone().fill_(-1), HasSubstr("is -1; expected"));
   expect_error(logits, labels, HasSubstr("vocab_size 12"), {.vocab_size = 12});
   LogitsOptions other_shape;
   other_shape.gradient_buffer = at::zeros({2});

@@ -15,9 +15,9 @@ namespace sp2dpo::cpu {
 [[nodiscard]] std::size_t logits_workspace(const LogitRows& logits, const PairRows& pairs);
 
 /// Computes the loss of the pairs in loss.rows and, if job.gradient has data, its gradient by the
-/// logits; rows of no sequence get zeros. The gradient is made pair by pair, so that the second pass
-/// finds a pair's rows in the cache; with job.unit, in one pass over all rows. Coefficients are
-/// written in every case, 0 for rows of no sequence.
+/// logits, with zeros for rows of no sequence. The gradient is computed pair by pair, so that the
+/// second pass finds a pair's rows in the cache; with job.unit, in one pass over all rows.
+/// Coefficients are always written, 0 for rows of no sequence.
 ///
 /// Throws InvalidArgument, before it writes, for null arrays, shapes that do not fit together and
 /// labels outside the vocabulary.

@@ -27,8 +27,8 @@ namespace sp2dpo::cuda {
 /// Bytes of workspace for hidden_log_probs.
 [[nodiscard]] std::size_t hidden_workspace(const HiddenJob& job, const PairRows& pairs);
 
-/// Log-probabilities of the sequences, sums or means over their rows, for a reference with a head of
-/// its own. Gradients and job.reference are not read. Throws as hidden_loss does.
+/// Computes log-probabilities of the sequences, sums or means over their rows, for a reference with
+/// its own head. Gradients and job.reference are not read. Throws as hidden_loss does.
 void hidden_log_probs(const HiddenJob& job, const PairRows& pairs, bool average,
                       const SequenceSums& out, const RowMemory& memory, MatrixProducts& products,
                       Stream stream);
@@ -37,9 +37,9 @@ void hidden_log_probs(const HiddenJob& job, const PairRows& pairs, bool average,
 /// the gradients at once. The caller sums the loss over the pairs. `loss.rows` is read on the host,
 /// and job.lists holds its copies; everything else is in device memory.
 ///
-/// Nothing is allocated and nothing waits for the device. Throws InvalidArgument, before anything is
-/// launched, for matrices that do not fit together, null arrays, slopes that go elsewhere than to
-/// `out` and a workspace that is too small, and CudaError if a launch or a product fails.
+/// Nothing is allocated and nothing waits for the device. Throws InvalidArgument before any launch
+/// for matrices that do not fit together, null arrays, slopes that go elsewhere than to `out` and a
+/// workspace that is too small, and CudaError if a launch or a product fails.
 void hidden_loss(const HiddenJob& job, const SequenceLoss& loss, const HiddenOutputs& out,
                  const RowMemory& memory, MatrixProducts& products, Stream stream);
 

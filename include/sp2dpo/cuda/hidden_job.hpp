@@ -33,8 +33,8 @@ enum class LongPairs : std::uint8_t {
   /// Its logits are made once and become gradients without their scale. Those by head and bias are
   /// summed in the workspace in float32, 4·V·(H + 1) bytes: in one sum, with the rejected
   /// sequence's sign reversed, where the slopes of chosen and rejected are opposite (a function of
-  /// z, no nll_scale); else in a sum for each. Those by hidden states wait in d_hidden, so that they
-  /// are rounded to its type once more. They are at most 2 · max |head|, which float16 holds; for a
+  /// z, no nll_scale); else in a sum for each. Those by hidden states wait in d_hidden, and so are
+  /// rounded to its type once more. They are at most 2 · max |head|, which float16 holds; for a
   /// mean over rows of which most are masked and still listed, that divided by the share of the
   /// others.
   by_side

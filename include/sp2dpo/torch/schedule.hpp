@@ -10,9 +10,9 @@
 
 namespace sp2dpo {
 
-/// Returns the betas of a batch, joined by pair id: float64 [ids] on the CPU, in the order of `ids`,
-/// so that a loss computes with the file's own numbers. Throws InvalidArgument, naming the id, for
-/// one that the schedule lacks and for a duplicate.
+/// Returns the betas of a batch, joined by pair id: float64 [ids] on the CPU, in the order of
+/// `ids`, so that a loss computes with the file's own numbers. Throws InvalidArgument, naming the
+/// id, for one that the schedule lacks and for a duplicate.
 [[nodiscard]] at::Tensor beta_tensor(const Schedule& schedule, std::span<const std::string> ids);
 
 /// Returns the pairs' weights likewise. Also throws InvalidArgument if the schedule has no weights.
