@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "json_rows.hpp"
-#include "sha256.hpp"
+#include "text/sha256.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -19,10 +19,10 @@ std::int64_t code_points(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
-AlpacaVerdict verdict_of(const Field& row) {
+AlpacaVerdict verdict_of(const text::Field& row) {
   AlpacaVerdict verdict;
   bool has_output[2] = {}, has_preference = false;
-  row.each([&](const Field& field) {
+  row.each([&](const text::Field& field) {
     const auto key = field.key();
     if (key == "instruction") {
       verdict.instruction = field.name();
@@ -56,9 +56,9 @@ AlpacaVerdict verdict_of(const Field& row) {
                                    {"generator_2", !verdict.model.empty()},
                                    {"preference", has_preference}})
     if (!there) row.fail(key, "is missing");
-  Sha256 hash;
+  text::Sha256 hash;
   hash.update(verdict.instruction);
-  verdict.instruction_id = hex(hash.finish()).substr(0, 16);
+  verdict.instruction_id = text::hex(hash.finish()).substr(0, 16);
   return verdict;
 }
 
@@ -74,7 +74,9 @@ std::vector<AlpacaVerdict> read_alpaca(const std::filesystem::path& path) {
   if (const auto error = parser.parse(text).get(list); error != simdjson::SUCCESS)
     throw DataError(name, 0, "", fmt::format("is no JSON: {}", simdjson::error_message(error)));
   std::vector<AlpacaVerdict> verdicts;
-  Field(name, 0, list).each_item([&](const Field& row) { verdicts.push_back(verdict_of(row)); });
+  text::Field(name, 0, list).each_item([&](const text::Field& row) {
+    verdicts.push_back(verdict_of(row));
+  });
   if (verdicts.empty()) throw DataError(name, 0, "", "has no verdicts");
   return verdicts;
 }

@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "json_rows.hpp"
-#include "json_text.hpp"
 #include "plain_name.hpp"
 #include "plain_row.hpp"
 #include "rows_ahead.hpp"
+#include "text/json_writer.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/io/annotations.hpp>
@@ -206,13 +206,13 @@ void AnnotationWriter::write(const Annotation& annotation) {
                   annotation.pair_id, annotation.sample);
 
   line_.clear();
-  JsonWriter json(line_);
+  text::JsonWriter json(line_);
   json.open('{');
   json.key("annotator").text(annotation.annotator);
   json.key("category").text(categories_.name(annotation.category));
   json.key("confidence").number(annotation.confidence);
   json.key("magnitude").number(annotation.magnitude);
-  if (!annotation.meta.empty()) json.key("meta").raw(canonical_json(annotation.meta));
+  if (!annotation.meta.empty()) json.key("meta").raw(text::canonical_json(annotation.meta));
   if (annotation.order) json.key("order").text(name(*annotation.order));
   json.key("pair_id").text(annotation.pair_id);
   json.key("preferred").text(name(annotation.preferred));
@@ -220,7 +220,7 @@ void AnnotationWriter::write(const Annotation& annotation) {
   if (!annotation.rationale.empty()) json.key("rationale").text(annotation.rationale);
   json.key("sample").integer(annotation.sample);
   json.close('}');
-  require_utf8(line_);
+  text::require_utf8(line_);
   line_ += '\n';
   file_.write(line_);
   ++rows_;

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "line_source.hpp"
+#include "text/lines.hpp"
 
 namespace sp2dpo::io {
 
@@ -35,7 +35,7 @@ class CsvRows {
   bool next_line();
   std::size_t read_quoted(std::string& cell, std::size_t at);
 
-  LineSource lines_;
+  text::Lines lines_;
   std::string_view line_;
   std::int64_t first_line_ = 0;  // of the current row
   std::vector<std::string> header_;

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "json_rows.hpp"
-#include "json_text.hpp"
 #include "plain_name.hpp"
+#include "text/json_writer.hpp"
 
 #include <sp2dpo/io/join.hpp>
 #include <sp2dpo/io/output_file.hpp>
@@ -18,11 +18,11 @@ class PairRows : public PairReader {
  public:
   using PairReader::PairReader;
 
-  [[nodiscard]] Field row() { return json().row(); }
+  [[nodiscard]] text::Field row() { return json().row(); }
   [[nodiscard]] std::string_view text() { return json().text(); }
 };
 
-void append(JsonWriter& json, const ScheduleEntry& entry, const Categories& categories,
+void append(text::JsonWriter& json, const ScheduleEntry& entry, const Categories& categories,
             std::string_view schedule_name) {
   json.key("beta").number(entry.beta);
   if (entry.weight) json.key("weight").number(*entry.weight);
@@ -57,18 +57,18 @@ std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
     const ScheduleEntry* const entry = find(pair.id);
     if (entry == nullptr) continue;
     bool there = false;
-    const Field row = rows.row();
-    row.each([&](const Field& field) {
+    const text::Field row = rows.row();
+    row.each([&](const text::Field& field) {
       if (!is_ours(field.key())) return;
       if (!options.overwrite) field.fail("the column is there already");
       there = true;
     });
 
     line.clear();
-    JsonWriter json(line);
+    text::JsonWriter json(line);
     if (there) {
       json.open('{');
-      row.each([&](const Field& field) {
+      row.each([&](const text::Field& field) {
         if (is_ours(field.key())) return;
         json.key(field.key());
         field.append_to(line);

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "json_rows.hpp"
-#include "json_text.hpp"
-#include "sha256.hpp"
+#include "text/json_writer.hpp"
+#include "text/sha256.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/io/pairs.hpp>
@@ -17,12 +17,12 @@ namespace {
 
 using Messages = std::vector<Message>;
 
-Messages messages(const Field& field) {
+Messages messages(const text::Field& field) {
   Messages list;
-  field.each_item([&](const Field& item) {
+  field.each_item([&](const text::Field& item) {
     std::optional<std::string> role;
     std::optional<std::string> content;
-    item.each([&](const Field& part) {
+    item.each([&](const text::Field& part) {
       if (part.key() == "role")
         role = part.name();
       else if (part.key() == "content")
@@ -38,7 +38,7 @@ Messages messages(const Field& field) {
   return list;
 }
 
-void assign(Text& text, const Field& field) {
+void assign(Text& text, const text::Field& field) {
   if (field.is_list()) {
     text = messages(field);
   } else if (!field.is_text()) {
@@ -51,7 +51,7 @@ void assign(Text& text, const Field& field) {
 }
 
 /// Moves the messages with which both answers begin to the prompt.
-void split_off_prompt(const Field& row, PreferencePair& pair) {
+void split_off_prompt(const text::Field& row, PreferencePair& pair) {
   auto& chosen = std::get<Messages>(pair.chosen);
   auto& rejected = std::get<Messages>(pair.rejected);
   const auto shared = std::ranges::mismatch(chosen, rejected).in1 - chosen.begin();
@@ -68,7 +68,7 @@ void split_off_prompt(const Field& row, PreferencePair& pair) {
 }
 
 void append_text(std::string& to, const Text& text) {
-  JsonWriter json(to);
+  text::JsonWriter json(to);
   if (const auto* plain = std::get_if<std::string>(&text)) {
     json.text(*plain);
     return;
@@ -88,9 +88,9 @@ std::string_view id_column(const PairReaderOptions& options) {
   return options.id_field;
 }
 
-std::string content_id(const PreferencePair& pair, Sha256& hash) {
+std::string content_id(const PreferencePair& pair, text::Sha256& hash) {
   std::string text;
-  JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   json.key("chosen");
   append_text(text, pair.chosen);
@@ -100,20 +100,20 @@ std::string content_id(const PreferencePair& pair, Sha256& hash) {
   append_text(text, pair.rejected);
   json.close('}');
   hash.update(text);
-  return hex(hash.finish()).substr(0, 16);
+  return text::hex(hash.finish()).substr(0, 16);
 }
 
 }  // namespace
 
 std::string content_id(const PreferencePair& pair) {
-  Sha256 hash;
+  text::Sha256 hash;
   return content_id(pair, hash);
 }
 
 PairReader::PairReader(RowsFrom rows, PairReaderOptions options)
     : RowReader(std::move(rows), options.lenient),
       options_(std::move(options)),
-      content_(std::make_unique<Sha256>()) {
+      content_(std::make_unique<text::Sha256>()) {
   for (const std::string_view taken : {"prompt", "chosen", "rejected"})
     detail::require(options_.id_field != taken, "the column \"{}\" cannot be the id as well",
                     taken);
@@ -146,14 +146,14 @@ std::string PairReader::first_place_of(const std::string& id) const {
 }
 
 void PairReader::parse(PreferencePair& pair) {
-  const Field row = json().row();
+  const text::Field row = json().row();
   const std::string_view id_field = id_column(options_);
-  std::optional<Field> prompt;
+  std::optional<text::Field> prompt;
   bool has_id = false;
   bool has_chosen = false;
   bool has_rejected = false;
   pair.columns.clear();
-  row.each([&](const Field& field) {
+  row.each([&](const text::Field& field) {
     if (field.key() == id_field) {
       field.id(pair.id);
       has_id = true;

@@ -94,7 +94,7 @@ class PlainRow {
   void each(F f) const {
     auto document =
         plain(parser_.iterate(text_.data(), text_.size(), text_.size() + RowSource::padding));
-    Keys keys;
+    text::Keys keys;
     for (auto field : plain(document.get_object())) {
       const auto key = plain(plain(field.key()));
       if (keys.full() || keys.has(key)) throw NotPlain();

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "json_rows.hpp"
-#include "json_text.hpp"
 #include "plain_name.hpp"
+#include "text/json_writer.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/io/output_file.hpp>
@@ -25,12 +25,13 @@ std::string json_interval(Interval interval) {
   return fmt::format("[{},{}]", json_value(interval.low), json_value(interval.high));
 }
 
-void append(JsonWriter& json, const PartDescription& part) {
+void append(text::JsonWriter& json, const PartDescription& part) {
   json.open('{');
   json.key("name").text(part.name);
   if (!part.parameters.empty()) {  // an object without keys has no schema that could be inferred
     json.key("parameters").open('{');
-    for (const auto& [name, value] : part.parameters) json.key(name).raw(canonical_json(value));
+    for (const auto& [name, value] : part.parameters)
+      json.key(name).raw(text::canonical_json(value));
     json.close('}');
   }
   json.close('}');
@@ -44,7 +45,7 @@ PartDescription panel_part(std::string name, const A& aggregator) {
                         {"min_prompts", std::to_string(aggregator.min_prompts)}}};
   if (!aggregator.category_weights.empty()) {
     std::string& weights = part.parameters["category_weights"];
-    JsonWriter json(weights);
+    text::JsonWriter json(weights);
     json.open('[');
     for (const double weight : aggregator.category_weights) json.item().number(weight);
     json.close(']');
@@ -53,7 +54,7 @@ PartDescription panel_part(std::string name, const A& aggregator) {
 }
 
 void append_entry(std::string& line, const ScheduleEntry& entry, const Categories& categories) {
-  JsonWriter json(line);
+  text::JsonWriter json(line);
   const SemanticGap gap = entry.gap.value_or(SemanticGap{});
   json.open('{');
   json.key("beta").number(entry.beta);
@@ -82,17 +83,17 @@ void append_entry(std::string& line, const ScheduleEntry& entry, const Categorie
     json.raw("null");
   if (entry.weight) json.key("weight").number(*entry.weight);
   json.close('}');
-  require_utf8(line);
+  text::require_utf8(line);
   line += '\n';
 }
 
-PartDescription part_of(const Field& field) {
+PartDescription part_of(const text::Field& field) {
   PartDescription part;
-  field.each([&](const Field& inner) {
+  field.each([&](const text::Field& inner) {
     if (inner.key() == "name")
       part.name = inner.text();
     else if (inner.key() == "parameters")
-      inner.each([&](const Field& parameter) {
+      inner.each([&](const text::Field& parameter) {
         part.parameters.emplace(parameter.key(), parameter.json());
       });
     else
@@ -101,9 +102,9 @@ PartDescription part_of(const Field& field) {
   return part;
 }
 
-InputFile input_of(const Field& field) {
+InputFile input_of(const text::Field& field) {
   InputFile input;
-  field.each([&](const Field& inner) {
+  field.each([&](const text::Field& inner) {
     if (inner.key() == "path")
       input.path = inner.text();
     else if (inner.key() == "role")
@@ -118,9 +119,9 @@ InputFile input_of(const Field& field) {
   return input;
 }
 
-ScheduleCounts counts_of(const Field& field) {
+ScheduleCounts counts_of(const text::Field& field) {
   ScheduleCounts counts;
-  field.each([&](const Field& inner) {
+  field.each([&](const text::Field& inner) {
     if (inner.key() == "annotations")
       counts.annotations = inner.integer(0, most);
     else if (inner.key() == "clipped_high")
@@ -137,9 +138,9 @@ ScheduleCounts counts_of(const Field& field) {
   return counts;
 }
 
-Categories categories_of(const Field& field) {
+Categories categories_of(const text::Field& field) {
   std::vector<std::string> names;
-  field.each_item([&](const Field& name) { names.emplace_back(name.name()); });
+  field.each_item([&](const text::Field& name) { names.emplace_back(name.name()); });
   try {
     return Categories(std::move(names));
   } catch (const InvalidArgument& error) {
@@ -162,9 +163,9 @@ class ScheduleReader : public RowReader {
 
  private:
   bool parse(ScheduleEntry& entry) {
-    const Field row = json().row();
+    const text::Field row = json().row();
     bool is_manifest = false;
-    row.each([&](const Field& field) { is_manifest |= field.key() == "format"; });
+    row.each([&](const text::Field& field) { is_manifest |= field.key() == "format"; });
     if (is_manifest) {
       parse_manifest(row);
       return false;
@@ -178,11 +179,11 @@ class ScheduleReader : public RowReader {
     return true;
   }
 
-  void parse_manifest(const Field& row) {
+  void parse_manifest(const text::Field& row) {
     if (rows() > 0 || manifest_) row.fail("format", "the manifest must be the first line");
     manifest_.emplace();
     bool versioned = false;
-    row.each([&](const Field& field) {
+    row.each([&](const text::Field& field) {
       const auto key = field.key();
       if (key == "format") {
         if (field.text() != format)
@@ -203,7 +204,8 @@ class ScheduleReader : public RowReader {
       } else if (key == "program") {
         manifest_->program = field.text();
       } else if (key == "inputs") {
-        field.each_item([&](const Field& input) { manifest_->inputs.push_back(input_of(input)); });
+        field.each_item(
+            [&](const text::Field& input) { manifest_->inputs.push_back(input_of(input)); });
       } else if (key == "categories") {
         categories_ = categories_of(field);
       } else {
@@ -213,14 +215,14 @@ class ScheduleReader : public RowReader {
     if (!versioned) row.fail("version", "is missing");
   }
 
-  void parse_entry(const Field& row, ScheduleEntry& entry) {
+  void parse_entry(const text::Field& row, ScheduleEntry& entry) {
     entry = {};
     SemanticGap gap;
     bool has_id = false;
     bool has_beta = false;
     bool has_gap = false;
     bool has_category = false;
-    row.each([&](const Field& field) {
+    row.each([&](const text::Field& field) {
       const auto key = field.key();
       if (key == "id") {
         field.id(entry.id);
@@ -250,7 +252,7 @@ class ScheduleReader : public RowReader {
       } else if (key == "weight") {
         entry.weight = field.number(0, largest);
       } else if (key == "flags") {
-        field.each_item([&](const Field& flag) {
+        field.each_item([&](const text::Field& flag) {
           if (flag.text() == "clipped_low") entry.clipped = Clip::low;
           if (flag.text() == "clipped_high") entry.clipped = Clip::high;
         });
@@ -275,19 +277,19 @@ class ScheduleReader : public RowReader {
 
 std::string json_value(double number) {
   std::string text;
-  append_json(text, number);
+  text::append_json(text, number);
   return text;
 }
 
 std::string json_value(std::string_view text) {
   std::string json;
-  append_json(json, text);
+  text::append_json(json, text);
   return json;
 }
 
 std::string json_value(const PartDescription& part) {
   std::string text;
-  JsonWriter json(text);
+  text::JsonWriter json(text);
   append(json, part);
   return text;
 }
@@ -374,7 +376,7 @@ ScheduleCounts count(const ScheduleView& schedule, std::int64_t pairs, std::int6
 
 std::string manifest_json(const ScheduleManifest& manifest, const Categories& categories) {
   std::string text;
-  JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   json.key("aggregator");
   append(json, manifest.aggregator);
@@ -406,7 +408,7 @@ std::string manifest_json(const ScheduleManifest& manifest, const Categories& ca
   json.key("program").text(manifest.program.empty() ? "sp2dpo " SP2DPO_VERSION : manifest.program);
   json.key("version").integer(version);
   json.close('}');
-  require_utf8(text);
+  text::require_utf8(text);
   return text;
 }
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "../io/json_text.hpp"
+#include "text/json_writer.hpp"
 #include <arrow/array.h>
 #include <arrow/record_batch.h>
 #include <arrow/scalar.h>
@@ -16,7 +16,7 @@ namespace {
 
 void append_number(std::string& to, double number) {
   if (std::isfinite(number))
-    append_json(to, number);
+    text::append_json(to, number);
   else
     to += std::isnan(number) ? "NaN" : "Infinity";  // which the row's reader refuses, by field
 }
@@ -31,7 +31,7 @@ void append(std::string& to, const arrow::Array& array, std::int64_t i);
 template <class List>
 void append_list(std::string& to, const arrow::Array& array, std::int64_t i) {
   const auto& list = static_cast<const List&>(array);
-  JsonWriter json(to);
+  text::JsonWriter json(to);
   json.open('[');
   for (std::int64_t k = 0; k < list.value_length(i); ++k) {
     json.item();
@@ -42,7 +42,7 @@ void append_list(std::string& to, const arrow::Array& array, std::int64_t i) {
 
 void append_struct(std::string& to, const arrow::Array& array, std::int64_t i) {
   const auto& fields = static_cast<const arrow::StructArray&>(array);
-  JsonWriter json(to);
+  text::JsonWriter json(to);
   json.open('{');
   for (int k = 0; k < fields.num_fields(); ++k) {
     json.key(fields.type()->field(k)->name());
@@ -91,19 +91,19 @@ void append(std::string& to, const arrow::Array& array, std::int64_t i) {
       append_number(to, value<arrow::DoubleArray>(array, i));
       return;
     case arrow::Type::STRING:
-      append_json(to, value<arrow::StringArray>(array, i));
+      text::append_json(to, value<arrow::StringArray>(array, i));
       return;
     case arrow::Type::LARGE_STRING:
-      append_json(to, value<arrow::LargeStringArray>(array, i));
+      text::append_json(to, value<arrow::LargeStringArray>(array, i));
       return;
     case arrow::Type::STRING_VIEW:
-      append_json(to, value<arrow::StringViewArray>(array, i));
+      text::append_json(to, value<arrow::StringViewArray>(array, i));
       return;
     case arrow::Type::BINARY:
-      append_json(to, arrow::util::base64_encode(value<arrow::BinaryArray>(array, i)));
+      text::append_json(to, arrow::util::base64_encode(value<arrow::BinaryArray>(array, i)));
       return;
     case arrow::Type::LARGE_BINARY:
-      append_json(to, arrow::util::base64_encode(value<arrow::LargeBinaryArray>(array, i)));
+      text::append_json(to, arrow::util::base64_encode(value<arrow::LargeBinaryArray>(array, i)));
       return;
     case arrow::Type::LIST:
       append_list<arrow::ListArray>(to, array, i);
@@ -127,7 +127,7 @@ void append(std::string& to, const arrow::Array& array, std::int64_t i) {
       return;
     default: {
       const auto scalar = array.GetScalar(i);
-      append_json(to, scalar.ok() ? (*scalar)->ToString() : scalar.status().message());
+      text::append_json(to, scalar.ok() ? (*scalar)->ToString() : scalar.status().message());
     }
   }
 }
@@ -135,7 +135,7 @@ void append(std::string& to, const arrow::Array& array, std::int64_t i) {
 }  // namespace
 
 void append_row(std::string& to, const arrow::RecordBatch& batch, std::int64_t row) {
-  JsonWriter json(to);
+  text::JsonWriter json(to);
   json.open('{');
   for (int k = 0; k < batch.num_columns(); ++k) {
     const auto& column = *batch.column(k);

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "../io/hashed_file.hpp"
 #include "cells.hpp"
 #include "manifest_key.hpp"
+#include "text/hashed_file.hpp"
 #include <arrow/type.h>
 #include <arrow/util/key_value_metadata.h>
 
@@ -87,7 +87,7 @@ bool ParquetRows::next(std::string_view& row) {
 /// The rows do not come in the order of the file's bytes, so these are read once more.
 void ParquetRows::hash() {
   if (!sha256_.empty()) return;
-  HashedFile file(name_);
+  text::HashedFile file(name_);
   while (!file.next().empty()) continue;
   if (file.error() != 0)
     throw DataError(name_, 0, "",

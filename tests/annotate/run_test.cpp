@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "../../src/io/sha256.hpp"
 #include "fake_provider.hpp"
+#include "text/sha256.hpp"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,9 +24,9 @@ using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 std::string sha256(std::string_view text) {
-  io::Sha256 hash;
+  text::Sha256 hash;
   hash.update(text);
-  return io::hex(hash.finish());
+  return text::hex(hash.finish());
 }
 
 class RunTest : public testing::Test {

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "../../src/io/sha256.hpp"
 #include "files.hpp"
 #include "tables.hpp"
+#include "text/sha256.hpp"
 #include <arrow/array/builder_dict.h>
 #include <arrow/util/key_value_metadata.h>
 #include <dlfcn.h>
@@ -57,9 +57,9 @@ std::vector<std::string> rows_of(const std::filesystem::path& path) {
 }
 
 std::string digest(const std::filesystem::path& path) {
-  Sha256 hash;
+  text::Sha256 hash;
   hash.update(test::slurp(path));
-  return hex(hash.finish());
+  return text::hex(hash.finish());
 }
 
 /// The file that a function was found in.

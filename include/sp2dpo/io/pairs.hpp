@@ -11,9 +11,11 @@
 #include <sp2dpo/schedule/pair.hpp>
 #include <sp2dpo/schedule/pair_ids.hpp>
 
-namespace sp2dpo::io {
-
+namespace sp2dpo::text {
 class Sha256;
+}
+
+namespace sp2dpo::io {
 
 /// The id of a pair that has none of its own: the first 16 hex digits of SHA-256 over the canonical
 /// JSON `{"chosen":…,"prompt":…,"rejected":…}`.
@@ -57,7 +59,7 @@ class PairReader : public RowReader {
   std::optional<bool> own_ids_;  // whether the first row has an id column, once there was one
   std::int64_t duplicates_ = 0;
   PairIds ids_;
-  std::unique_ptr<Sha256> content_;
+  std::unique_ptr<text::Sha256> content_;
 };
 
 /// The whole file at once.

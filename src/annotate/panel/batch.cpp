@@ -8,10 +8,10 @@
 #include <string_view>
 #include <utility>
 
-#include "../../io/json_text.hpp"
-#include "../../io/line_source.hpp"
-#include "../../io/sha256.hpp"
 #include "panel_questions.hpp"
+#include "text/json_writer.hpp"
+#include "text/lines.hpp"
+#include "text/sha256.hpp"
 #include "wire/verdict.hpp"
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -104,7 +104,7 @@ void read_response(simdjson::ondemand::object response, ResultLine& line) {
 
 ResultLine parse(std::string_view text, simdjson::ondemand::parser& parser) {
   ResultLine line;
-  auto document = parser.iterate(text.data(), text.size(), text.size() + io::LineSource::padding);
+  auto document = parser.iterate(text.data(), text.size(), text.size() + text::padding);
   for (auto field : document.get_object()) {
     const std::string_view key = field.unescaped_key();
     auto value = field.value().value();
@@ -227,7 +227,7 @@ ChatReply call(Endpoint& endpoint, const HttpCall& made, std::string_view what) 
 }
 
 std::string sha256_of(const std::filesystem::path& file) {
-  io::LineSource lines(file);
+  text::Lines lines(file);
   for (std::string_view line; lines.next(line);) {
   }
   return lines.sha256();
@@ -289,7 +289,7 @@ std::vector<BatchFile> write_batch(std::span<const PreferencePair> pairs,
 }
 
 BatchResults read_batch(const std::filesystem::path& path, Store& store) {
-  io::LineSource lines(path);
+  text::Lines lines(path);
   BatchReader reader(store);
   constexpr std::int64_t lines_a_commit = 5000;
   for (std::string_view line; lines.next(line);) {
@@ -320,7 +320,7 @@ bool submit_batch(const std::filesystem::path& file, const std::string& teacher,
   const auto input = text_in(sent, "id", what);
   if (input.empty()) throw Error(fmt::format("{}: the provider gave the file no id", what));
   std::string body;
-  io::JsonWriter json(body);
+  text::JsonWriter json(body);
   json.open('{');
   json.key("completion_window").text("24h");
   json.key("endpoint").text("/v1/chat/completions");

@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "../../io/json_text.hpp"
-#include "../../io/sha256.hpp"
 #include "presets.hpp"
+#include "text/json_writer.hpp"
+#include "text/sha256.hpp"
 #include "toml_table.hpp"
 
 #include <sp2dpo/annotate/panel_config.hpp>
@@ -50,7 +50,7 @@ std::string json_of(const TomlTable& table, const std::string& name, const toml:
 
 std::string json_of_items(const TomlTable& table, const std::string& name, const toml::node& node) {
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   if (const auto* list = node.as_array()) {
     json.open('[');
     for (const toml::node& item : *list) json.item().raw(json_of(table, name, item));
@@ -71,13 +71,13 @@ std::string json_of(const TomlTable& table, const std::string& name, const toml:
   if (node.is_array() || node.is_table()) return json_of_items(table, name, node);
   std::string json;
   if (const auto text = node.value_exact<std::string>())
-    io::append_json(json, *text);
+    text::append_json(json, *text);
   else if (const auto yes = node.value_exact<bool>())
     json = *yes ? "true" : "false";
   else if (const auto integer = node.value_exact<std::int64_t>())
     json = std::to_string(*integer);
   else if (const auto number = node.value_exact<double>(); number && std::isfinite(*number))
-    io::append_json(json, *number);
+    text::append_json(json, *number);
   else
     table.fail(name, fmt::format("JSON has no such value: {}", TomlTable::kind_of(node)));
   return json;
@@ -312,7 +312,7 @@ PanelConfig read_panel_config(const std::filesystem::path& path,
 }
 
 Order random_order(std::string_view pair_id, std::uint64_t seed) {
-  io::Sha256 hash;
+  text::Sha256 hash;
   hash.update(std::to_string(seed) + "\n");
   hash.update(pair_id);
   return (hash.finish()[0] & 1U) == 0 ? Order::chosen_first : Order::rejected_first;

@@ -8,8 +8,8 @@
 #include <utility>
 #include <variant>
 
-#include "../../io/sha256.hpp"
 #include "panel_questions.hpp"
+#include "text/sha256.hpp"
 
 #include <sp2dpo/annotate/run.hpp>
 #include <sp2dpo/detail/require.hpp>
@@ -325,7 +325,7 @@ void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMemb
 bool in_shard(std::string_view pair_id, std::uint32_t index, std::uint32_t count) {
   detail::require(index < count, "there is no shard {} of {}: they are counted from 0", index,
                   count);
-  io::Sha256 hash;
+  text::Sha256 hash;
   hash.update(pair_id);
   const auto digest = hash.finish();
   std::uint64_t value = 0;

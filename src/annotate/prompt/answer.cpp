@@ -7,11 +7,11 @@
 #include <variant>
 #include <vector>
 
-#include "../../io/json_rows.hpp"
-#include "../../io/json_text.hpp"
 #include "completion.hpp"
 #include "objects.hpp"
 #include "schema.hpp"
+#include "text/field.hpp"
+#include "text/json_writer.hpp"
 #include "wire/error_body.hpp"
 #include <simdjson.h>
 
@@ -57,7 +57,7 @@ std::vector<std::string> objects_of(const PreferencePair& pair) {
   const auto collect = [&](std::string_view text) {
     for (const auto object : find_objects(text).whole) {
       try {
-        objects.push_back(io::canonical_json(object));
+        objects.push_back(text::canonical_json(object));
       } catch (const InvalidArgument&) {
         continue;  // of that shape, but no JSON: no verdict can be equal to it
       }
@@ -102,7 +102,7 @@ Read find_verdict(std::string_view text, element schema, const PreferencePair& p
       if (complaint.empty()) complaint = wrong;
       continue;
     }
-    std::string canonical = io::canonical_json(object);
+    std::string canonical = text::canonical_json(object);
     if (!simdjson::validate_utf8(canonical)) {
       surrogate = true;
       continue;
@@ -176,7 +176,7 @@ AnnotationOutcome read_answer(const Question& question, const PreferencePair& pa
   std::string_view rationale;
   if (verdict["rationale"].get(rationale) == simdjson::SUCCESS) annotation.rationale = rationale;
 
-  io::JsonWriter meta(annotation.meta);
+  text::JsonWriter meta(annotation.meta);
   meta.open('{');
   meta.key("model").text(model);
   meta.key("parser").integer(parser_version);

@@ -11,11 +11,11 @@
 #include <span>
 #include <utility>
 
-#include "../../io/json_rows.hpp"
-#include "../../io/json_text.hpp"
-#include "../../io/sha256.hpp"
 #include "built_in_prompts.hpp"
 #include "schema.hpp"
+#include "text/field.hpp"
+#include "text/json_writer.hpp"
+#include "text/sha256.hpp"
 #include <simdjson.h>
 
 #include <sp2dpo/annotate/prompt.hpp>
@@ -135,7 +135,7 @@ std::string list_for_people(std::span<const CategoryMeaning> categories) {
 
 std::string list_for_schema(std::span<const CategoryMeaning> categories) {
   std::string list;
-  io::JsonWriter json(list);
+  text::JsonWriter json(list);
   json.open('[');
   for (const auto& category : categories) json.item().text(category.name);
   json.close(']');
@@ -160,7 +160,7 @@ std::string read_schema(const std::string& text, const std::string& origin, std:
   if (const auto error = parser.parse(text).get(document))
     throw DataError(origin, line, "",
                     fmt::format("the schema is no JSON: {}", simdjson::error_message(error)));
-  const io::Field schema(origin, line, document);
+  const text::Field schema(origin, line, document);
   check_schema(schema);
   if (document["type"].get_string().value() != "object") schema.fail("type", "expected object");
 
@@ -221,7 +221,7 @@ void each_part(const Text& text, F f) {
 
 /// A mark that occurs in none of the texts, and is always the same for the same ones.
 std::string mark_for(std::span<const Text* const> texts, std::string_view template_hash) {
-  io::Sha256 hash;
+  text::Sha256 hash;
   hash.update(template_hash);
   for (const Text* const text : texts) {
     hash.update(std::holds_alternative<std::string>(*text) ? "text\n" : "turns\n");
@@ -230,10 +230,10 @@ std::string mark_for(std::span<const Text* const> texts, std::string_view templa
       hash.update(part);
     });
   }
-  const std::string digest = io::hex(hash.finish());
+  const std::string digest = text::hex(hash.finish());
   for (int counter = 0;; ++counter) {
     hash.update(digest + std::to_string(counter));
-    const std::string mark = "[[" + io::hex(hash.finish()).substr(0, 16) + "]]";
+    const std::string mark = "[[" + text::hex(hash.finish()).substr(0, 16) + "]]";
     bool occurs = false;
     for (const Text* const text : texts)
       each_part(*text,
@@ -286,9 +286,9 @@ Prompt::Prompt(std::string_view text, const std::string& origin, const PromptOpt
   const bool blind = form_ == Form::blind;
   const std::string section = blind ? "blind" : "informed";
   if (blind) name_ += "-blind";
-  io::Sha256 hash;
+  text::Sha256 hash;
   hash.update(text);
-  sha256_ = io::hex(hash.finish());
+  sha256_ = text::hex(hash.finish());
 
   system_ = expand(part_of(parts.sections, "section", "system"), origin, "categories",
                    list_for_people(options.categories));

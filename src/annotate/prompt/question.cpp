@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
-#include "../../io/json_text.hpp"
-#include "../../io/sha256.hpp"
+#include "text/json_writer.hpp"
+#include "text/sha256.hpp"
 
 #include <sp2dpo/annotate/question.hpp>
 
@@ -16,19 +16,19 @@ constexpr std::uint64_t around_a_message = 16;
 
 std::string json_of(std::string_view text) {
   std::string json;
-  io::append_json(json, text);
+  text::append_json(json, text);
   return json;
 }
 
 std::string json_of(double number) {
   std::string json;
-  io::append_json(json, number);
+  text::append_json(json, number);
   return json;
 }
 
 std::string json_of(const std::vector<Message>& messages) {
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('[');
   for (const auto& [role, content] : messages) {
     json.item().open('{');
@@ -85,13 +85,13 @@ ChatRequest make_request(const Question& question, const PreferencePair& pair) {
     fields["logprobs"] = "true";
     fields["top_logprobs"] = std::to_string(*decoding.top_logprobs);
   }
-  io::JsonWriter body(request.body);
+  text::JsonWriter body(request.body);
   body.open('{');
   for (const auto& [name, value] : fields) body.key(name).raw(value);
   body.close('}');
 
   std::string identity;
-  io::JsonWriter json(identity);
+  text::JsonWriter json(identity);
   json.open('{');
   json.key("family").text(teacher.family);
   json.key("request").raw(request.body);
@@ -99,9 +99,9 @@ ChatRequest make_request(const Question& question, const PreferencePair& pair) {
   json.key("sample").integer(question.sample);
   json.key("version").integer(1);
   json.close('}');
-  io::Sha256 hash;
+  text::Sha256 hash;
   hash.update(identity);
-  request.key = io::hex(hash.finish());
+  request.key = text::hex(hash.finish());
   return request;
 }
 

@@ -72,11 +72,11 @@ std::string find_violation(element value, element schema, const std::string& pat
 
 }  // namespace
 
-void check_schema(const io::Field& schema) {
+void check_schema(const text::Field& schema) {
   std::string type;
   std::vector<std::string> properties, required;
   bool closed = false, has_properties = false, has_items = false, has_enum = false;
-  schema.each([&](const io::Field& word) {
+  schema.each([&](const text::Field& word) {
     if (word.key() == "type") {
       type = word.text();
       constexpr std::string_view known[] = {"object",  "array",   "string",
@@ -85,12 +85,12 @@ void check_schema(const io::Field& schema) {
         word.fail("expected object, array, string, boolean, integer or number, not " + type);
     } else if (word.key() == "properties") {
       has_properties = true;
-      word.each([&](const io::Field& property) {
+      word.each([&](const text::Field& property) {
         properties.emplace_back(property.key());
         check_schema(property);
       });
     } else if (word.key() == "required") {
-      word.each_item([&](const io::Field& item) { required.emplace_back(item.text()); });
+      word.each_item([&](const text::Field& item) { required.emplace_back(item.text()); });
     } else if (word.key() == "additionalProperties") {
       if (word.json() != "false") word.fail("expected false, not " + word.json());
       closed = true;
@@ -99,7 +99,7 @@ void check_schema(const io::Field& schema) {
       check_schema(word);
     } else if (word.key() == "enum") {
       has_enum = true;
-      word.each_item([](const io::Field& item) { static_cast<void>(item.text()); });
+      word.each_item([](const text::Field& item) { static_cast<void>(item.text()); });
     } else if (word.key() != "description") {
       word.fail("is a word of JSON Schema that is not known here");
     }

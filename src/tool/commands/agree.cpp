@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include "../../io/json_text.hpp"
 #include "command.hpp"
 #include "input/options.hpp"
 #include "input/ratings_table.hpp"
 #include "output/estimates.hpp"
 #include "output/files.hpp"
 #include "output/progress.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -124,7 +124,7 @@ void run_ratings(const Options& options) {
   add_metric(figures, table, options.bootstrap);
   add_other_scales(figures, table, options.bootstrap);
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   write_json(json, figures, table.raters);
   json.close('}');
@@ -162,7 +162,7 @@ Panel panel_of(const std::vector<Annotation>& annotations, const std::string* pr
   return panel;
 }
 
-void add_panel(io::JsonWriter& json, const Panel& panel, const std::string& title,
+void add_panel(text::JsonWriter& json, const Panel& panel, const std::string& title,
                const stats::Bootstrap& bootstrap) {
   Figures categories, gaps;
   add_nominal(categories, panel.categories, bootstrap);
@@ -190,7 +190,7 @@ Lengths read_lengths(const PairOptions& options) {
   return lengths;
 }
 
-void add_diagnostics(io::JsonWriter& json, std::span<const Annotation> annotations,
+void add_diagnostics(text::JsonWriter& json, std::span<const Annotation> annotations,
                      const Lengths& lengths, const std::string& title) {
   stats::DiagnosticsOptions options{.n_pairs = std::ssize(lengths)};
   if (!lengths.empty())
@@ -238,7 +238,7 @@ void run_annotations(const Options& options) {
   }
   const Lengths lengths = options.pairs.file.empty() ? Lengths{} : read_lengths(options.pairs);
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   json.key("all").open('{');
   const std::string title = "Annotators, over their prompts";

@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "../../io/json_text.hpp"
 #include "command.hpp"
 #include "input/options.hpp"
 #include "output/estimates.hpp"
 #include "output/files.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -141,7 +141,7 @@ void print(const std::vector<Row>& rows) {
 std::string to_json(const std::vector<Row>& rows, const Options& options, const Gold& gold,
                     std::size_t gold_ties) {
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   json.key("aggregators").open('[');
   for (const auto& row : rows) {

@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "../../io/json_text.hpp"
 #include "command.hpp"
 #include "input/options.hpp"
 #include "output/dataset_card.hpp"
 #include "output/files.hpp"
 #include "output/made_with.hpp"
 #include "output/progress.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -169,7 +169,7 @@ std::vector<report::AgreementFigure> agreement_of(const PanelView& view, const s
           {named, "Fleiss' kappa", fleiss_kappa(view.categories, bootstrap)}};
 }
 
-void append(io::JsonWriter& json, const Text& text) {
+void append(text::JsonWriter& json, const Text& text) {
   if (const auto* const plain = std::get_if<std::string>(&text)) {
     json.text(*plain);
     return;
@@ -213,7 +213,7 @@ void write_contested(const Options& options, const Schedule& schedule,
   std::string line;
   for (const auto* const entry : order) {
     line.clear();
-    io::JsonWriter json(line);
+    text::JsonWriter json(line);
     const auto text = texts.find(entry->id);
     json.open('{');
     json.key("annotations").open('[');
@@ -237,7 +237,7 @@ void write_contested(const Options& options, const Schedule& schedule,
     }
     json.key("spread").number(entry->gap->spread);
     json.close('}');
-    io::require_utf8(line);
+    text::require_utf8(line);
     line += '\n';
     out.write(line);
   }

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "../../io/json_text.hpp"
 #include "command.hpp"
 #include "input/options.hpp"
 #include "input/winrate_input.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -71,7 +71,7 @@ class Strengths {
   std::map<std::string, double> by_model_;
 };
 
-void write_rate(io::JsonWriter& json, bool defined, double value) {
+void write_rate(text::JsonWriter& json, bool defined, double value) {
   if (defined)
     json.number(value);
   else
@@ -120,7 +120,7 @@ void run(const Options& options) {
           ? "AlpacaEval 2 LC"
           : "LC-style";
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('[');
   fmt::print("{}, {}, judge {}\n\n{:<44}{:>6}{:>10}{:>8}{:>10}{:>8}{:>12}\n", label, variant, judge,
              "model", "n", "win rate", "+-", "LC", "+-", "c");

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "../../io/json_text.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 namespace sp2dpo::tool {
@@ -42,7 +42,7 @@ std::string_view size_category(std::size_t rows) {
 /// Text as YAML and JSON both take it.
 std::string in_quotes(std::string_view text) {
   std::string json;
-  io::append_json(json, text);
+  text::append_json(json, text);
   return json;
 }
 
@@ -95,7 +95,7 @@ std::string croissant_context() {
                                  "subField",     "transform"})
     context.emplace(name, "\"cr:" + name + '"');
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   for (const auto& [name, value] : context) json.key(name).raw(value);
   json.close('}');
@@ -160,7 +160,7 @@ std::string dataset_card(const io::ScheduleFile& schedule, const report::Page& p
 std::string croissant(const io::ScheduleFile& schedule, const report::Page& page,
                       const Publication& publication) {
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   json.key("@context").raw(croissant_context());
   json.key("@type").text("sc:Dataset");
@@ -214,7 +214,7 @@ std::string croissant(const io::ScheduleFile& schedule, const report::Page& page
   json.close('}');
   json.close(']');
   json.close('}');
-  io::require_utf8(text);
+  text::require_utf8(text);
   return text + '\n';
 }
 

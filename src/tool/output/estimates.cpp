@@ -13,14 +13,14 @@ using stats::Estimate;
 
 namespace {
 
-void write_value(io::JsonWriter& json, const std::optional<double>& value) {
+void write_value(text::JsonWriter& json, const std::optional<double>& value) {
   if (value)
     json.number(*value);
   else
     json.raw("null");
 }
 
-void write_reason(io::JsonWriter& json, const std::string& reason) {
+void write_reason(text::JsonWriter& json, const std::string& reason) {
   if (reason.empty())
     json.raw("null");
   else
@@ -29,7 +29,7 @@ void write_reason(io::JsonWriter& json, const std::string& reason) {
 
 }  // namespace
 
-void write_json(io::JsonWriter& json, const Estimate& estimate) {
+void write_json(text::JsonWriter& json, const Estimate& estimate) {
   json.open('{');
   json.key("ci");
   if (estimate.ci) {
@@ -48,7 +48,7 @@ void write_json(io::JsonWriter& json, const Estimate& estimate) {
   json.close('}');
 }
 
-void write_json(io::JsonWriter& json, const Figures& figures,
+void write_json(text::JsonWriter& json, const Figures& figures,
                 const std::vector<std::string>& raters) {
   std::set<std::string> names;
   for (const auto& [name, group] : figures.groups) names.insert(name);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../../io/json_text.hpp"
+#include "text/json_writer.hpp"
 
 #include <sp2dpo/stats/estimate.hpp>
 
@@ -26,10 +26,10 @@ struct Figures {
 };
 
 /// `{"ci":…,"n":…,"reason":…,"value":…}`
-void write_json(io::JsonWriter& json, const stats::Estimate& estimate);
+void write_json(text::JsonWriter& json, const stats::Estimate& estimate);
 
 /// The keys of one block, without its braces; sorted by name.
-void write_json(io::JsonWriter& json, const Figures& figures,
+void write_json(text::JsonWriter& json, const Figures& figures,
                 const std::vector<std::string>& raters);
 
 /// Value and interval, or why there are none.

@@ -7,9 +7,9 @@
 #include <set>
 #include <utility>
 
-#include "../../io/json_text.hpp"
 #include "command.hpp"
 #include "parts/spec.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,7 +26,7 @@ namespace {
 template <class Numbers>
 std::string json_object(const Numbers& numbers) {
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   for (const auto& [name, number] : numbers) json.key(name).number(number);
   json.close('}');

@@ -9,11 +9,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "../../io/json_text.hpp"
 #include "command.hpp"
 #include "input/options.hpp"
 #include "output/files.hpp"
 #include "output/progress.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -86,7 +86,7 @@ std::vector<stats::Verdict> out_of_fold(const std::string& method,
 std::string json_reliability(const std::vector<stats::Verdict>& verdicts) {
   const auto bins = stats::reliability(verdicts);
   std::string text;
-  io::JsonWriter json(text);
+  text::JsonWriter json(text);
   json.open('{');
   json.key("brier").number(stats::brier_score(verdicts));
   json.key("ece").number(stats::expected_calibration_error(bins));

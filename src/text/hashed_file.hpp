@@ -11,9 +11,12 @@
 #include <thread>
 #include <vector>
 
-#include "sha256.hpp"
+#include "text/sha256.hpp"
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
+
+/// How many bytes may be read behind the end of a block or line; simdjson reads so far.
+inline constexpr std::size_t padding = 64;
 
 /// The bytes of a file from its beginning to its end, block by block, and their SHA-256. A regular
 /// file of more than one block is read and hashed by a thread of its own, ahead of the caller.
@@ -24,7 +27,7 @@ class HashedFile {
   HashedFile& operator=(const HashedFile&) = delete;
   ~HashedFile();
 
-  /// The next block, good until the call after it, with RowSource::padding more bytes behind it
+  /// The next block, good until the call after it, with `padding` more bytes behind it
   /// that can be read. Empty at the end, and where the file cannot be read: see error().
   [[nodiscard]] std::string_view next();
 
@@ -60,4 +63,4 @@ class HashedFile {
   std::thread thread_;
 };
 
-}  // namespace sp2dpo::io
+}  // namespace sp2dpo::text

@@ -8,7 +8,7 @@
 
 #include <openssl/evp.h>
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 
 class Sha256 {
  public:
@@ -28,4 +28,7 @@ class Sha256 {
 
 [[nodiscard]] std::string hex(const Sha256::Digest& digest);
 
-}  // namespace sp2dpo::io
+/// SHA-256 of `bytes` in hex.
+[[nodiscard]] std::string sha256_hex(std::string_view bytes);
+
+}  // namespace sp2dpo::text

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "json_text.hpp"
+#include "text/json_writer.hpp"
 
 #include <cmath>
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 #include <sp2dpo/detail/require.hpp>
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 
 void append_json(std::string& to, std::string_view text) {
   to += '"';
@@ -64,4 +64,4 @@ void require_utf8(std::string_view written) {
                   "a text to be written is not UTF-8");
 }
 
-}  // namespace sp2dpo::io
+}  // namespace sp2dpo::text

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sha256.hpp"
+#include "text/sha256.hpp"
 
 #include <gtest/gtest.h>
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 namespace {
 
 // FIPS 180-4's examples.
@@ -18,4 +18,4 @@ TEST(Sha256, AgreesWithTheStandard) {
 }
 
 }  // namespace
-}  // namespace sp2dpo::io
+}  // namespace sp2dpo::text

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 
 /// Canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as the same
 /// double (with a `.0` where it would look like an integer), keys sorted by their bytes.
@@ -59,4 +59,4 @@ class JsonWriter {
   bool first_ = true;
 };
 
-}  // namespace sp2dpo::io
+}  // namespace sp2dpo::text

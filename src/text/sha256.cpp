@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sha256.hpp"
+#include "text/sha256.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 
 namespace {
 
@@ -37,4 +37,10 @@ std::string hex(const Sha256::Digest& digest) {
   return text;
 }
 
-}  // namespace sp2dpo::io
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hex(hash.finish());
+}
+
+}  // namespace sp2dpo::text

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hashed_file.hpp"
+#include "text/hashed_file.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 #include "files.hpp"
 
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 namespace {
 
 std::string bytes(std::size_t n) {
@@ -20,7 +20,7 @@ std::string bytes(std::size_t n) {
 
 // Sizes around the block, and with enough blocks that each is used again.
 TEST(HashedFile, GivesAllBytesAndTheirHash) {
-  const test::Folder folder;
+  const io::test::Folder folder;
   for (const std::size_t n : {0ul, 1ul, (1ul << 19) - 1, 1ul << 19, (1ul << 19) + 1, 5'000'000ul}) {
     const auto text = bytes(n);
     const auto path = folder.write("f", text);
@@ -42,7 +42,7 @@ TEST(HashedFile, GivesAllBytesAndTheirHash) {
 }
 
 TEST(HashedFile, CanBeLeftBeforeItsEnd) {
-  const test::Folder folder;
+  const io::test::Folder folder;
   const auto text = bytes(5'000'000);
   const auto path = folder.write("f", text);
   for (int i = 0; i < 50; ++i) {
@@ -52,7 +52,7 @@ TEST(HashedFile, CanBeLeftBeforeItsEnd) {
 }
 
 TEST(HashedFile, SaysWhyItCannotBeRead) {
-  const test::Folder folder;
+  const io::test::Folder folder;
   EXPECT_EQ(HashedFile(folder / "none").error(), ENOENT);
   HashedFile of_folder(folder / ".");
   EXPECT_TRUE(of_folder.next().empty());
@@ -60,4 +60,4 @@ TEST(HashedFile, SaysWhyItCannotBeRead) {
 }
 
 }  // namespace
-}  // namespace sp2dpo::io
+}  // namespace sp2dpo::text

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hashed_file.hpp"
+#include "text/hashed_file.hpp"
 
 #include <cerrno>
 
@@ -7,9 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sp2dpo/io/row_source.hpp>
-
-namespace sp2dpo::io {
+namespace sp2dpo::text {
 
 namespace {
 
@@ -40,7 +38,7 @@ HashedFile::~HashedFile() {
 }
 
 void HashedFile::fill(Block& block) {
-  block.bytes.resize(block_size + RowSource::padding);
+  block.bytes.resize(block_size + padding);
   ssize_t got;
   do got = ::read(descriptor_, block.bytes.data(), block_size);
   while (got < 0 && errno == EINTR);
@@ -92,4 +90,4 @@ std::string_view HashedFile::next() {
   return {block.bytes.data(), block.size};
 }
 
-}  // namespace sp2dpo::io
+}  // namespace sp2dpo::text
