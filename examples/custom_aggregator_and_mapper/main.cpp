@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/describe.hpp>
 #include <sp2dpo/io/pairs.hpp>
 #include <sp2dpo/io/schedule.hpp>
 
@@ -57,18 +58,17 @@ void run(const std::string& pairs_file, const std::string& annotations_file,
   const sp2dpo::Missing missing{sp2dpo::Missing::Policy::base_beta, 0.1};
   const sp2dpo::Schedule schedule = builder.build(most_careful, geometric, missing);
 
-  using sp2dpo::io::json_value;
   const auto n_pairs = std::ssize(builder.ids());
   const auto n_annotations = static_cast<std::int64_t>(builder.n_annotations());
   sp2dpo::io::write_schedule(
       out, schedule,
       {.inputs = {{"pairs", pairs_file, pairs.sha256(), pairs.rows()},
                   {"annotations", annotations_file, annotations.sha256(), annotations.rows()}},
-       .aggregator = {"most-careful", {{"min_annotators", "2"}}},
+       .aggregator = {"most-careful", {{"min_annotators", 2}}},
        .mapper = {"geometric",
-                  {{"at_odds", json_value(geometric.at_odds)},
-                   {"high", json_value(geometric.high)},
-                   {"low", json_value(geometric.low)}}},
+                  {{"at_odds", geometric.at_odds},
+                   {"high", geometric.high},
+                   {"low", geometric.low}}},
        .missing = sp2dpo::io::describe(missing),
        .counts = sp2dpo::io::count(schedule, n_pairs, n_annotations)});
 

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/describe.hpp>
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/io/pairs.hpp>
 #include <sp2dpo/io/schedule.hpp>

@@ -14,7 +14,7 @@ namespace sp2dpo::io {
 namespace {
 
 /// Pairs, with the rows that they were read from.
-class PairRows : public PairReader {
+class PairsWithText : public PairReader {
  public:
   using PairReader::PairReader;
 
@@ -45,7 +45,7 @@ void append(text::JsonWriter& json, const ScheduleEntry& entry, const Categories
 
 std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
                            const std::filesystem::path& out, const JoinOptions& options) {
-  PairRows rows(std::move(pairs), options.pairs);
+  PairsWithText rows(std::move(pairs), options.pairs);
   OutputFile file(plain_name(out));
   const auto is_ours = [&](std::string_view key) {
     return key == "beta" || key == "sp2dpo" || (key == "weight" && schedule.has_weights());

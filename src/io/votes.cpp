@@ -122,36 +122,46 @@ Side side_of(const PreferencePair& pair, PairReader& reader, FieldFinder& gold,
   return side;
 }
 
-}  // namespace
+/// The pairs of a file, as far as votes need them.
+struct Pairs {
+  std::vector<std::string> ids{};
+  std::vector<Side> sides{};
+  std::unordered_map<std::string_view, std::size_t> index{};  // into ids
+};
 
-VoteImportCounts import_votes(RowsFrom pairs, const std::filesystem::path& votes,
-                              const VoteImportOptions& options,
-                              const std::function<void(const Annotation&)>& sink) {
-  Wanted annotators("annotator", options.annotators);
-  Wanted prompts("prompt", options.prompts);
-  detail::require(options.category.has_value() != !options.category_field.empty(),
-                  "an annotation needs a category: name one, or a field of the pair that has it");
-  for (const auto& [from, to] : options.category_names) (void)options.categories.at(to);
-
-  std::vector<std::string> ids;
-  std::vector<Side> sides;
-  PairReader reader(std::move(pairs), options.pairs);
+Pairs read_pairs(PairReader& reader, const VoteImportOptions& options) {
+  Pairs pairs;
   FieldFinder gold("meta.gold_label");
   FieldFinder category_field(options.category_field);
   for (PreferencePair pair; reader.next(pair);) {
-    ids.push_back(pair.id);
-    sides.push_back(side_of(pair, reader, gold, category_field, options));
+    pairs.ids.push_back(pair.id);
+    pairs.sides.push_back(side_of(pair, reader, gold, category_field, options));
   }
-  std::unordered_map<std::string_view, std::size_t> index;
-  for (std::size_t i = 0; i < ids.size(); ++i) index.emplace(ids[i], i);
+  for (std::size_t i = 0; i < pairs.ids.size(); ++i) pairs.index.emplace(pairs.ids[i], i);
+  return pairs;
+}
 
-  VoteImportCounts counts{.pairs = std::ssize(ids)};
-  std::vector<Tally> tallies(ids.size() * annotators.size() * prompts.size());
-  const auto tally = [&](std::size_t pair, std::size_t annotator, std::size_t prompt) -> Tally& {
-    return tallies[(pair * annotators.size() + annotator) * prompts.size() + prompt];
-  };
+/// A tally for each pair, annotator and prompt.
+class Tallies {
+ public:
+  Tallies(std::size_t pairs, std::size_t annotators, std::size_t prompts)
+      : annotators_(annotators), prompts_(prompts), tallies_(pairs * annotators * prompts) {}
 
-  CsvRows rows(votes);
+  Tally& at(std::size_t pair, std::size_t annotator, std::size_t prompt) {
+    return tallies_[(pair * annotators_ + annotator) * prompts_ + prompt];
+  }
+
+ private:
+  std::size_t annotators_;
+  std::size_t prompts_;
+  std::vector<Tally> tallies_;
+};
+
+/// Counts the votes of a file.
+void count_votes(const std::filesystem::path& file, const std::filesystem::path& pairs_file,
+                 const Pairs& pairs, Wanted& annotators, Wanted& prompts, Tallies& tallies,
+                 VoteImportCounts& counts) {
+  CsvRows rows(file);
   const auto id_column = rows.column("pair_id");
   const auto annotator_column = rows.column("llm");
   const auto prompt_column = rows.column("prompt_variant");
@@ -168,11 +178,11 @@ VoteImportCounts import_votes(RowsFrom pairs, const std::filesystem::path& votes
     const auto prompt = prompts.place(rows.cell(prompt_column));
     if (!annotator || !prompt) continue;
 
-    const auto pair = index.find(rows.cell(id_column));
-    if (pair == index.end())
-      rows.fail(id_column, fmt::format("the pair {} is not in {}", rows.cell(id_column),
-                                       reader.path().string()));
-    Tally& cell = tally(pair->second, *annotator, *prompt);
+    const auto pair = pairs.index.find(rows.cell(id_column));
+    if (pair == pairs.index.end())
+      rows.fail(id_column,
+                fmt::format("the pair {} is not in {}", rows.cell(id_column), pairs_file.string()));
+    Tally& cell = tallies.at(pair->second, *annotator, *prompt);
     const auto order = static_cast<std::uint8_t>(swapped == "0" ? 1 : 2);
     if ((cell.orders & order) != 0)
       rows.fail(fmt::format("a second vote on the pair {} by {} under {} with swapped {}",
@@ -184,28 +194,49 @@ VoteImportCounts import_votes(RowsFrom pairs, const std::filesystem::path& votes
     if (winner == "1") ++cell.first;
     if (winner == "2") ++cell.second;
   }
-  annotators.check(votes, "llm");
-  prompts.check(votes, "prompt_variant");
+  annotators.check(file, "llm");
+  prompts.check(file, "prompt_variant");
+}
+
+/// Fills in the preference and magnitude that a tally with a usable vote stands for.
+void assign(Annotation& annotation, const Tally& tally, const Side& side) {
+  const int ahead = (tally.first - tally.second) * (side.chosen_winner == 1 ? 1 : -1);
+  annotation.magnitude = std::abs(ahead) / static_cast<double>(tally.first + tally.second);
+  annotation.preferred = ahead > 0   ? Preferred::chosen
+                         : ahead < 0 ? Preferred::rejected
+                                     : Preferred::tie;
+}
+
+}  // namespace
+
+VoteImportCounts import_votes(PairReader& pair_reader, const std::filesystem::path& votes,
+                              const VoteImportOptions& options,
+                              const std::function<void(const Annotation&)>& sink) {
+  Wanted annotators("annotator", options.annotators);
+  Wanted prompts("prompt", options.prompts);
+  detail::require(options.category.has_value() != !options.category_field.empty(),
+                  "an annotation needs a category: name one, or a field of the pair that has it");
+  for (const auto& [from, to] : options.category_names) (void)options.categories.at(to);
+
+  const Pairs pairs = read_pairs(pair_reader, options);
+  VoteImportCounts counts{.pairs = std::ssize(pairs.ids)};
+  Tallies tallies(pairs.ids.size(), annotators.size(), prompts.size());
+  count_votes(votes, pair_reader.path(), pairs, annotators, prompts, tallies, counts);
 
   Annotation annotation{.confidence = 1};
-  for (std::size_t pair = 0; pair < ids.size(); ++pair) {
-    annotation.pair_id = ids[pair];
-    annotation.category = sides[pair].category;
+  for (std::size_t pair = 0; pair < pairs.ids.size(); ++pair) {
+    annotation.pair_id = pairs.ids[pair];
+    annotation.category = pairs.sides[pair].category;
     for (std::size_t i = 0; i < annotators.size(); ++i) {
       annotation.annotator = options.annotators[i];
       for (std::size_t j = 0; j < prompts.size(); ++j) {
-        const Tally& cell = tally(pair, i, j);
-        const int readable = cell.first + cell.second;
-        if (readable == 0) {
+        const Tally& tally = tallies.at(pair, i, j);
+        if (tally.first + tally.second == 0) {
           ++counts.without;
           continue;
         }
-        const int ahead = (cell.first - cell.second) * (sides[pair].chosen_winner == 1 ? 1 : -1);
         annotation.prompt = options.prompts[j];
-        annotation.magnitude = std::abs(ahead) / static_cast<double>(readable);
-        annotation.preferred = ahead > 0   ? Preferred::chosen
-                               : ahead < 0 ? Preferred::rejected
-                                           : Preferred::tie;
+        assign(annotation, tally, pairs.sides[pair]);
         sink(annotation);
         ++counts.annotations;
       }

@@ -54,6 +54,9 @@ class Field {
   /// As fail(), of a field of this object.
   [[noreturn]] void fail(std::string_view field, const std::string& message) const;
 
+  /// The parsed value; good as long as the row.
+  [[nodiscard]] simdjson::dom::element element() const noexcept { return value_; }
+
   [[nodiscard]] bool is_text() const { return value_.is_string(); }
   [[nodiscard]] bool is_list() const { return value_.is_array(); }
   [[nodiscard]] bool is_null() const { return value_.is_null(); }

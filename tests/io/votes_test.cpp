@@ -48,7 +48,8 @@ Import import(std::string_view votes, const VoteImportOptions& with = options(),
   const auto vote_file =
       folder.write("v.csv", "pair_id,llm,prompt_variant,swapped,winner\n" + std::string(votes));
   Import result;
-  result.counts = import_votes(pair_file, vote_file, with, [&](const Annotation& annotation) {
+  PairReader reader(pair_file);
+  result.counts = import_votes(reader, vote_file, with, [&](const Annotation& annotation) {
     result.annotations.push_back(annotation);
   });
   return result;
@@ -184,7 +185,8 @@ TEST(ImportVotes, MakesTheGapsOfTheRealPanel) {
   std::vector<std::string> ids;
   for (const auto& pair : read_pairs(pair_file)) ids.push_back(pair.id);
   ScheduleBuilder builder(ids);
-  (void)import_votes(pair_file, vote_file,
+  PairReader reader(pair_file);
+  (void)import_votes(reader, vote_file,
                      {.annotators = {"GPT-4", "ChatGPT", "PaLM2"},
                       .prompts = {"Vanilla", "CoT", "Metrics_Reference"},
                       .category = Categories().at("instruction")},

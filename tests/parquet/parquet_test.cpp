@@ -19,6 +19,7 @@
 #include <simdjson.h>
 
 #include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/describe.hpp>
 #include <sp2dpo/parquet/join.hpp>
 #include <sp2dpo/parquet/rows.hpp>
 #include <sp2dpo/parquet/schedule.hpp>

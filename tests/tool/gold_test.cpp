@@ -69,10 +69,11 @@ TEST_F(GoldVerdicts, MakeAGapOfHowOftenSuchAVerdictIsRight) {
   EXPECT_NEAR(file.schedule.find("p1")->gap->value, 1, 1e-12);
   const auto& aggregator = file.manifest->aggregator;
   EXPECT_EQ(aggregator.name, "calibrated");
-  EXPECT_EQ(aggregator.parameters.at("n"), "40");
+  EXPECT_EQ(aggregator.parameters.at("n"), io::Json(40));
   // 0.3 and 0.9 read as 0.65 and 0.95, and are right in 0.5 and 1 of 1.
-  EXPECT_THAT(aggregator.parameters.at("before"), HasSubstr(R"("n":20,"right":0.5,"stated":0.65)"));
-  EXPECT_THAT(aggregator.parameters.at("before"), HasSubstr(R"("ece":0.1)"));
+  EXPECT_THAT(aggregator.parameters.at("before").text(),
+              HasSubstr(R"("n":20,"right":0.5,"stated":0.65)"));
+  EXPECT_THAT(aggregator.parameters.at("before").text(), HasSubstr(R"("ece":0.1)"));
   EXPECT_EQ(file.manifest->inputs.back().role, "gold");
   EXPECT_EQ(file.manifest->inputs.back().rows, 40);
   EXPECT_THAT(slurp(folder_ / "r.svg"), HasSubstr("isotonic"));

@@ -70,7 +70,7 @@ TEST_F(Parts, AggregateByName) {
   EXPECT_NEAR(gap("trimmed-mean:share=0.25"), (0.2 + 0.8) / 2, 1e-12);
   EXPECT_NEAR(gap("single:annotator=x"), 0.2, 1e-12);
   EXPECT_NEAR(gap("single:annotator=x,of=mean-mean"), 0.4, 1e-12);
-  EXPECT_EQ(io::json_value(manifest().aggregator),
+  EXPECT_EQ(io::to_json(manifest().aggregator).text(),
             R"({"name":"single","parameters":{"annotator":"x","of":{"name":"mean-mean",)"
             R"("parameters":{"min_annotators":1,"min_prompts":1}}}})");
   EXPECT_NEAR((schedule("--aggregator single:prompt=q --missing drop"),
@@ -82,8 +82,8 @@ TEST_F(Parts, LookAtAllAnnotationsFirstWhereTheyMust) {
   // x's answers are 0.2, 0.8, 0.2, 1 and 0, y's is 0.9: means 0.44 and 0.9, of both 0.67.
   EXPECT_NEAR(gap("centred"), (0.2 + 0.23 + 0.9 - 0.23) / 2, 1e-12);
   EXPECT_EQ(manifest().aggregator.name, "centred");
-  EXPECT_EQ(manifest().aggregator.parameters.at("how"), R"("center")");
-  EXPECT_THAT(manifest().aggregator.parameters.at("means"),
+  EXPECT_EQ(manifest().aggregator.parameters.at("how"), io::Json("center"));
+  EXPECT_THAT(manifest().aggregator.parameters.at("means").text(),
               testing::MatchesRegex(R"(\{"x":0\.44[0-9]*,"y":0\.9\})"));
   EXPECT_NEAR(gap("centred:how=none,of=mean-mean"), (0.4 + 0.9) / 2, 1e-12);
   EXPECT_NEAR(gap("centred:how=rank"), ((1 + 2.0 / 2) / 5 + 0.5) / 2, 1e-12);
@@ -96,7 +96,7 @@ TEST_F(Parts, LookAtAllAnnotationsFirstWhereTheyMust) {
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("agreement of the annotator x with the others is undefined"));
   EXPECT_NEAR(gap("dawid-skene"), (0.2 + 0.9) / 2, 1e-12);
-  EXPECT_EQ(manifest().aggregator.parameters.at("converged"), "true");
+  EXPECT_EQ(manifest().aggregator.parameters.at("converged"), io::Json(true));
 }
 
 TEST_F(Parts, NameWhomAWeightTableForgetsOrInvents) {
@@ -133,7 +133,7 @@ TEST_F(Parts, MapByName) {
               near({0.1 + 0.2 / (1 + std::exp(-1.3)), 0.1 + 0.2 / (1 + std::exp(-2.0)), 0.2}));
   EXPECT_NEAR(betas(mean_mean + "random:seed=7")[0], 0.2415960603471179, 1e-12);
   auto shuffled = betas(mean_mean + "shuffled:seed=4");
-  EXPECT_EQ(io::json_value(manifest().mapper),
+  EXPECT_EQ(io::to_json(manifest().mapper).text(),
             R"({"name":"shuffled","parameters":{"of":{"name":"linear","parameters":)"
             R"({"envelope":[0.03,0.3],"gap_range":[0.0,1.0]}},"seed":4}})");
   std::ranges::sort(shuffled);

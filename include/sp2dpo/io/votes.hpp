@@ -25,7 +25,6 @@ struct VoteImportOptions {
   /// A field of the pair, `meta.subset`, whose text is a category or a key of `category_names`.
   std::string category_field{};
   std::map<std::string, std::string, std::less<>> category_names{};
-  PairReaderOptions pairs{};
 };
 
 struct VoteImportCounts {
@@ -42,7 +41,7 @@ struct VoteImportCounts {
 /// order of the pairs file, then by annotator and prompt in the order of the options. Throws
 /// DataError for a wrong row of either file, for a vote on an unknown pair, and for a name that
 /// occurs nowhere in the file; InvalidArgument for options that leave something open.
-VoteImportCounts import_votes(RowsFrom pairs, const std::filesystem::path& votes,
+VoteImportCounts import_votes(PairReader& pairs, const std::filesystem::path& votes,
                               const VoteImportOptions& options,
                               const std::function<void(const Annotation&)>& sink);
 

@@ -29,7 +29,8 @@ struct Options {
 
 std::string parameters(const io::PartDescription& part) {
   std::string text = part.name;
-  for (const auto& [name, value] : part.parameters) text += fmt::format(" {}={}", name, value);
+  for (const auto& [name, value] : part.parameters)
+    text += fmt::format(" {}={}", name, value.text());
   return text;
 }
 

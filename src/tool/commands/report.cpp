@@ -18,8 +18,9 @@
 #include "input/options.hpp"
 #include "output/dataset_card.hpp"
 #include "output/files.hpp"
-#include "output/made_with.hpp"
 #include "output/progress.hpp"
+#include "parts/calibration.hpp"
+#include "parts/mappers.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 
@@ -249,7 +250,7 @@ report::Page page_of(const io::ScheduleFile& file) {
   page.facts.emplace_back("pairs with a beta", std::to_string(file.schedule.size()));
   if (!file.manifest) return page;
   const auto& manifest = *file.manifest;
-  page.envelope = envelope_of(manifest);
+  page.envelope = envelope_of(manifest.mapper).value_or(Linear::default_envelope);
   const auto& counts = manifest.counts;
   for (const auto& [name, value] : {std::pair{"pairs in the file of pairs", counts.pairs},
                                     {"annotations", counts.annotations},
@@ -257,13 +258,13 @@ report::Page page_of(const io::ScheduleFile& file) {
                                     {"gaps clipped at the lower end", counts.clipped_low},
                                     {"gaps clipped at the upper end", counts.clipped_high}})
     page.facts.emplace_back(name, std::to_string(value));
-  page.reliability = reliability_of(manifest);
+  page.reliability = reliability_of(manifest.aggregator);
   for (const auto& input : manifest.inputs)
     page.sources.push_back({input.role, input.path, input.sha256, input.rows});
   for (const auto& [name, part] : {std::pair{"aggregator", &manifest.aggregator},
                                    {"mapper", &manifest.mapper},
                                    {"missing gaps", &manifest.missing}})
-    page.parameters.emplace_back(name, io::json_value(*part));
+    page.parameters.emplace_back(name, io::to_json(*part).text());
   page.parameters.emplace_back("program", manifest.program);
   return page;
 }

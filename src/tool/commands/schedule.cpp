@@ -25,6 +25,7 @@
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>
+#include <sp2dpo/io/describe.hpp>
 #include <sp2dpo/io/join.hpp>
 #include <sp2dpo/io/pairs.hpp>
 #include <sp2dpo/io/schedule.hpp>

@@ -4,15 +4,16 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "command.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/annotate/store.hpp>
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/output_file.hpp>
-#include <sp2dpo/io/schedule.hpp>
 
 namespace sp2dpo::tool {
 
@@ -36,15 +37,45 @@ void merge(const Options& options) {
   }
 }
 
-/// Bytes that are no text have no place in JSON.
-std::string body_field(const std::string& body) {
+bool is_utf8(std::string_view bytes) {
   try {
-    return "\"body\":" + io::json_value(std::string_view(body));
+    text::require_utf8(bytes);
+    return true;
   } catch (const InvalidArgument&) {
-    std::string hex;
-    for (const unsigned char byte : body) fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
-    return "\"body_hex\":\"" + hex + '"';
+    return false;
   }
+}
+
+/// Bytes that are not UTF-8 have no place in JSON and are written in hex.
+void write_body(text::JsonWriter& json, const std::string& body) {
+  if (is_utf8(body)) {
+    json.key("body").text(body);
+    return;
+  }
+  std::string hex;
+  for (const unsigned char byte : body) fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
+  json.key("body_hex").text(hex);
+}
+
+std::string line_of(const annotate::StoredAnswer& answer, const Store& store) {
+  const auto request = store.request(answer.key);
+  std::string line;
+  text::JsonWriter json(line);
+  json.open('{');
+  json.key("ask").integer(answer.ask);
+  json.key("attempts").integer(answer.attempts);
+  write_body(json, answer.body);
+  if (answer.usage) json.key("completion_tokens").integer(answer.usage->completion_tokens);
+  json.key("created").integer(answer.created);
+  if (request) json.key("family").text(request->family);
+  json.key("http_status").integer(answer.http_status);
+  json.key("key").text(answer.key);
+  if (request) json.key("model").text(request->model);
+  if (answer.usage) json.key("prompt_tokens").integer(answer.usage->prompt_tokens);
+  json.key("request_id").text(answer.request_id);
+  json.key("seconds").raw(fmt::format("{}", answer.seconds));
+  json.close('}');
+  return line + '\n';
 }
 
 void write(const Options& options) {
@@ -52,19 +83,7 @@ void write(const Options& options) {
   io::OutputFile out(options.out);
   std::int64_t count = 0;
   store.each_answer([&](const annotate::StoredAnswer& answer) {
-    const auto request = store.request(answer.key);
-    std::string line = fmt::format(R"({{"ask":{},"attempts":{},{},)", answer.ask, answer.attempts,
-                                   body_field(answer.body));
-    if (answer.usage)
-      line += fmt::format(R"("completion_tokens":{},)", answer.usage->completion_tokens);
-    line += fmt::format("\"created\":{},", answer.created);
-    if (request) line += fmt::format("\"family\":{},", io::json_value(request->family));
-    line += fmt::format(R"("http_status":{},"key":"{}",)", answer.http_status, answer.key);
-    if (request) line += fmt::format("\"model\":{},", io::json_value(request->model));
-    if (answer.usage) line += fmt::format(R"("prompt_tokens":{},)", answer.usage->prompt_tokens);
-    line += fmt::format("\"request_id\":{},\"seconds\":{}}}\n", io::json_value(answer.request_id),
-                        answer.seconds);
-    out.write(line);
+    out.write(line_of(answer, store));
     ++count;
   });
   out.commit();

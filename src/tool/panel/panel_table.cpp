@@ -5,9 +5,8 @@
 #include <tuple>
 #include <variant>
 
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
-
-#include <sp2dpo/io/schedule.hpp>
 
 namespace sp2dpo::tool {
 
@@ -90,13 +89,19 @@ void FailureWriter::write(const Panel& panel, const annotate::PanelAnswer& read)
   const auto& member = panel.members[read.member];
   const auto& failure = std::get<AnnotationFailure>(read.answer.outcome);
   const auto& order = read.question.order;
-  std::string line = fmt::format(
-      R"({{"annotator":{},"class":{},"detail":{},)", io::json_value(member.id.annotator),
-      io::json_value(read.answer.failure_class), io::json_value(failure.detail));
-  if (order) line += fmt::format(R"("order":"{}",)", name(*order));
-  line += fmt::format("\"pair_id\":{},\"prompt\":{},\"request\":\"{}\",\"sample\":{}}}\n",
-                      io::json_value(read.pair.id), io::json_value(member.id.prompt),
-                      read.question.request.key, member.sample);
+  std::string line;
+  text::JsonWriter json(line);
+  json.open('{');
+  json.key("annotator").text(member.id.annotator);
+  json.key("class").text(read.answer.failure_class);
+  json.key("detail").text(failure.detail);
+  if (order) json.key("order").text(name(*order));
+  json.key("pair_id").text(read.pair.id);
+  json.key("prompt").text(member.id.prompt);
+  json.key("request").text(read.question.request.key);
+  json.key("sample").integer(member.sample);
+  json.close('}');
+  line += '\n';
   file_.write(line);
 }
 

@@ -9,12 +9,12 @@
 
 #include "command.hpp"
 #include "parts/spec.hpp"
-#include "text/json_writer.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/csv.hpp>
+#include <sp2dpo/io/describe.hpp>
 #include <sp2dpo/schedule/annotator_weights.hpp>
 #include <sp2dpo/schedule/centring.hpp>
 #include <sp2dpo/stats/dawid_skene.hpp>
@@ -23,14 +23,10 @@ namespace sp2dpo::tool {
 
 namespace {
 
+/// `{"NAME":NUMBER,…}`
 template <class Numbers>
-std::string json_object(const Numbers& numbers) {
-  std::string text;
-  text::JsonWriter json(text);
-  json.open('{');
-  for (const auto& [name, number] : numbers) json.key(name).number(number);
-  json.close('}');
-  return text;
+io::Json::Object json_object(const Numbers& numbers) {
+  return {numbers.begin(), numbers.end()};
 }
 
 constexpr std::string_view aggregator_option = "--aggregator";
@@ -64,7 +60,7 @@ ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, Wrap wra
   return {[make = std::move(of.make), name = spec.name(),
            wrap = std::move(wrap)](const ScheduleBuilder& annotations) {
     MadeAggregator made = make(annotations);
-    io::PartDescription whole{name, {{"of", io::json_value(made.description)}}};
+    io::PartDescription whole{name, {{"of", io::to_json(made.description)}}};
     made.description = std::move(whole);
     wrap(made, annotations);
     return made;
@@ -79,8 +75,8 @@ ChosenAggregator single(Spec& spec, const AggregatorDefaults& defaults) {
   if (!annotator && !prompt)
     throw UsageError(fmt::format("{} needs annotator=NAME, prompt=NAME or both", spec.what()));
   return around(spec, defaults, [=](MadeAggregator& made, const ScheduleBuilder&) {
-    if (annotator) made.description.parameters.emplace("annotator", io::json_value(*annotator));
-    if (prompt) made.description.parameters.emplace("prompt", io::json_value(*prompt));
+    if (annotator) made.description.parameters.emplace("annotator", *annotator);
+    if (prompt) made.description.parameters.emplace("prompt", *prompt);
     made.aggregate =
         Single<Aggregate>{annotator.value_or(""), prompt.value_or(""), std::move(made.aggregate)};
   });
@@ -93,7 +89,7 @@ ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults)
         fmt::format("{}: otherwise: expected tie or drop, not \"{}\"", spec.what(), otherwise));
   return around(spec, defaults, [=](MadeAggregator& made, const ScheduleBuilder&) {
     using Consensus = OrderConsensus<Aggregate>;
-    made.description.parameters.emplace("otherwise", io::json_value(otherwise));
+    made.description.parameters.emplace("otherwise", otherwise);
     made.aggregate =
         Consensus{otherwise == "tie" ? Consensus::Otherwise::tie : Consensus::Otherwise::drop,
                   std::move(made.aggregate)};
@@ -118,31 +114,30 @@ ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
                   std::map<std::string_view, double> means;
                   for (const auto& [annotator, scale] : scales.by_annotator())
                     means.emplace(annotator, scale.mean);
-                  made.description.parameters.emplace("how", io::json_value(name));
+                  made.description.parameters.emplace("how", name);
                   made.description.parameters.emplace("means", json_object(means));
                   made.aggregate = Centred<Aggregate>{std::move(scales), std::move(made.aggregate)};
                 });
 }
 
 ChosenAggregator dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
-  return around(
-      spec, defaults,
-      [n = defaults.n_categories](MadeAggregator& made, const ScheduleBuilder& builder) {
-        stats::DawidSkeneFit fit(n);
-        builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
-        stats::DawidSkene model = fit.fit();
-        made.description.parameters.emplace("converged", model.converged() ? "true" : "false");
-        made.description.parameters.emplace("iterations", std::to_string(model.iterations()));
-        made.aggregate =
-            WithCategory<Aggregate, stats::DawidSkene>{std::move(made.aggregate), std::move(model)};
-      });
+  return around(spec, defaults,
+                [n = defaults.n_categories](MadeAggregator& made, const ScheduleBuilder& builder) {
+                  stats::DawidSkeneFit fit(n);
+                  builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
+                  stats::DawidSkene model = fit.fit();
+                  made.description.parameters.emplace("converged", model.converged());
+                  made.description.parameters.emplace("iterations", model.iterations());
+                  made.aggregate = WithCategory<Aggregate, stats::DawidSkene>{
+                      std::move(made.aggregate), std::move(model)};
+                });
 }
 
 MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaults,
                               AnnotatorWeights weights) {
   io::PartDescription description{std::move(name),
-                                  {{"min_annotators", std::to_string(defaults.min_annotators)},
-                                   {"min_prompts", std::to_string(defaults.min_prompts)},
+                                  {{"min_annotators", defaults.min_annotators},
+                                   {"min_prompts", defaults.min_prompts},
                                    {"weights", json_object(weights)}}};
   return {WeightedJmamp{.min_annotators = defaults.min_annotators,
                         .min_prompts = defaults.min_prompts,
@@ -197,26 +192,28 @@ ChosenAggregator weighted(Spec& spec, const AggregatorDefaults& defaults) {
 }
 
 struct AggregatorEntry {
-  const char* name;
-  const char* keys;
-  const char* meaning;
+  std::string_view name;
+  std::string_view keys;
+  std::string_view meaning;
   ChosenAggregator (*make)(Spec&, const AggregatorDefaults&);
+  bool needs_key = false;
 };
 
 constexpr AggregatorEntry aggregators[] = {
-    {"jmamp", "", "median over prompts, mean over annotators", panel<Jmamp>},
-    {"mean-mean", "", "mean over prompts, mean over annotators", panel<MeanMean>},
-    {"median-median", "", "median over prompts, median over annotators", panel<MedianMedian>},
-    {"mean-median", "", "mean over prompts, median over annotators", panel<MeanMedian>},
-    {"pooled-median", "", "median of all answers", panel<PooledMedian>},
-    {"trimmed-mean", "share=0.2", "mean of all answers without that share at either end",
-     trimmed_mean},
-    {"single", "annotator=A,prompt=P,of=jmamp", "one annotator, one prompt, or both", single},
+    {io::part_name<Jmamp>, "", "median over prompts, mean over annotators", panel<Jmamp>},
+    {io::part_name<MeanMean>, "", "mean over prompts, mean over annotators", panel<MeanMean>},
+    {io::part_name<MedianMedian>, "", "median over prompts, median over annotators",
+     panel<MedianMedian>},
+    {io::part_name<MeanMedian>, "", "mean over prompts, median over annotators", panel<MeanMedian>},
+    {io::part_name<PooledMedian>, "", "median of all answers", panel<PooledMedian>},
+    {io::part_name<PooledTrimmedMean>, "share=0.2",
+     "mean of all answers without that share at either end", trimmed_mean},
+    {"single", "annotator=A,prompt=P,of=jmamp", "one annotator, one prompt, or both", single, true},
     {"order-consensus", "otherwise=tie|drop,of=jmamp",
      "only what was asked in both orders; verdicts that turn become ties", order_consensus},
     {"centred", "how=center|zscore|rank|none,of=jmamp",
      "each annotator's gaps brought to the panel's mean (and spread), or to ranks", centred},
-    {"weighted", "table=FILE.csv", "as jmamp, with a weight for each annotator", weighted},
+    {"weighted", "table=FILE.csv", "as jmamp, with a weight for each annotator", weighted, true},
     {"reliability", "", "as jmamp, weighted by each annotator's correlation with the others",
      reliability},
     {"dawid-skene", "of=jmamp", "the category by the annotators' error rates, the gap by `of`",
@@ -244,11 +241,8 @@ ChosenAggregator choose_aggregator(std::string_view text, const AggregatorDefaul
 
 std::vector<std::string> plain_aggregators() {
   std::vector<std::string> names;
-  for (const auto& entry : aggregators) {
-    const std::string_view keys = entry.keys;
-    if (!keys.starts_with("annotator=") && !keys.starts_with("table="))
-      names.emplace_back(entry.name);
-  }
+  for (const auto& entry : aggregators)
+    if (!entry.needs_key) names.emplace_back(entry.name);
   return names;
 }
 

@@ -13,7 +13,6 @@
 #include "input/options.hpp"
 #include "output/files.hpp"
 #include "output/progress.hpp"
-#include "text/json_writer.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -83,24 +82,31 @@ std::vector<stats::Verdict> out_of_fold(const std::string& method,
   return result;
 }
 
-std::string json_reliability(const std::vector<stats::Verdict>& verdicts) {
+io::Json to_json(const std::vector<stats::Verdict>& verdicts) {
   const auto bins = stats::reliability(verdicts);
-  std::string text;
-  text::JsonWriter json(text);
-  json.open('{');
-  json.key("brier").number(stats::brier_score(verdicts));
-  json.key("ece").number(stats::expected_calibration_error(bins));
-  json.key("points").open('[');
-  for (const auto& bin : bins) {
-    json.item().open('{');
-    json.key("n").integer(bin.n);
-    json.key("right").number(bin.right);
-    json.key("stated").number(bin.score);
-    json.close('}');
+  io::Json::List points;
+  for (const auto& bin : bins)
+    points.push_back(io::Json::Object{{"n", bin.n}, {"right", bin.right}, {"stated", bin.score}});
+  return io::Json::Object{{"brier", stats::brier_score(verdicts)},
+                          {"ece", stats::expected_calibration_error(bins)},
+                          {"points", std::move(points)}};
+}
+
+/// The bins that to_json() wrote; nullopt for any other value.
+std::optional<std::vector<stats::ReliabilityBin>> bins_of(const io::Json& json) {
+  const auto* const points = json.find("points");
+  if (points == nullptr || points->list() == nullptr) return std::nullopt;
+  std::vector<stats::ReliabilityBin> bins;
+  for (const auto& point : *points->list()) {
+    const auto number = [&](std::string_view key) {
+      const auto* const value = point.find(key);
+      return value == nullptr ? std::nullopt : value->number();
+    };
+    const auto n = number("n"), right = number("right"), stated = number("stated");
+    if (n && right && stated)
+      bins.push_back({.score = *stated, .right = *right, .n = static_cast<std::int64_t>(*n)});
   }
-  json.close(']');
-  json.close('}');
-  return text;
+  return bins;
 }
 
 /// An aggregator whose gaps say how often such a verdict is right.
@@ -119,14 +125,14 @@ MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Go
   const auto after = out_of_fold(options.calibration, judged.verdicts);
 
   MadeAggregator made{.description = {"calibrated",
-                                      {{"after", json_reliability(after)},
-                                       {"before", json_reliability(before)},
-                                       {"folds", std::to_string(folds)},
-                                       {"method", io::json_value(options.calibration)},
-                                       {"n", std::to_string(n)},
-                                       {"of", io::json_value(of.description)},
-                                       {"ties", std::to_string(judged.ties)},
-                                       {"without_gap", std::to_string(judged.without_gap)}}},
+                                      {{"after", to_json(after)},
+                                       {"before", to_json(before)},
+                                       {"folds", folds},
+                                       {"method", options.calibration},
+                                       {"n", n},
+                                       {"of", io::to_json(of.description)},
+                                       {"ties", judged.ties},
+                                       {"without_gap", judged.without_gap}}},
                       .inputs = std::move(of.inputs)};
   made.inputs.push_back(gold.file);
   const auto ece = [](const auto& verdicts) {
@@ -206,6 +212,19 @@ MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions&
                                const ScheduleBuilder& annotations) {
   auto made = chosen.make(annotations);
   return gold ? calibrated(std::move(made), options, *gold, annotations) : made;
+}
+
+std::vector<report::ReliabilitySeries> reliability_of(const io::PartDescription& aggregator) {
+  std::vector<report::ReliabilitySeries> series;
+  if (aggregator.name != "calibrated") return series;
+  for (const auto& [key, name] :
+       {std::pair{"before", "gap as it is"}, {"after", "calibrated, cross-validated"}}) {
+    const auto found = aggregator.parameters.find(key);
+    if (found == aggregator.parameters.end()) continue;
+    auto bins = bins_of(found->second);
+    if (bins && !bins->empty()) series.push_back({name, std::move(*bins)});
+  }
+  return series;
 }
 
 }  // namespace sp2dpo::tool

@@ -9,6 +9,8 @@
 #include "parts/aggregators.hpp"
 #include <args.hpp>
 
+#include <sp2dpo/report/reliability.hpp>
+
 namespace sp2dpo::tool {
 
 /// Which answer people hold to be the better one, of some pairs.
@@ -47,5 +49,9 @@ struct FitOptions {
                                              const FitOptions& options,
                                              const std::optional<Gold>& gold,
                                              const ScheduleBuilder& annotations);
+
+/// The reliability before and after calibration; empty unless the aggregator was calibrated.
+[[nodiscard]] std::vector<report::ReliabilitySeries> reliability_of(
+    const io::PartDescription& aggregator);
 
 }  // namespace sp2dpo::tool

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
+#include <sp2dpo/io/describe.hpp>
 #include <sp2dpo/schedule/controls.hpp>
 
 namespace sp2dpo::tool {
@@ -79,7 +80,7 @@ ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
   const Interval envelope = defaults.linear.envelope();
   auto description = io::describe(Rank({0}, envelope));
   description.name = spec.name();
-  description.parameters.emplace("seed", std::to_string(seed));
+  description.parameters.emplace("seed", seed);
   return {[=](const SpooledSchedule& schedule) { return randomized(schedule, seed, envelope); },
           std::move(description), envelope};
 }
@@ -91,7 +92,7 @@ ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
   return {[map = std::move(of.map), envelope = of.envelope, make](SpooledSchedule schedule) {
             return make(map(std::move(schedule)), envelope);
           },
-          {spec.name(), {{"of", io::json_value(of.description)}}},
+          {spec.name(), {{"of", io::to_json(of.description)}}},
           of.envelope};
 }
 
@@ -110,7 +111,7 @@ ChosenMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
   auto chosen = control(spec, defaults, [seed](const SpooledSchedule& schedule, Interval) {
     return shuffled(schedule, seed);
   });
-  chosen.description.parameters.emplace("seed", std::to_string(seed));
+  chosen.description.parameters.emplace("seed", seed);
   return chosen;
 }
 
@@ -120,21 +121,21 @@ ChosenMapper weight(Spec& spec, const MapperDefaults& defaults) {
 }
 
 struct MapperEntry {
-  const char* name;
-  const char* keys;
-  const char* meaning;
+  std::string_view name;
+  std::string_view keys;
+  std::string_view meaning;
   bool uses_envelope;
   bool uses_gap_range;
   ChosenMapper (*make)(Spec&, const MapperDefaults&);
 };
 
 constexpr MapperEntry mappers[] = {
-    {"linear", "", "linear in the gap, clipped", true, true, linear},
-    {"category", "NAME=LOW..HIGH,...", "linear, with envelopes of their own for some categories",
-     true, true, category},
-    {"logistic", "midpoint=0.5,slope=8", "S-shaped in the gap", true, false, logistic},
-    {"rank", "", "by the gap's rank among all: a flat histogram", true, false, rank},
-    {"constant", "beta=B", "the same beta for all", false, false, constant},
+    {io::part_name<Linear>, "", "linear in the gap, clipped", true, true, linear},
+    {io::part_name<ByCategory>, "NAME=LOW..HIGH,...",
+     "linear, with envelopes of their own for some categories", true, true, category},
+    {io::part_name<Logistic>, "midpoint=0.5,slope=8", "S-shaped in the gap", true, false, logistic},
+    {io::part_name<Rank>, "", "by the gap's rank among all: a flat histogram", true, false, rank},
+    {io::part_name<Constant>, "beta=B", "the same beta for all", false, false, constant},
     {"mean", "of=linear", "control: all get the mean of another mapper's betas", true, true, mean},
     {"random", "seed=0", "control: drawn evenly from the envelope, by pair id", true, false,
      random_beta},
@@ -164,6 +165,29 @@ ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults
 
 std::string list_mappers() {
   return list("Mappers, --mapper NAME[:key=value,...]", mappers);
+}
+
+namespace {
+
+/// Widens `envelope` by each envelope among the parameters, those of inner mappers included.
+void widen(std::optional<Interval>& envelope, const io::Json::Object& parameters) {
+  for (const auto& [name, value] : parameters) {
+    if (value.object() != nullptr) widen(envelope, *value.object());
+    const auto* const ends = value.list();
+    if (name != "envelope" || ends == nullptr || ends->size() != 2) continue;
+    const auto low = ends->front().number(), high = ends->back().number();
+    if (!low || !high) continue;
+    if (!envelope) envelope = {*low, *high};
+    envelope = {std::min(envelope->low, *low), std::max(envelope->high, *high)};
+  }
+}
+
+}  // namespace
+
+std::optional<Interval> envelope_of(const io::PartDescription& mapper) {
+  std::optional<Interval> envelope;
+  widen(envelope, mapper.parameters);
+  return envelope;
 }
 
 }  // namespace sp2dpo::tool

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,5 +33,9 @@ struct MapperDefaults {
 
 /// The table for people: a line each, name, keys and meaning.
 [[nodiscard]] std::string list_mappers();
+
+/// The envelope of the mapper that a manifest describes, around those of the mappers inside it;
+/// nullopt if it names none.
+[[nodiscard]] std::optional<Interval> envelope_of(const io::PartDescription& mapper);
 
 }  // namespace sp2dpo::tool

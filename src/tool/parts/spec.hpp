@@ -53,7 +53,7 @@ std::string list(std::string_view title, const Table& table) {
   std::string text(title);
   for (const auto& entry : table)
     text += fmt::format("\n  {:<16}{}{}", entry.name, entry.meaning,
-                        *entry.keys == '\0' ? "" : fmt::format("\n{:18}:{}", "", entry.keys));
+                        entry.keys.empty() ? "" : fmt::format("\n{:18}:{}", "", entry.keys));
   return text;
 }
 
