@@ -102,5 +102,18 @@ TEST_F(AgreeCommand, TakesEachAnnotatorByItself) {
   EXPECT_EQ(run(folder_, "agree --ratings r.csv --pairs p.jsonl").status, 2);
 }
 
+TEST_F(AgreeCommand, LeavesBadAnnotationsOutWithLenientAndListsThem) {
+  std::string rows;
+  for (const std::string pair : {"a", "b", "c"})
+    for (const std::string annotator : {"x", "y"})
+      rows += R"({"pair_id":")" + pair + R"(","annotator":")" + annotator +
+              R"(","prompt":"p","category":"style","confidence":1,"magnitude":0.5})" + "\n";
+  folder_.write("a.jsonl", rows + "{}\n");
+  EXPECT_EQ(run(folder_, "agree --annotations a.jsonl").status, 1);
+  const auto outcome = run(folder_, "agree --annotations a.jsonl --lenient");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("a.jsonl: 1 row left out:\n  a.jsonl:7: field"));
+}
+
 }  // namespace
 }  // namespace sp2dpo::tool

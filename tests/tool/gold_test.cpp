@@ -158,5 +158,13 @@ TEST(RealPanel, AblationHasTheAccuraciesWorkedOutElsewhere) {
   EXPECT_NEAR(accuracy("median-median"), 0.700, 6e-4);
 }
 
+TEST_F(GoldVerdicts, AreComparedWithoutBadAnnotationsWhichAreListed) {
+  folder_.write("a.jsonl", slurp(folder_ / "a.jsonl") + "{}\n");
+  EXPECT_EQ(compare("--aggregator jmamp").status, 1);
+  const auto outcome = compare("--aggregator jmamp --lenient");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("a.jsonl: 1 row left out:\n  a.jsonl:81: field"));
+}
+
 }  // namespace
 }  // namespace sp2dpo::tool

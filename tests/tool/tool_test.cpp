@@ -204,7 +204,7 @@ TEST_F(ScheduleCommand, ListsWhatItLeavesOutWhereItIsLenient) {
   EXPECT_EQ(schedule().status, 1);
   const auto outcome = schedule("--lenient");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr("p.jsonl: 1 rows left out:\n  p.jsonl:1: not a JSON object"));
+  EXPECT_THAT(outcome.err, HasSubstr("p.jsonl: 1 row left out:\n  p.jsonl:1: not a JSON object"));
   EXPECT_THAT(outcome.err, HasSubstr("a.jsonl: 2 rows left out:\n  a.jsonl:5: field \"pair_id\""));
   EXPECT_THAT(outcome.err, HasSubstr("  a.jsonl:6: field \"pair_id\": is missing"));
   EXPECT_EQ(io::read_schedule(folder_ / "s.jsonl").schedule.size(), 3u);

@@ -13,11 +13,10 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/annotations.hpp"
+#include "input/pairs.hpp"
 #include "input/ratings_table.hpp"
 #include "output/estimates.hpp"
-#include "output/files.hpp"
-#include "output/progress.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 
@@ -135,14 +134,14 @@ void run_ratings(const Options& options) {
 }
 
 /// Gaps and categories by unit and rater.
-struct Panel {
+struct RatingsByRater {
   Table gaps;
   Table categories;
 };
 
 /// `by_prompt` picks one prompt; empty: each annotator's median over its prompts.
-Panel panel_of(const std::vector<Annotation>& annotations, const std::string* prompt,
-               const Categories& categories) {
+RatingsByRater ratings_by_rater(const std::vector<Annotation>& annotations,
+                                const std::string* prompt, const Categories& categories) {
   Names units, raters;
   std::map<std::pair<std::size_t, std::size_t>, std::vector<Annotation>> votes;
   for (const auto& annotation : annotations)
@@ -150,7 +149,7 @@ Panel panel_of(const std::vector<Annotation>& annotations, const std::string* pr
       votes[{units.place(annotation.pair_id), raters.place(annotation.annotator)}].push_back(
           annotation);
   const stats::Ratings empty(units.list().size(), raters.list().size());
-  Panel panel{{empty, raters.list()}, {empty, raters.list()}};
+  RatingsByRater panel{{empty, raters.list()}, {empty, raters.list()}};
   for (std::size_t i = 0; i < categories.size(); ++i)
     panel.categories.categories.push_back(static_cast<double>(i));
   for (const auto& [place, group] : votes) {
@@ -162,7 +161,7 @@ Panel panel_of(const std::vector<Annotation>& annotations, const std::string* pr
   return panel;
 }
 
-void add_panel(text::JsonWriter& json, const Panel& panel, const std::string& title,
+void add_panel(text::JsonWriter& json, const RatingsByRater& panel, const std::string& title,
                const stats::Bootstrap& bootstrap) {
   Figures categories, gaps;
   add_nominal(categories, panel.categories, bootstrap);
@@ -182,11 +181,9 @@ using Lengths = std::unordered_map<std::string, double>;
 /// Chosen minus rejected, by pair.
 Lengths read_lengths(const PairOptions& options) {
   Lengths lengths;
-  io::PairReader reader(rows_of(options.file), options.reader_options());
-  Progress progress(reader);
-  for (PreferencePair pair; reader.next(pair); progress.row())
+  read_pairs(options, [&](const PreferencePair& pair) {
     lengths.emplace(pair.id, length_difference(pair));
-  list_skipped(reader);
+  });
   return lengths;
 }
 
@@ -226,16 +223,13 @@ void run_annotations(const Options& options) {
   const Categories categories = options.categories.categories();
   std::vector<Annotation> annotations;
   std::set<std::string> prompts;
-  {
-    io::AnnotationReader reader(rows_of(options.annotations), {categories});
-    Progress progress(reader);
-    for (Annotation annotation; reader.next(annotation); progress.row()) {
-      prompts.insert(annotation.prompt);
-      annotations.push_back(annotation);
-      annotations.back().rationale.clear();
-      annotations.back().meta.clear();
-    }
-  }
+  read_annotations(options.annotations, {categories, options.pairs.reader.lenient},
+                   [&](const Annotation& annotation, io::AnnotationReader&) {
+                     prompts.insert(annotation.prompt);
+                     annotations.push_back(annotation);
+                     annotations.back().rationale.clear();
+                     annotations.back().meta.clear();
+                   });
   const Lengths lengths = options.pairs.file.empty() ? Lengths{} : read_lengths(options.pairs);
   std::string text;
   text::JsonWriter json(text);
@@ -243,7 +237,7 @@ void run_annotations(const Options& options) {
   json.key("all").open('{');
   const std::string title = "Annotators, over their prompts";
   add_diagnostics(json, annotations, lengths, title);
-  add_panel(json, panel_of(annotations, nullptr, categories), title, options.bootstrap);
+  add_panel(json, ratings_by_rater(annotations, nullptr, categories), title, options.bootstrap);
   json.close('}');
   json.key("by_prompt").open('{');
   for (const auto& prompt : prompts) {
@@ -252,7 +246,7 @@ void run_annotations(const Options& options) {
     std::ranges::copy_if(annotations, std::back_inserter(under_it),
                          [&](const Annotation& vote) { return vote.prompt == prompt; });
     add_diagnostics(json, under_it, lengths, "Prompt " + prompt);
-    add_panel(json, panel_of(annotations, &prompt, categories), "Prompt " + prompt,
+    add_panel(json, ratings_by_rater(annotations, &prompt, categories), "Prompt " + prompt,
               options.bootstrap);
     json.close('}');
   }

@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/annotations.hpp"
+#include "input/gold.hpp"
+#include "input/pairs.hpp"
 #include "output/estimates.hpp"
-#include "output/files.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
 #include "text/json_writer.hpp"
@@ -49,13 +50,6 @@ struct Row {
   stats::Estimate difference{};  // to the first row's, pair by pair
 };
 
-PairIds pair_ids(const PairOptions& options) {
-  io::PairReader reader(rows_of(options.file), options.reader_options());
-  for (PreferencePair pair; reader.next(pair);) continue;
-  list_skipped(reader);
-  return reader.take_ids();
-}
-
 /// Every aggregator that needs no key, and each annotator alone.
 std::vector<std::string> all_aggregators(const ScheduleBuilder& builder) {
   auto specs = plain_aggregators();
@@ -70,7 +64,7 @@ std::vector<std::string> all_aggregators(const ScheduleBuilder& builder) {
 }
 
 Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builder,
-          const std::vector<Gold::Verdict>& gold) {
+          const std::vector<GoldLabel>& gold) {
   MadeAggregator made;
   try {
     made = chosen.make(builder);
@@ -79,7 +73,7 @@ Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builde
     return row;
   }
   std::unordered_map<std::string_view, double> gaps;
-  for (const auto& verdict : gold) gaps.emplace(verdict.pair_id, 0);
+  for (const auto& label : gold) gaps.emplace(label.pair_id, 0);
   row.without_gap = std::ssize(gold);
   builder.for_each_pair([&](std::span<const Annotation> votes) {
     const auto place = gaps.find(votes.front().pair_id);
@@ -90,10 +84,10 @@ Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builde
     place->second = gap->value;
     row.ties += std::abs(gap->value) <= tie_below;
   });
-  for (const auto& verdict : gold) {
-    const double gap = gaps.at(verdict.pair_id);
+  for (const auto& label : gold) {
+    const double gap = gaps.at(label.pair_id);
     const double side = std::abs(gap) <= tie_below ? 0 : std::copysign(1.0, gap);
-    row.right.push_back((1 + side * verdict.preferred) / 2);
+    row.right.push_back((1 + side * label.preferred) / 2);
   }
   return row;
 }
@@ -175,21 +169,20 @@ void run(const Options& options) {
   defaults.n_categories = categories.size();
   for (const auto& spec : options.aggregators) (void)choose_aggregator(spec, defaults);
 
-  ScheduleBuilder builder(pair_ids(options.pairs), categories, most_in_memory);
+  ScheduleBuilder builder(read_pairs(options.pairs).ids, categories, max_in_memory);
   Gold gold = read_gold(options.gold, builder.ids());
-  const auto gold_ties = std::erase_if(
-      gold.verdicts, [](const Gold::Verdict& verdict) { return verdict.preferred == 0; });
-  if (gold.verdicts.empty()) throw DataError(options.gold, 0, "preferred", "says nothing but ties");
-  add_annotations(builder, options.annotations, categories, options.pairs.reader.lenient);
+  const auto gold_ties =
+      std::erase_if(gold.labels, [](const GoldLabel& label) { return label.preferred == 0; });
+  if (gold.labels.empty()) throw DataError(options.gold, 0, "preferred", "says nothing but ties");
+  add_annotations(builder, options.annotations, options.pairs.reader.lenient);
 
   std::vector<Row> rows;
   for (const auto& spec :
        options.aggregators.empty() ? all_aggregators(builder) : options.aggregators)
-    rows.push_back(
-        judge({.spec = spec}, choose_aggregator(spec, defaults), builder, gold.verdicts));
+    rows.push_back(judge({.spec = spec}, choose_aggregator(spec, defaults), builder, gold.labels));
   estimate(rows, options.bootstrap);
 
-  fmt::print("{} pairs with a gold verdict", gold.verdicts.size());
+  fmt::print("{} pairs with a gold verdict", gold.labels.size());
   if (gold_ties > 0) fmt::print("; {} more are gold ties, and left out", gold_ties);
   fmt::print(
       "\nA gap's sign is the verdict; a tie, or no gap, counts half. Points are the "

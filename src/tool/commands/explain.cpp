@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/annotations.hpp"
 #include "output/files.hpp"
 #include <fmt/format.h>
 
@@ -56,9 +56,10 @@ void print_entry(const io::ScheduleFile& file, const ScheduleEntry& entry,
 std::vector<Annotation> annotations_of(const Options& options, const Categories& categories) {
   std::vector<Annotation> found;
   if (options.annotations.empty()) return found;
-  io::AnnotationReader reader(rows_of(options.annotations), {.categories = categories});
-  for (Annotation annotation; reader.next(annotation);)
-    if (annotation.pair_id == options.id) found.push_back(annotation);
+  read_annotations(options.annotations, {.categories = categories},
+                   [&](const Annotation& annotation, io::AnnotationReader&) {
+                     if (annotation.pair_id == options.id) found.push_back(annotation);
+                   });
   return found;
 }
 

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
-#include "output/files.hpp"
+#include "input/annotations.hpp"
+#include "input/pairs.hpp"
+#include "input/skipped_rows.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -33,8 +34,7 @@ io::VoteImportOptions import_options(const Options& options) {
   io::VoteImportOptions result{.annotators = options.annotators,
                                .prompts = options.prompts,
                                .categories = options.categories.categories(),
-                               .category_field = options.category_field,
-                               .pairs = options.pairs.reader_options()};
+                               .category_field = options.category_field};
   if (options.category.empty() == options.category_field.empty())
     throw UsageError(fmt::format(
         "an annotation needs a category, and votes have none: name one for all pairs with "
@@ -66,15 +66,17 @@ io::VoteImportOptions import_options(const Options& options) {
 void run(const Options& options) {
   const auto import = import_options(options);
   io::AnnotationWriter writer(options.out, import.categories);
+  io::PairReader pairs = open_pairs(options.pairs);
   io::VoteImportCounts counts;
   try {
-    counts = io::import_votes(rows_of(options.pairs.file), options.votes, import,
+    counts = io::import_votes(pairs, options.votes, import,
                               [&](const Annotation& annotation) { writer.write(annotation); });
   } catch (const DataError& error) {
     if (import.category_field.empty() || error.field != import.category_field) throw;
     throw Error(fmt::format(
         "{}\n  --category-map VALUE=CATEGORY,... makes categories of such values", error.what()));
   }
+  list_skipped(pairs);
   writer.finish();
   fmt::print(
       "{} annotations of {} pairs by {} annotators under {} prompts, from {} votes\n"

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/annotations.hpp"
+#include "input/pairs.hpp"
 #include "output/dataset_card.hpp"
 #include "output/files.hpp"
-#include "output/progress.hpp"
 #include "parts/calibration.hpp"
 #include "parts/mappers.hpp"
 #include "text/json_writer.hpp"
@@ -60,13 +60,12 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   out.commit();
 }
 
-/// A file that is at hand, but that the schedule was not made of.
-void warn_if_another(const io::ScheduleFile& file, const io::RowReader& reader) {
+/// Warns about a file that the schedule's manifest does not name.
+void warn_if_another(const io::ScheduleFile& file, const io::InputFile& input) {
   if (!file.manifest) return;
   const auto& inputs = file.manifest->inputs;
-  if (std::ranges::find(inputs, reader.sha256(), &io::InputFile::sha256) == inputs.end())
-    fmt::print(stderr, "{}: its SHA-256 is none of those in the schedule's manifest\n",
-               reader.path().string());
+  if (std::ranges::find(inputs, input.sha256, &io::InputFile::sha256) == inputs.end())
+    fmt::print(stderr, "{}: its SHA-256 is none of those in the schedule's manifest\n", input.path);
 }
 
 /// By pair in the schedule's order, chosen minus rejected.
@@ -74,13 +73,11 @@ std::vector<double> read_lengths(const Options& options, const io::ScheduleFile&
   const auto entries = file.schedule.entries();
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> lengths(entries.size(), unknown);
-  io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
-  Progress progress(reader);
-  for (PreferencePair pair; reader.next(pair); progress.row())
+  const auto pairs = read_pairs(options.pairs, [&](const PreferencePair& pair) {
     if (const auto* const entry = file.schedule.find(pair.id))
       lengths[static_cast<std::size_t>(entry - entries.data())] = length_difference(pair);
-  list_skipped(reader);
-  warn_if_another(file, reader);
+  });
+  warn_if_another(file, pairs.file);
   for (std::size_t i = 0; i < lengths.size(); ++i)
     if (std::isnan(lengths[i]))
       throw DataError(options.pairs.file, 0, "",
@@ -90,16 +87,16 @@ std::vector<double> read_lengths(const Options& options, const io::ScheduleFile&
 
 /// The annotations of the schedule's pairs. Those of other pairs, which a policy for missing gaps
 /// has left out, are passed over.
-void read_annotations(const Options& options, const io::ScheduleFile& file,
-                      ScheduleBuilder& builder) {
+void add_annotations(const Options& options, const io::ScheduleFile& file,
+                     ScheduleBuilder& builder) {
   for (const auto& path : options.annotations) {
-    io::AnnotationReader reader(rows_of(path),
-                                {file.schedule.categories(), options.pairs.reader.lenient});
-    Progress progress(reader);
-    for (Annotation annotation; reader.next(annotation); progress.row())
-      if (builder.has(annotation.pair_id)) (void)io::add_to(builder, annotation, reader);
-    list_skipped(reader);
-    warn_if_another(file, reader);
+    const auto input =
+        read_annotations(path, {file.schedule.categories(), options.pairs.reader.lenient},
+                         [&](const Annotation& annotation, io::AnnotationReader& reader) {
+                           if (builder.has(annotation.pair_id))
+                             (void)io::add_to(builder, annotation, reader);
+                         });
+    warn_if_another(file, input);
   }
   if (builder.n_annotations() == 0)
     throw DataError(options.annotations.front(), 0, "", "has nothing on the schedule's pairs");
@@ -205,7 +202,7 @@ void write_contested(const Options& options, const Schedule& schedule,
       found->second.assign(group.begin(), group.end());
   });
   if (!options.pairs.file.empty()) {
-    io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
+    io::PairReader reader = open_pairs(options.pairs);
     for (PreferencePair pair; reader.next(pair);)
       if (votes.contains(pair.id)) texts.insert_or_assign(pair.id, pair);
   }
@@ -298,9 +295,9 @@ void run(const Options& options) {
   }
   PairIds ids;
   for (const auto& entry : schedule.entries()) ids.add(entry.id);
-  ScheduleBuilder builder(std::move(ids), schedule.categories(), most_in_memory);
+  ScheduleBuilder builder(std::move(ids), schedule.categories(), max_in_memory);
   if (!options.annotations.empty()) {
-    read_annotations(options, file, builder);
+    add_annotations(options, file, builder);
     PanelView view = view_of(builder);
     const stats::Icc icc = stats::icc(view.gaps);
     evidence.reliability = icc.mean[0];

@@ -16,9 +16,11 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/annotations.hpp"
+#include "input/gold.hpp"
+#include "input/numbers.hpp"
+#include "input/pairs.hpp"
 #include "output/files.hpp"
-#include "output/progress.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
 #include "parts/mappers.hpp"
@@ -78,26 +80,6 @@ Missing missing(const Options& options) {
   return {.policy = Missing::Policy::base_beta, .beta = beta};
 }
 
-struct Pairs {
-  PairIds ids;
-  std::vector<float> length_differences{};  // chosen minus rejected, in bytes
-  io::InputFile file;
-  std::int64_t duplicates = 0;
-};
-
-Pairs read_pairs(const Options& options) {
-  Pairs pairs;
-  io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
-  Progress progress(reader);
-  for (PreferencePair pair; reader.next(pair); progress.row())
-    pairs.length_differences.push_back(static_cast<float>(length_difference(pair)));
-  list_skipped(reader);
-  pairs.ids = reader.take_ids();
-  pairs.file = {"pairs", options.pairs.file, reader.sha256(), reader.rows()};
-  pairs.duplicates = reader.duplicates();
-  return pairs;
-}
-
 /// How many annotations there are by each annotator under each prompt, as lines of text.
 std::string coverage_table(const ScheduleBuilder& builder) {
   std::map<std::string_view, std::map<std::string_view, std::int64_t>> table;
@@ -119,16 +101,6 @@ std::string coverage_table(const ScheduleBuilder& builder) {
     }
   }
   return text + '\n';
-}
-
-io::InputFile read_annotations(const std::string& file, const Options& options,
-                               const Categories& categories, ScheduleBuilder& builder) {
-  io::AnnotationReader reader(rows_of(file), {categories, options.pairs.reader.lenient});
-  Progress progress(reader);
-  for (; const Annotation* const annotation = reader.next(); progress.row())
-    (void)io::add_to(builder, *annotation, reader);
-  list_skipped(reader);
-  return {"annotations", file, reader.sha256(), reader.rows()};
 }
 
 /// A stretch of the pairs made into entries.
@@ -220,20 +192,23 @@ void run(const Options& options) {
   const ChosenMapper mapper = choose_mapper(
       options.mapper, {to_beta, options.envelope_given, options.gap_range_given, categories});
 
-  Pairs pairs = read_pairs(options);
+  std::vector<float> length_differences;  // by pair, chosen minus rejected, in bytes
+  PairsSummary pairs = read_pairs(options.pairs, [&](const PreferencePair& pair) {
+    length_differences.push_back(static_cast<float>(length_difference(pair)));
+  });
   std::optional<ScheduleBuilder> builder(std::in_place, std::move(pairs.ids), categories,
-                                         most_in_memory);
+                                         max_in_memory);
   std::optional<Gold> gold;
   if (!options.fit.gold.empty()) gold = read_gold(options.fit.gold, builder->ids());
   io::ScheduleManifest manifest{
       .inputs = {pairs.file}, .mapper = mapper.description, .missing = io::describe(policy)};
-  for (const auto& file : options.annotations)
-    manifest.inputs.push_back(read_annotations(file, options, categories, *builder));
+  for (auto& input : add_annotations(*builder, options.annotations, options.pairs.reader.lenient))
+    manifest.inputs.push_back(std::move(input));
   const MadeAggregator aggregator = make_aggregator(chosen, options.fit, gold, *builder);
   manifest.aggregator = aggregator.description;
   manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
 
-  SpooledSchedule schedule = build(*builder, aggregator, to_beta, policy, pairs.length_differences);
+  SpooledSchedule schedule = build(*builder, aggregator, to_beta, policy, length_differences);
   const auto n_pairs = static_cast<std::int64_t>(builder->ids().size());
   const auto n_annotations = static_cast<std::int64_t>(builder->n_annotations());
   const std::string coverage = coverage_table(*builder);
@@ -242,7 +217,7 @@ void run(const Options& options) {
   auto distribution = std::async(std::launch::async, [&] {
     return fmt::format("Pairs by beta\n{}\n{}\n{}", report::beta_bars(schedule, mapper.envelope),
                        report::beta_table(schedule, mapper.envelope),
-                       findings_of(schedule, pairs.length_differences, mapper.envelope));
+                       findings_of(schedule, length_differences, mapper.envelope));
   });
   manifest.counts = io::count(schedule, n_pairs, n_annotations);
   save_schedule(options.out, schedule, manifest, options.manifest);

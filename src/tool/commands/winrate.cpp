@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/numbers.hpp"
 #include "input/winrate_input.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>

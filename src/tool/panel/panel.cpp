@@ -2,7 +2,6 @@
 #include "panel/panel.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <random>
@@ -10,8 +9,7 @@
 #include <utility>
 
 #include "command.hpp"
-#include "output/files.hpp"
-#include "output/progress.hpp"
+#include "text/parse.hpp"
 #include <fmt/format.h>
 
 namespace sp2dpo::tool {
@@ -23,14 +21,13 @@ struct Shard {
   std::uint32_t count;
 };
 
-Shard parse_shard(const std::string& text) {
-  Shard shard{};
-  const char* const end = text.data() + text.size();
-  const auto index = std::from_chars(text.data(), end, shard.index);
-  if (index.ec == std::errc() && index.ptr != end && *index.ptr == '/') {
-    const auto count = std::from_chars(index.ptr + 1, end, shard.count);
-    if (count.ec == std::errc() && count.ptr == end && shard.index < shard.count) return shard;
-  }
+Shard parse_shard(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto index = text::parse_whole<std::uint32_t>(text.substr(0, slash));
+  const auto count = slash == std::string_view::npos
+                         ? std::nullopt
+                         : text::parse_whole<std::uint32_t>(text.substr(slash + 1));
+  if (index && count && *index < *count) return {*index, *count};
   throw UsageError(fmt::format(
       "--shard: expected I/N, part I of N, counted from 0, as in 0/4; not \"{}\"", text));
 }
@@ -79,16 +76,10 @@ void PanelOptions::declare(args::Command app) {
 
 Panel::Panel(const PanelOptions& options)
     : config(annotate::read_panel_config(options.panel, options.prompts)) {
-  io::PairReader reader(rows_of(options.pairs.file), options.pairs.reader_options());
-  {
-    Progress progress(reader);
-    for (PreferencePair pair; reader.next(pair); progress.row()) {
-      pair.columns.clear();
-      pairs.push_back(std::move(pair));
-    }
-  }
-  list_skipped(reader);
-  pairs_sha256 = reader.sha256();
+  pairs_sha256 = read_pairs(options.pairs, [&](PreferencePair& pair) {
+                   pair.columns.clear();
+                   pairs.push_back(std::move(pair));
+                 }).file.sha256;
   pairs = chosen(std::move(pairs), options);
   members = annotate::panel_members(config, {});
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "input/options.hpp"
+#include "input/pairs.hpp"
 #include <args.hpp>
 
 #include <sp2dpo/annotate/endpoint.hpp>

@@ -6,18 +6,12 @@
 #include <functional>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "command.hpp"
-#include "input/options.hpp"
-#include "output/files.hpp"
-#include "output/progress.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/io/annotations.hpp>
-#include <sp2dpo/io/csv.hpp>
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/report/reliability.hpp>
 #include <sp2dpo/schedule/controls.hpp>
@@ -46,7 +40,7 @@ struct Judged {
 
 Judged judge(const Gold& gold, const ScheduleBuilder& builder, const MadeAggregator& aggregator) {
   std::unordered_map<std::string_view, double> preferred;
-  for (const auto& verdict : gold.verdicts) preferred.emplace(verdict.pair_id, verdict.preferred);
+  for (const auto& label : gold.labels) preferred.emplace(label.pair_id, label.preferred);
   std::vector<std::pair<std::uint64_t, stats::Verdict>> judged;
   Judged result{.without_gap = preferred.size()};
   builder.for_each_pair([&](std::span<const Annotation> votes) {
@@ -103,8 +97,7 @@ std::optional<std::vector<stats::ReliabilityBin>> bins_of(const io::Json& json) 
       return value == nullptr ? std::nullopt : value->number();
     };
     const auto n = number("n"), right = number("right"), stated = number("stated");
-    if (n && right && stated)
-      bins.push_back({.score = *stated, .right = *right, .n = static_cast<std::int64_t>(*n)});
+    if (n && right && stated) bins.push_back({static_cast<std::int64_t>(*n), *stated, *right});
   }
   return bins;
 }
@@ -118,7 +111,7 @@ MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Go
     throw DataError(options.gold, 0, "",
                     fmt::format("a calibration needs {} verdicts or more, and there are {}: of {} "
                                 "pairs {} have no gap, and {} a gap of 0",
-                                fewest, n, gold.verdicts.size(), judged.without_gap, judged.ties));
+                                fewest, n, gold.labels.size(), judged.without_gap, judged.ties));
   // What a gap says by itself: certain at 1, as good as a coin at 0.
   auto before = judged.verdicts;
   for (auto& verdict : before) verdict.score = std::min(1.0, (1 + verdict.score) / 2);
@@ -163,37 +156,6 @@ MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Go
 }
 
 }  // namespace
-
-Gold read_gold(const std::string& file, const PairIds& pair_ids) {
-  std::unordered_set<std::string> seen;
-  Gold gold;
-  io::CsvReader rows(file);
-  const auto id = rows.column("pair_id"), preferred = rows.column("preferred");
-  while (rows.next()) {
-    if (pair_ids.find(rows.cell(id)) == PairIds::none)
-      rows.fail(id, fmt::format("there is no pair {}", rows.cell(id)));
-    if (!seen.insert(rows.cell(id)).second)
-      rows.fail(id, fmt::format("a second verdict on the pair {}", rows.cell(id)));
-    const std::string& verdict = rows.cell(preferred);
-    if (verdict != "chosen" && verdict != "rejected" && verdict != "tie")
-      rows.fail(preferred, fmt::format("expected chosen, rejected or tie, not \"{}\"", verdict));
-    gold.verdicts.push_back(
-        {rows.cell(id), verdict == "chosen" ? 1.0 : (verdict == "rejected" ? -1.0 : 0.0)});
-  }
-  if (gold.verdicts.empty()) throw DataError(file, 0, "", "has no gold verdicts");
-  gold.file = {"gold", file, rows.sha256(), std::ssize(gold.verdicts)};
-  return gold;
-}
-
-void add_annotations(ScheduleBuilder& builder, std::span<const std::string> files,
-                     const Categories& categories, bool lenient) {
-  for (const auto& file : files) {
-    io::AnnotationReader reader(rows_of(file), {categories, lenient});
-    Progress progress(reader);
-    for (Annotation annotation; reader.next(annotation); progress.row())
-      (void)io::add_to(builder, annotation, reader);
-  }
-}
 
 void FitOptions::declare(args::Command app) {
   const auto gold_option =

@@ -6,30 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "input/gold.hpp"
 #include "parts/aggregators.hpp"
 #include <args.hpp>
 
 #include <sp2dpo/report/reliability.hpp>
 
 namespace sp2dpo::tool {
-
-/// Which answer people hold to be the better one, of some pairs.
-struct Gold {
-  struct Verdict {
-    std::string pair_id;
-    double preferred;  ///< 1 chosen, −1 rejected, 0 tie
-  };
-  std::vector<Verdict> verdicts;  ///< in the file's order
-  io::InputFile file;
-};
-
-/// A CSV file with the columns pair_id, preferred. Throws DataError for a pair that is not among
-/// `pair_ids` or comes twice, for a verdict that is none, and where there is none at all.
-[[nodiscard]] Gold read_gold(const std::string& file, const PairIds& pair_ids);
-
-/// Reads annotations into the builder, with its checks; a lenient reader skips what is bad.
-void add_annotations(ScheduleBuilder& builder, std::span<const std::string> files,
-                     const Categories& categories, bool lenient);
 
 /// Gaps no larger than this are ties: thirds that should add up to 0 do not quite.
 inline constexpr double tie_below = 1e-12;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "command.hpp"
-#include "input/options.hpp"
+#include "input/numbers.hpp"
 #include "parts/spec.hpp"
 #include <fmt/format.h>
 

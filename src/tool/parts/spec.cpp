@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "parts/spec.hpp"
 
-#include <charconv>
-#include <system_error>
 #include <utility>
 
-#include "input/options.hpp"
+#include "input/numbers.hpp"
+#include "text/parse.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -46,13 +45,12 @@ double Spec::number(std::string_view key, std::optional<double> otherwise) {
 
 std::uint64_t Spec::seed() {
   const auto value = text("seed");
-  std::uint64_t seed = 0;
-  if (!value) return seed;
-  const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), seed);
-  if (error != std::errc{} || end != value->data() + value->size())
+  if (!value) return 0;
+  const auto seed = text::parse_whole<std::uint64_t>(*value);
+  if (!seed)
     throw UsageError(
         fmt::format("{}: seed: expected a whole number >= 0, not \"{}\"", what(), *value));
-  return seed;
+  return *seed;
 }
 
 void Spec::finish() const {

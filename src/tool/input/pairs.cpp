@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "input/pairs.hpp"
+
+#include <variant>
+#include <vector>
+
+#include "input/skipped_rows.hpp"
+#include "output/files.hpp"
+#include "output/progress.hpp"
+
+namespace sp2dpo::tool {
+
+void PairOptions::declare(args::Command app, Need need) {
+  app.option("--pairs", &file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
+      .required(need == Need::required);
+  app.option("--id-field", &reader.id_field,
+             "Column with the pairs' ids [id, or where there is none, a hash of the pair]");
+  app.option("--duplicates", &duplicates,
+             "Pairs with an id that was there before: error, or first to keep the first one")
+      .one_of({"error", "first"})
+      .show_default();
+  app.flag("--lenient", &reader.lenient, "Leave bad rows out, and list them");
+}
+
+io::PairReaderOptions PairOptions::reader_options() const {
+  io::PairReaderOptions options = reader;
+  if (duplicates == "first") options.duplicates = io::PairReaderOptions::Duplicates::first;
+  return options;
+}
+
+io::PairReader open_pairs(const PairOptions& options) {
+  return io::PairReader(rows_of(options.file), options.reader_options());
+}
+
+PairsSummary read_pairs(const PairOptions& options,
+                        const std::function<void(PreferencePair&)>& use) {
+  io::PairReader reader = open_pairs(options);
+  {
+    Progress progress(reader);
+    for (PreferencePair pair; reader.next(pair); progress.row())
+      if (use) use(pair);
+  }
+  list_skipped(reader);
+  return {.file = {"pairs", options.file, reader.sha256(), reader.rows()},
+          .ids = reader.take_ids(),
+          .duplicates = reader.duplicates()};
+}
+
+double length_difference(const PreferencePair& pair) {
+  const auto length = [](const Text& text) {
+    if (const auto* plain = std::get_if<std::string>(&text))
+      return static_cast<double>(plain->size());
+    double sum = 0;
+    for (const auto& message : std::get<std::vector<Message>>(text))
+      sum += static_cast<double>(message.content.size());
+    return sum;
+  };
+  return length(pair.chosen) - length(pair.rejected);
+}
+
+}  // namespace sp2dpo::tool
