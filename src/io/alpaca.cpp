@@ -43,22 +43,20 @@ AlpacaVerdict verdict_of(const text::Field& row) {
       if (field.is_null()) return;
       verdict.preference = field.number(0, 2);
       if (*verdict.preference != 0 && *verdict.preference < 1)
-        field.fail(
-            fmt::format("must lie in [1, 2], or be 0 for a draw, not {}", *verdict.preference));
+        field.fail(fmt::format("expected a number in [1, 2], or 0 for a draw, not {}",
+                               *verdict.preference));
     } else {
       field.check();
     }
   });
-  for (const auto& [key, there] : {std::pair{"instruction", !verdict.instruction.empty()},
+  for (const auto& [key, found] : {std::pair{"instruction", !verdict.instruction.empty()},
                                    {"output_1", has_output[0]},
                                    {"generator_1", !verdict.baseline.empty()},
                                    {"output_2", has_output[1]},
                                    {"generator_2", !verdict.model.empty()},
                                    {"preference", has_preference}})
-    if (!there) row.fail(key, "is missing");
-  text::Sha256 hash;
-  hash.update(verdict.instruction);
-  verdict.instruction_id = text::hex(hash.finish()).substr(0, 16);
+    if (!found) row.fail(key, "is missing");
+  verdict.instruction_id = text::sha256_hex(verdict.instruction).substr(0, 16);
   return verdict;
 }
 
@@ -72,12 +70,12 @@ std::vector<AlpacaVerdict> read_alpaca(const std::filesystem::path& path) {
   simdjson::dom::parser parser;
   simdjson::dom::element list;
   if (const auto error = parser.parse(text).get(list); error != simdjson::SUCCESS)
-    throw DataError(name, 0, "", fmt::format("is no JSON: {}", simdjson::error_message(error)));
+    throw DataError(name, 0, "", fmt::format("is not JSON: {}", simdjson::error_message(error)));
   std::vector<AlpacaVerdict> verdicts;
   text::Field(name, 0, list).each_item([&](const text::Field& row) {
     verdicts.push_back(verdict_of(row));
   });
-  if (verdicts.empty()) throw DataError(name, 0, "", "has no verdicts");
+  if (verdicts.empty()) throw DataError(name, 0, "", "empty list");
   return verdicts;
 }
 

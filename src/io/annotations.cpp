@@ -18,9 +18,9 @@ namespace sp2dpo::io {
 
 namespace {
 
-constexpr std::int64_t most_samples = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t max_samples = std::numeric_limits<std::int32_t>::max();
 
-/// The one of `values` that has this field's text for a name.
+/// The value that the field names.
 template <class Enum, class AField>
 Enum one_of(const AField& field, std::initializer_list<Enum> values) {
   const auto text = field.text();
@@ -32,13 +32,13 @@ Enum one_of(const AField& field, std::initializer_list<Enum> values) {
   field.fail(fmt::format("expected one of {}, not \"{}\"", names, text));
 }
 
-/// key == name, without a call.
+/// key == name, with a size that the compiler knows.
 template <std::size_t size>
 bool same(std::string_view key, const char (&name)[size]) {
   return key.size() == size - 1 && std::memcmp(key.data(), name, size - 1) == 0;
 }
 
-/// `row`: as a Field, or a PlainRow.
+/// Parses a row, given as a Field or a PlainRow.
 template <class Row>
 void parse(const Row& row, const Categories& categories, Annotation& annotation) {
   enum : unsigned {
@@ -73,8 +73,8 @@ void parse(const Row& row, const Categories& categories, Annotation& annotation)
     } else if (is("category")) {
       const auto known = categories.find(field.text());
       if (!known)
-        field.fail(
-            fmt::format("unknown category \"{}\"; there are: {}", field.text(), categories.list()));
+        field.fail(fmt::format("unknown category \"{}\"; expected one of: {}", field.text(),
+                               categories.list()));
       annotation.category = *known;
       seen |= category;
     } else if (is("magnitude")) {
@@ -89,7 +89,7 @@ void parse(const Row& row, const Categories& categories, Annotation& annotation)
     } else if (is("order")) {
       annotation.order = one_of(field, {Order::chosen_first, Order::rejected_first});
     } else if (is("sample")) {
-      annotation.sample = static_cast<std::int32_t>(field.integer(0, most_samples));
+      annotation.sample = static_cast<std::int32_t>(field.integer(0, max_samples));
     } else if (is("rationale")) {
       annotation.rationale = field.text();
     } else if (is("meta")) {
@@ -102,7 +102,7 @@ void parse(const Row& row, const Categories& categories, Annotation& annotation)
     if ((seen & bit) == 0) row.fail(field, "is missing");
 }
 
-/// Parses rows by the fast way, and those that are not plain by the one that says why.
+/// Parses rows by the fast path, and the others by Field, which reports errors.
 class AnnotationParser {
  public:
   AnnotationParser(const std::string& file, const Categories& categories)
@@ -113,7 +113,7 @@ class AnnotationParser {
       try {
         return parse(PlainRow(plain_, row), categories_, annotation);
       } catch (NotPlain) {
-        not_plain_ = 64;  // such a row is seldom alone
+        not_plain_ = 64;  // such rows come in groups
       }
     }
     --not_plain_;
@@ -125,7 +125,7 @@ class AnnotationParser {
   const Categories& categories_;
   simdjson::ondemand::parser plain_;
   RowParser rows_;
-  int not_plain_ = 0;  // how many rows are not to be tried
+  int not_plain_ = 0;  // rows left to parse without trying the fast path
 };
 
 }  // namespace
@@ -148,7 +148,7 @@ AnnotationReader::~AnnotationReader() = default;
 
 Annotation* AnnotationReader::next_place() {
   Annotation* place = nullptr;
-  const bool there = next_row(
+  const bool found = next_row(
       [this] {
         if (!ahead_->next()) return false;
         at(ahead_->line(), ahead_->bytes_read());
@@ -158,7 +158,7 @@ Annotation* AnnotationReader::next_place() {
         place = &ahead_->value();
         return true;
       });
-  return there ? place : nullptr;
+  return found ? place : nullptr;
 }
 
 const Annotation* AnnotationReader::next() {
@@ -196,13 +196,12 @@ void AnnotationWriter::write(const Annotation& annotation) {
        {std::pair<const char*, const std::string&>{"pair_id", annotation.pair_id},
         {"annotator", annotation.annotator},
         {"prompt", annotation.prompt}})
-    detail::require(!text.empty(), "pair {}: the annotation's {} is empty", annotation.pair_id,
-                    what);
+    detail::require(!text.empty(), "pair {}: empty {}", annotation.pair_id, what);
   for (const auto& [what, value] :
        {std::pair{"magnitude", annotation.magnitude}, {"confidence", annotation.confidence}})
     detail::require(value >= 0 && value <= 1, "pair {}: {} must lie in [0, 1], not {}",
                     annotation.pair_id, what, value);
-  detail::require(annotation.sample >= 0, "pair {}: sample must not be negative, as {} is",
+  detail::require(annotation.sample >= 0, "pair {}: sample must be >= 0, not {}",
                   annotation.pair_id, annotation.sample);
 
   line_.clear();

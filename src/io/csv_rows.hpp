@@ -11,20 +11,21 @@
 
 namespace sp2dpo::io {
 
-/// Rows of a CSV file after RFC 4180: commas, quotes doubled inside quotes, line feeds allowed
-/// inside quotes. The first row names the columns; every other row has as many cells.
+/// Reads the rows of a CSV file (RFC 4180). The first row names the columns; every other row has as
+/// many cells.
 class CsvRows {
  public:
-  /// Throws DataError where the file has no header, or a column is named twice.
+  /// Throws DataError if the file lacks a header or has duplicate column names.
   explicit CsvRows(const std::filesystem::path& path);
 
-  /// False at the end. Throws DataError for a quote out of place or a wrong number of cells.
+  /// Advances to the next row; false at the end. Throws DataError for a misplaced quote or a wrong
+  /// number of cells.
   bool next();
 
-  /// The number of a column. Throws DataError, with the names there are.
+  /// The index of a column. Throws DataError, listing the names, if the file lacks it.
   [[nodiscard]] std::size_t column(std::string_view name) const;
   [[nodiscard]] const std::string& cell(std::size_t column) const { return cells_[column]; }
-  /// As LineSource's.
+  /// SHA-256 in hex; empty before the end of the file.
   [[nodiscard]] const std::string& sha256() const noexcept { return lines_.sha256(); }
   /// Throws DataError about a cell of the current row.
   [[noreturn]] void fail(std::size_t column, const std::string& message) const;
@@ -37,7 +38,7 @@ class CsvRows {
 
   text::Lines lines_;
   std::string_view line_;
-  std::int64_t first_line_ = 0;  // of the current row
+  std::int64_t first_line_ = 0;  // line where the current row starts
   std::vector<std::string> header_;
   std::vector<std::string> cells_;
   std::size_t n_cells_ = 0;

@@ -13,7 +13,7 @@ Json::List list(Interval interval) {
   return {interval.low, interval.high};
 }
 
-/// What the panel's aggregators have in common.
+/// The name and the parameters that all panel aggregators have.
 template <class A>
 PartDescription panel_part(const A& aggregator) {
   PartDescription part{
@@ -74,7 +74,7 @@ PartDescription describe(const Rank& mapper) {
 }
 
 PartDescription describe(const ByCategory& mapper, const Categories& categories) {
-  detail::require(mapper.maps().size() == categories.size(), "there are {} maps for {} categories",
+  detail::require(mapper.maps().size() == categories.size(), "{} maps for {} categories",
                   mapper.maps().size(), categories.size());
   PartDescription part{std::string(part_name<ByCategory>), {}};
   for (std::size_t i = 0; i < categories.size(); ++i)

@@ -13,7 +13,7 @@ namespace sp2dpo::io {
 
 namespace {
 
-/// Pairs, with the rows that they were read from.
+/// Reads pairs and exposes the row of the current one.
 class PairsWithText : public PairReader {
  public:
   using PairReader::PairReader;
@@ -56,17 +56,17 @@ std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
   for (PreferencePair pair; rows.next(pair);) {
     const ScheduleEntry* const entry = find(pair.id);
     if (entry == nullptr) continue;
-    bool there = false;
+    bool replaces = false;
     const text::Field row = rows.row();
     row.each([&](const text::Field& field) {
       if (!is_ours(field.key())) return;
-      if (!options.overwrite) field.fail("the column is there already");
-      there = true;
+      if (!options.overwrite) field.fail("duplicate column");
+      replaces = true;
     });
 
     line.clear();
     text::JsonWriter json(line);
-    if (there) {
+    if (replaces) {
       json.open('{');
       row.each([&](const text::Field& field) {
         if (is_ours(field.key())) return;
@@ -74,9 +74,9 @@ std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
         field.append_to(line);
       });
     } else {
-      line = rows.text();  // as it is written, but for its end
+      line = rows.text();  // the text as it was read, without its closing brace
       line.pop_back();
-      json.item();  // what follows is not the first
+      json.item();  // the next key needs a comma
     }
     append(json, *entry, schedule.categories(), options.schedule_name);
     json.close('}');

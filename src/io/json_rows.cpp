@@ -12,9 +12,9 @@ namespace sp2dpo::io {
 
 namespace {
 
-/// Whether a string, escapes and all, has half a surrogate pair: `\ud83d` and no `\ude42` after it.
+/// True if an escaped string has a lone surrogate: `\ud83d` without `\ude42` after it.
 bool has_lone_surrogate(std::string_view raw) {
-  bool open = false;  // the first half has just gone by
+  bool open = false;  // the last unit was a high surrogate
   for (std::size_t i = 0; i < raw.size();) {
     unsigned unit = 0;
     if (raw.substr(i).starts_with("\\u") && i + 6 <= raw.size()) {
@@ -35,13 +35,13 @@ struct Trouble {
   const char* message;
 };
 
-/// What the parser has no words for, or no field: what Python's json module writes and JSON lacks.
+/// Finds what Python's json module writes and JSON lacks, for which the parser names no field.
 std::optional<Trouble> find_trouble(std::string_view line) {
   std::string_view field;
   for (std::size_t i = 0; i < line.size(); ++i) {
     const auto rest = line.substr(i);
     if (rest.starts_with("NaN") || rest.starts_with("Infinity"))
-      return Trouble{field, "NaN and Infinity are no JSON numbers"};
+      return Trouble{field, "NaN and Infinity are not valid JSON"};
     if (line[i] != '"') continue;
     const std::size_t start = ++i;
     while (i < line.size() && line[i] != '"') i += line[i] == '\\' ? 2 : 1;
@@ -49,8 +49,7 @@ std::optional<Trouble> find_trouble(std::string_view line) {
     const auto text = line.substr(start, i - start);
     const std::size_t after = line.find_first_not_of(" \t", i + 1);
     const bool is_key = after != std::string_view::npos && line[after] == ':';
-    if (has_lone_surrogate(text))
-      return Trouble{is_key ? "" : field, "half of a surrogate pair stands alone"};
+    if (has_lone_surrogate(text)) return Trouble{is_key ? "" : field, "lone surrogate"};
     if (is_key) field = text;
   }
   return std::nullopt;
@@ -59,10 +58,12 @@ std::optional<Trouble> find_trouble(std::string_view line) {
 [[noreturn]] void refuse(const std::string& file, std::int64_t line, std::string_view text,
                          simdjson::error_code error) {
   if (line == 1 && text.starts_with("\x1F\x8B"))
-    throw DataError(file, line, "", "is gzip data; a name that ends in .gz would say so");
+    throw DataError(file, line, "", "is gzip data; rename the file to end in .gz");
   if (line == 1 && text.starts_with("PAR1"))
-    throw DataError(file, line, "", "is a Parquet file; sp2dpo::parquet has a source of its rows");
-  if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "a byte that is not UTF-8");
+    throw DataError(
+        file, line, "",
+        "is a Parquet file; rename it to end in .parquet, or read it with sp2dpo::parquet");
+  if (error == simdjson::UTF8_ERROR) throw DataError(file, line, "", "invalid UTF-8");
   if (const auto trouble = find_trouble(text))
     throw DataError(file, line, std::string(trouble->field), trouble->message);
   throw DataError(file, line, "",
@@ -75,8 +76,8 @@ text::Field RowParser::operator()(const std::string& file, std::int64_t line,
                                   std::string_view text) {
   static_assert(RowSource::padding >= simdjson::SIMDJSON_PADDING);
   if (line == 1 && text.starts_with("\xEF\xBB\xBF"))
-    throw DataError(file, 1, "", "begins with a byte order mark; save it as plain UTF-8");
-  // By powers of two, or every line that is a little longer than the ones before would allocate.
+    throw DataError(file, 1, "", "starts with a byte order mark; save the file as plain UTF-8");
+  // Grow by powers of two; otherwise every slightly longer line allocates.
   if (text.size() > parser_.capacity())
     if (const auto error = parser_.allocate(std::bit_ceil(text.size())))
       refuse(file, line, text, error);
@@ -87,7 +88,7 @@ text::Field RowParser::operator()(const std::string& file, std::int64_t line,
 }
 
 JsonRows::JsonRows(std::unique_ptr<RowSource> source) : source_(std::move(source)) {
-  detail::require(source_ != nullptr, "there is no source of rows");
+  detail::require(source_ != nullptr, "the source of rows is null");
 }
 
 bool JsonRows::next() {

@@ -13,12 +13,12 @@
 
 namespace sp2dpo::io {
 
-/// Makes fields of rows, one at a time. One document per row: a bad row spoils no other, and the
-/// parser looks at every byte of it.
+/// Parses rows one at a time. One document per row, so that a bad row cannot affect another and every
+/// byte is validated.
 class RowParser {
  public:
-  /// The row `text` of that file, behind which RowSource::padding more bytes can be read; good
-  /// until the next one. Throws DataError where it is no JSON object.
+  /// Parses the row `text` of that file, after which RowSource::padding bytes must be readable. The
+  /// result is valid until the next call. Throws DataError if the row is not a JSON object.
   [[nodiscard]] text::Field operator()(const std::string& file, std::int64_t line,
                                        std::string_view text);
 
@@ -26,16 +26,16 @@ class RowParser {
   simdjson::dom::parser parser_;
 };
 
-/// The rows of a source, each an object.
+/// Reads the rows of a source as JSON objects.
 class JsonRows {
  public:
   explicit JsonRows(std::unique_ptr<RowSource> source);
 
-  /// Goes on to the next row that is not blank; false at the end of the file.
+  /// Advances to the next row that is not blank; false at the end of the file.
   bool next();
-  /// The current row; good until next(). Throws DataError where it is no JSON object.
+  /// The current row, valid until next(). Throws DataError if it is not a JSON object.
   [[nodiscard]] text::Field row();
-  /// Its text, without what is blank around it.
+  /// Its text without surrounding white space.
   [[nodiscard]] std::string_view text() const;
 
   [[nodiscard]] RowSource& source() const noexcept { return *source_; }

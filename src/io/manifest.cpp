@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view format = "sp2dpo.schedule";
 constexpr std::int64_t version = 1;
-constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t max_count = std::numeric_limits<std::int64_t>::max();
 
 PartDescription part_of(const text::Field& field) {
   PartDescription part;
@@ -40,7 +40,7 @@ InputFile input_of(const text::Field& field) {
     else if (inner.key() == "role")
       input.role = inner.text();
     else if (inner.key() == "rows")
-      input.rows = inner.integer(0, most);
+      input.rows = inner.integer(0, max_count);
     else if (inner.key() == "sha256")
       input.sha256 = inner.text();
     else
@@ -53,15 +53,15 @@ ScheduleCounts counts_of(const text::Field& field) {
   ScheduleCounts counts;
   field.each([&](const text::Field& inner) {
     if (inner.key() == "annotations")
-      counts.annotations = inner.integer(0, most);
+      counts.annotations = inner.integer(0, max_count);
     else if (inner.key() == "clipped_high")
-      counts.clipped_high = inner.integer(0, most);
+      counts.clipped_high = inner.integer(0, max_count);
     else if (inner.key() == "clipped_low")
-      counts.clipped_low = inner.integer(0, most);
+      counts.clipped_low = inner.integer(0, max_count);
     else if (inner.key() == "missing")
-      counts.missing = inner.integer(0, most);
+      counts.missing = inner.integer(0, max_count);
     else if (inner.key() == "pairs")
-      counts.pairs = inner.integer(0, most);
+      counts.pairs = inner.integer(0, max_count);
     else
       inner.check();
   });
@@ -82,7 +82,7 @@ Categories categories_of(const text::Field& field) {
 
 Json to_json(const PartDescription& part) {
   Json::Object object{{"name", part.name}};
-  // An object without keys has no schema that could be inferred.
+  // Schema inference fails on objects without keys.
   if (!part.parameters.empty()) object.emplace("parameters", part.parameters);
   return object;
 }
@@ -143,9 +143,9 @@ ScheduleManifest read_manifest(const text::Field& row, Categories& categories) {
       if (field.text() != format)
         field.fail(fmt::format("expected \"{}\", not \"{}\"", format, field.text()));
     } else if (key == "version") {
-      if (field.integer(1, most) != version)
-        field.fail(fmt::format("this is version {}, and version {} is all that can be read",
-                               field.integer(1, most), version));
+      if (field.integer(1, max_count) != version)
+        field.fail(fmt::format("unsupported version {}; this build reads version {}",
+                               field.integer(1, max_count), version));
       versioned = true;
     } else if (key == "aggregator") {
       manifest.aggregator = part_of(field);

@@ -16,8 +16,8 @@ namespace sp2dpo::io {
 
 namespace {
 
-constexpr std::size_t block = 1 << 16;
-constexpr mode_t default_mode = 0666;  // less the process's umask
+constexpr std::size_t block_size = 1 << 16;
+constexpr mode_t default_mode = 0666;  // before the umask
 
 [[noreturn]] void fail(const std::filesystem::path& path, int error) {
   throw DataError(path.string(), 0, "",
@@ -26,7 +26,7 @@ constexpr mode_t default_mode = 0666;  // less the process's umask
 
 bool is_device(const std::filesystem::path& path) {
   const std::string name = path.lexically_normal().string();
-  // A link of /dev may lead to a regular file (/dev/stdout > log), which is the shell's to replace.
+  // /dev/stdout may link to a regular file (> log), which the shell opened and must not be replaced.
   return name.starts_with("/dev/") || name.starts_with("/proc/");
 }
 
@@ -63,7 +63,7 @@ OutputFile::~OutputFile() {
 void OutputFile::write(std::string_view bytes) {
   detail::require(descriptor_ >= 0, "{}: write() after commit()", path_.string());
   buffer_ += bytes;
-  if (buffer_.size() >= block) flush();
+  if (buffer_.size() >= block_size) flush();
 }
 
 void OutputFile::flush() {
@@ -77,10 +77,10 @@ void OutputFile::flush() {
 }
 
 void OutputFile::commit() {
-  detail::require(descriptor_ >= 0, "{}: commit() twice", path_.string());
+  detail::require(descriptor_ >= 0, "{}: commit() after commit()", path_.string());
   flush();
   if (!temporary_.empty()) {
-    // Some file systems report a full disk only here, and a rename may overtake the data.
+    // Some file systems report a full disk only here, and may rename before they write the data.
     if (::fsync(descriptor_) != 0) fail(path_, errno);
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, errno);
     temporary_.clear();

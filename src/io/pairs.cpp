@@ -50,17 +50,17 @@ void assign(Text& text, const text::Field& field) {
   }
 }
 
-/// Moves the messages with which both answers begin to the prompt.
+/// Moves the messages that both responses start with to the prompt.
 void split_off_prompt(const text::Field& row, PreferencePair& pair) {
   auto& chosen = std::get<Messages>(pair.chosen);
   auto& rejected = std::get<Messages>(pair.rejected);
   const auto shared = std::ranges::mismatch(chosen, rejected).in1 - chosen.begin();
   if (shared == 0)
-    row.fail("prompt", "is missing, and the answers share no first message to take for it");
-  if (shared == std::ssize(chosen))
-    row.fail("chosen", "is no more than the beginning of \"rejected\"");
-  if (shared == std::ssize(rejected))
-    row.fail("rejected", "is no more than the beginning of \"chosen\"");
+    row.fail("prompt", "is missing, and the responses share no first message to use as the prompt");
+  if (shared == std::ssize(chosen) && shared == std::ssize(rejected))
+    row.fail("rejected", "is the same conversation as \"chosen\"");
+  if (shared == std::ssize(chosen)) row.fail("chosen", "equals the beginning of \"rejected\"");
+  if (shared == std::ssize(rejected)) row.fail("rejected", "equals the beginning of \"chosen\"");
   pair.prompt =
       Messages(std::move_iterator(chosen.begin()), std::move_iterator(chosen.begin() + shared));
   chosen.erase(chosen.begin(), chosen.begin() + shared);
@@ -115,8 +115,7 @@ PairReader::PairReader(RowsFrom rows, PairReaderOptions options)
       options_(std::move(options)),
       content_(std::make_unique<text::Sha256>()) {
   for (const std::string_view taken : {"prompt", "chosen", "rejected"})
-    detail::require(options_.id_field != taken, "the column \"{}\" cannot be the id as well",
-                    taken);
+    detail::require(options_.id_field != taken, "the column \"{}\" cannot also be the id", taken);
 }
 
 PairReader::~PairReader() = default;
@@ -126,22 +125,21 @@ bool PairReader::next(PreferencePair& pair) {
     parse(pair);
     if (ids_.add(pair.id)) return true;
     if (options_.duplicates == PairReaderOptions::Duplicates::error)
-      throw DataError(
-          path().string(), line(), std::string(id_column(options_)),
-          fmt::format("the id {} was there before{}", pair.id, first_place_of(pair.id)));
+      throw DataError(path().string(), line(), std::string(id_column(options_)),
+                      fmt::format("duplicate id {}{}", pair.id, first_place_of(pair.id)));
     ++duplicates_;
     return false;
   });
 }
 
-/// Reads the file again: the lines of all ids are more than a reader holds.
+/// Reads the file again, since a reader does not keep the line of every id.
 std::string PairReader::first_place_of(const std::string& id) const {
   auto rows = source().again();
   if (options_.lenient || rows == nullptr) return "";
   PairReader again(std::move(rows), options_);
   PreferencePair pair;
   while (again.next(pair))
-    if (pair.id == id) return fmt::format(", in line {}", again.line());
+    if (pair.id == id) return fmt::format(", first in line {}", again.line());
   return "";
 }
 
@@ -173,15 +171,15 @@ void PairReader::parse(PreferencePair& pair) {
   if (!has_rejected) row.fail("rejected", "is missing");
   const bool conversation = std::holds_alternative<Messages>(pair.chosen);
   if (conversation != std::holds_alternative<Messages>(pair.rejected))
-    row.fail("rejected", "is text where \"chosen\" is a conversation, or the other way round");
+    row.fail("rejected", "must be text or a conversation as \"chosen\" is");
 
-  if (!prompt && !conversation) row.fail("prompt", "is missing, which only conversations allow");
+  if (!prompt && !conversation) row.fail("prompt", "is missing; only conversations may omit it");
   if (prompt) assign(pair.prompt, *prompt);
   const bool prompt_is_conversation = prompt && prompt->is_list();
   if (prompt_is_conversation && !conversation)
-    prompt->fail("is a conversation, but the answers are text");
+    prompt->fail("is a conversation, but the responses are text");
   if (conversation && !prompt_is_conversation) {
-    // The prompt as text beside whole conversations (UltraFeedback) says nothing that they do not.
+    // A text prompt beside whole conversations (UltraFeedback) repeats their first message.
     if (prompt) pair.columns.emplace("prompt", prompt->json());
     split_off_prompt(row, pair);
   }
@@ -189,7 +187,7 @@ void PairReader::parse(PreferencePair& pair) {
   if (!has_id && !options_.id_field.empty()) row.fail(id_field, "is missing");
   if (!own_ids_) own_ids_ = has_id;
   if (has_id != *own_ids_)
-    row.fail(id_field, has_id ? "is here, but the first row has none" : "is missing");
+    row.fail(id_field, has_id ? "is present, but the first row lacks it" : "is missing");
   if (!has_id) pair.id = content_id(pair, *content_);
 }
 

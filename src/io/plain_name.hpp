@@ -8,14 +8,14 @@
 
 namespace sp2dpo::io {
 
-/// The path, unless its name promises a compressed or a Parquet file, which no writer here makes.
+/// Returns the path. Throws InvalidArgument if its name ends in `.gz` or `.parquet`, which the writers
+/// of this room do not produce.
 inline std::filesystem::path plain_name(std::filesystem::path path) {
   detail::require(path.extension() != ".gz",
-                  "{}: is written as plain text; leave the .gz away, and run gzip on it afterwards",
-                  path.string());
+                  "{}: output is plain text; drop the .gz and run gzip afterwards", path.string());
   detail::require(path.extension() != ".parquet",
-                  "{}: is written as JSON Lines; only a schedule and its join can be Parquet, by "
-                  "sp2dpo::parquet",
+                  "{}: output is JSON Lines; only schedules and joined pairs can be Parquet "
+                  "(sp2dpo::parquet)",
                   path.string());
   return path;
 }

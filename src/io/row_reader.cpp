@@ -21,7 +21,7 @@ RowSource& RowReader::source() const noexcept {
 
 std::string RowReader::sha256() const {
   const auto& digest = source().sha256();
-  detail::require(!digest.empty(), "{}: the SHA-256 is known only when all rows are read",
+  detail::require(!digest.empty(), "{}: the SHA-256 is known only after the last row",
                   path_.string());
   return digest;
 }
@@ -29,21 +29,19 @@ std::string RowReader::sha256() const {
 bool RowReader::next_row(const std::function<bool()>& parse) {
   return next_row(
       [this] {
-        const bool there = json_->next();
+        const bool found = json_->next();
         at(source().line(), source().bytes_read());
-        return there;
+        return found;
       },
       parse);
 }
 
-/// A file without a good row is an error.
 void RowReader::require_rows() const {
   if (rows_ > 0) return;
   throw DataError(path_.string(), 0, "",
-                  n_skipped_ == 0
-                      ? "holds no rows"
-                      : fmt::format("holds no good row; {} were skipped, the first as {}",
-                                    n_skipped_, skipped_.front().what()));
+                  n_skipped_ == 0 ? "no rows"
+                                  : fmt::format("no valid row; skipped {}, the first because {}",
+                                                n_skipped_, skipped_.front().what()));
 }
 
 void RowReader::refuse(const std::string& field, const std::string& reason) {

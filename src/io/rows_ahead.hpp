@@ -20,18 +20,18 @@
 
 namespace sp2dpo::io {
 
-/// The rows of a source, made into values some blocks ahead of the caller by threads of their own,
-/// and by the caller's where it would have to wait for them; handed out in their order. A source
-/// that may wait, and one of a single block, gets no threads.
+/// Parses the rows of a source into values, some blocks ahead of the caller, and returns them in
+/// order. Threads of its own parse; the calling thread parses too when it would otherwise block.
+/// Sources that may block, and those of a single block, are parsed by the calling thread alone.
 template <class Value>
 class RowsAhead {
  public:
-  /// Makes the value of a row, behind which RowSource::padding more bytes can be read. Throws
-  /// DataError for a row that is wrong.
+  /// Parses a row, after which RowSource::padding bytes are readable. Throws DataError for an invalid
+  /// row.
   using Parse = std::function<void(std::int64_t line, std::string_view row, Value& value)>;
 
-  /// The source must outlive it, and is its own as long as it lives. `make_parse` makes a Parse for
-  /// each thread.
+  /// Uses the source exclusively; the source must outlive it. `make_parse` makes a Parse for each
+  /// thread.
   RowsAhead(RowSource& source, std::function<Parse()> make_parse)
       : source_(source), make_parse_(std::move(make_parse)), parse_(make_parse_()) {}
   RowsAhead(const RowsAhead&) = delete;
@@ -46,8 +46,8 @@ class RowsAhead {
     for (auto& thread : threads_) thread.join();
   }
 
-  /// Goes on to the next row that is not blank; false at the end. Throws what the source throws,
-  /// and what Parse throws that is no DataError.
+  /// Advances to the next row that is not blank; false at the end. Rethrows what the source throws, and
+  /// what Parse throws other than DataError.
   bool next() {
     for (++row_;; row_ = 0) {
       Block& block = blocks_[current_];
@@ -59,12 +59,12 @@ class RowsAhead {
         parse(block, parse_);
         start_threads(block);
       } else {
-        go_on();
+        advance();
       }
     }
   }
 
-  /// The current row's, to be read or taken. Throws the DataError of a row that is wrong.
+  /// The value of the current row, which may be moved from. Throws the DataError of an invalid row.
   [[nodiscard]] Value& value() {
     Block& block = blocks_[current_];
     const auto error = std::ranges::lower_bound(block.errors, row_, {}, &Error::first);
@@ -82,15 +82,15 @@ class RowsAhead {
     std::size_t begin, size;
     std::int64_t number;
   };
-  using Error = std::pair<std::size_t, DataError>;  // the place of a line in its block
+  using Error = std::pair<std::size_t, DataError>;  // index of a line in its block
   struct Block {
     std::string text;
     std::vector<Line> lines;
-    std::vector<Value> values;  // of the lines; those behind them keep their memory
+    std::vector<Value> values;  // one per line; the rest keep their memory
     std::vector<Error> errors;
-    std::exception_ptr broken;    // what was thrown behind the lines
-    bool last = false;            // the source is at its end
-    std::int64_t bytes_read = 0;  // by the source, so far
+    std::exception_ptr broken;    // exception thrown after the lines
+    bool last = false;            // true at the end of the source
+    std::int64_t bytes_read = 0;  // by the source so far
     enum class State : std::uint8_t { empty, in_work, ready } state = State::empty;
   };
 
@@ -117,7 +117,7 @@ class RowsAhead {
     block.text.append(RowSource::padding, ' ');
   }
 
-  /// What is no DataError is the caller's to see behind the rows before it, and ends the reading.
+  /// Exceptions other than DataError reach the caller after the preceding rows and end the reading.
   static void parse(Block& block, const Parse& parse_row) {
     const std::size_t n = block.lines.size();
     std::size_t done = 0;
@@ -143,9 +143,9 @@ class RowsAhead {
     if (first.last || first.broken || source_.waits()) return;
     blocks_[current_].state = Block::State::ready;
     next_ = current_ + 1;
-    // The caller has work of its own.
+    // Leave one processor to the caller.
     const std::size_t others = std::max(std::thread::hardware_concurrency(), 2U) - 1;
-    const std::size_t n = std::min(others, most_threads);
+    const std::size_t n = std::min(others, max_threads);
     for (std::size_t i = 0; i < n; ++i) threads_.emplace_back([this] { work(); });
   }
 
@@ -157,11 +157,10 @@ class RowsAhead {
     }
   }
 
-  /// Fills the next block, and parses it when others may fill theirs. False, and nothing is done,
-  /// where there is none: at the end, when stopped, or as long as it is not to `wait` for the
-  /// caller to hand one back.
+  /// Fills the next block, then parses it while other threads fill theirs. Returns false without doing
+  /// anything at the end, when stopped, or if all blocks are full and `wait` is false.
   bool make_block(std::unique_lock<std::mutex> filling, const Parse& parse_row, bool wait) {
-    // One after the other, so that the blocks lie in the order of the file.
+    // One thread at a time, so that blocks keep the order of the file.
     if (at_end_) return false;
     Block& block = blocks_[next_];
     {
@@ -184,11 +183,11 @@ class RowsAhead {
     return true;
   }
 
-  /// Hands the current block back, and goes on to the next one; makes blocks itself meanwhile.
-  void go_on() {
+  /// Returns the current block and advances to the next; makes blocks itself while it would wait.
+  void advance() {
     std::unique_lock lock(mutex_);
     blocks_[current_].state = Block::State::empty;
-    emptied_.notify_one();  // only one thread waits at a time, the others for filling_
+    emptied_.notify_one();  // one thread waits for it; the others wait for filling_
     current_ = (current_ + 1) % blocks_.size();
     const auto is_ready = [&] { return blocks_[current_].state == Block::State::ready; };
     while (!is_ready()) {
@@ -200,19 +199,19 @@ class RowsAhead {
     }
   }
 
-  static constexpr std::size_t most_threads = 4;
+  static constexpr std::size_t max_threads = 4;
 
   RowSource& source_;
   const std::function<Parse()> make_parse_;
-  const Parse parse_;  // of the caller's thread
-  std::array<Block, 8 + most_threads> blocks_;
+  const Parse parse_;  // the calling thread's
+  std::array<Block, 8 + max_threads> blocks_;
   std::size_t current_ = 0;                         // the caller's block
-  std::size_t row_ = static_cast<std::size_t>(-1);  // in it
+  std::size_t row_ = static_cast<std::size_t>(-1);  // row in that block
 
-  std::mutex filling_;  // guards the source and the next two
+  std::mutex filling_;  // guards the source and the next two members
   std::size_t next_ = 0;
   bool at_end_ = false;
-  std::mutex mutex_;  // guards states and stop_; the rest of a block is its holder's
+  std::mutex mutex_;  // guards states and stop_; whoever holds a block owns the rest of it
   std::condition_variable emptied_, ready_;
   bool stop_ = false;
   std::vector<std::thread> threads_;

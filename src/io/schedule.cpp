@@ -16,7 +16,7 @@ namespace sp2dpo::io {
 
 namespace {
 
-constexpr std::int64_t most_votes = std::numeric_limits<int>::max();
+constexpr std::int64_t max_votes = std::numeric_limits<int>::max();
 constexpr double largest = std::numeric_limits<double>::max();
 
 void append_entry(std::string& line, const ScheduleEntry& entry, const Categories& categories) {
@@ -53,7 +53,7 @@ void append_entry(std::string& line, const ScheduleEntry& entry, const Categorie
   line += '\n';
 }
 
-/// Reads rows, and the manifest where the first row is one.
+/// Reads a schedule's rows, and its manifest if the first row is one.
 class ScheduleReader : public RowReader {
  public:
   ScheduleReader(RowsFrom rows, Categories categories)
@@ -79,9 +79,9 @@ class ScheduleReader : public RowReader {
     parse_entry(row, entry);
     if (rows() == 0) weighted_ = entry.weight.has_value();
     if (entry.weight.has_value() != weighted_)
-      row.fail("weight", weighted_ ? "is missing, and the rows before have it"
-                                   : "is there, and the rows before have none");
-    if (!ids_.add(entry.id)) row.fail("id", fmt::format("the id {} was there before", entry.id));
+      row.fail("weight", weighted_ ? "is missing, but earlier rows have it"
+                                   : "is present, but earlier rows lack it");
+    if (!ids_.add(entry.id)) row.fail("id", fmt::format("duplicate id {}", entry.id));
     return true;
   }
 
@@ -109,14 +109,14 @@ class ScheduleReader : public RowReader {
         if (field.is_null()) return;
         const auto known = categories_.find(field.text());
         if (!known)
-          field.fail(fmt::format("unknown category \"{}\"; there are: {}", field.text(),
+          field.fail(fmt::format("unknown category \"{}\"; expected one of: {}", field.text(),
                                  categories_.list()));
         gap.category = *known;
         has_category = true;
       } else if (key == "n_annotators") {
-        gap.n_annotators = static_cast<int>(field.integer(0, most_votes));
+        gap.n_annotators = static_cast<int>(field.integer(0, max_votes));
       } else if (key == "n_annotations") {
-        gap.n_annotations = static_cast<int>(field.integer(0, most_votes));
+        gap.n_annotations = static_cast<int>(field.integer(0, max_votes));
       } else if (key == "spread") {
         if (!field.is_null()) gap.spread = field.number(0, largest);
       } else if (key == "weight") {
@@ -133,7 +133,8 @@ class ScheduleReader : public RowReader {
     if (!has_id) row.fail("id", "is missing");
     if (!has_beta) row.fail("beta", "is missing");
     if (has_gap != has_category)
-      row.fail(has_gap ? "category" : "gap", "is missing, or null where the other is not");
+      row.fail(has_gap ? "category" : "gap",
+               "must be null exactly if the other of gap and category is");
     if (has_gap) entry.gap = gap;
   }
 

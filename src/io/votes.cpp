@@ -18,27 +18,27 @@ namespace sp2dpo::io {
 
 namespace {
 
-/// What a pair says about the votes on it.
+/// What a pair contributes to its votes.
 struct Side {
-  int chosen_winner;  // 1 or 2: the number that the chosen answer has in the votes
+  int chosen_winner;  // 1 or 2: number of the chosen response in the votes
   Category category;
 };
 
-/// The readable votes of one pair, annotator and prompt, over both orders.
+/// The usable votes of one (pair, annotator, prompt) cell over both orders.
 struct Tally {
-  std::int8_t first = 0;    // winner is 1
-  std::int8_t second = 0;   // winner is 2
+  std::int8_t first = 0;    // votes for 1
+  std::int8_t second = 0;   // votes for 2
   std::uint8_t orders = 0;  // bit 0: not swapped, bit 1: swapped
 };
 
-/// Looks up `meta.subset` in a pair's other columns; nullopt where there is no such field.
+/// Finds a field such as `meta.subset` in a pair's other columns.
 class FieldFinder {
  public:
   explicit FieldFinder(std::string_view path)
       : column_(path.substr(0, path.find('.'))),
         rest_(path.substr(std::min(path.size(), column_.size() + 1))) {}
 
-  /// A text as it is, anything else as JSON.
+  /// The field's text, or JSON for other types; nullopt if the pair lacks the field.
   [[nodiscard]] std::optional<std::string> operator()(const PreferencePair& pair) {
     const auto column = pair.columns.find(column_);
     if (column == pair.columns.end()) return std::nullopt;
@@ -60,31 +60,31 @@ class FieldFinder {
   simdjson::dom::parser parser_;
 };
 
-/// A name's place in a list that was asked for.
+/// Maps requested names to indices and remembers the names that the file has.
 class Wanted {
  public:
   Wanted(std::string_view what, const std::vector<std::string>& names)
       : what_(what), names_(names) {
-    detail::require(!names.empty(), "no {} is named", what);
+    detail::require(!names.empty(), "{}s must not be empty", what);
     for (auto name = names.begin(); name != names.end(); ++name)
-      detail::require(std::find(names.begin(), name, *name) == name, "the {} \"{}\" is named twice",
-                      what, *name);
+      detail::require(std::find(names.begin(), name, *name) == name, "duplicate {} \"{}\"", what,
+                      *name);
   }
 
-  [[nodiscard]] std::optional<std::size_t> place(const std::string& name) {
-    if (there_.find(name) == there_.end()) there_.insert(name);
+  [[nodiscard]] std::optional<std::size_t> index(const std::string& name) {
+    if (seen_.find(name) == seen_.end()) seen_.insert(name);
     const auto found = std::ranges::find(names_, name);
     if (found == names_.end()) return std::nullopt;
     return static_cast<std::size_t>(found - names_.begin());
   }
 
-  /// Throws where one of the names never came up.
+  /// Throws if the file lacks a requested name.
   void check(const std::filesystem::path& file, std::string_view column) const {
     for (const auto& name : names_)
-      if (!there_.contains(name))
+      if (!seen_.contains(name))
         throw DataError(file.string(), 0, std::string(column),
-                        fmt::format("there is no {} \"{}\"; there are: {}", what_, name,
-                                    fmt::join(there_, ", ")));
+                        fmt::format("unknown {} \"{}\"; the file has: {}", what_, name,
+                                    fmt::join(seen_, ", ")));
   }
 
   [[nodiscard]] std::size_t size() const { return names_.size(); }
@@ -92,7 +92,7 @@ class Wanted {
  private:
   std::string_view what_;
   const std::vector<std::string>& names_;
-  std::set<std::string, std::less<>> there_;
+  std::set<std::string, std::less<>> seen_;
 };
 
 Side side_of(const PreferencePair& pair, PairReader& reader, FieldFinder& gold,
@@ -102,22 +102,22 @@ Side side_of(const PreferencePair& pair, PairReader& reader, FieldFinder& gold,
   };
   const auto label = gold(pair);
   if (label != "1" && label != "2")
-    fail("meta.gold_label", fmt::format("must say which of the two answers is the chosen one, 1 or "
-                                        "2, and {}",
-                                        label ? "is " + *label : "is missing"));
+    fail("meta.gold_label",
+         fmt::format("expected 1 or 2, the number of the chosen response, not {}",
+                     label.value_or("a missing field")));
   Side side{.chosen_winner = label == "1" ? 1 : 2, .category = {}};
   if (options.category) {
     side.category = *options.category;
     return side;
   }
   const auto text = category_field(pair);
-  if (!text) fail(options.category_field, "is missing, and is to say the pair's category");
+  if (!text) fail(options.category_field, "is missing; expected the pair's category");
   const auto renamed = options.category_names.find(*text);
   const auto category =
       options.categories.find(renamed == options.category_names.end() ? *text : renamed->second);
   if (!category)
-    fail(options.category_field,
-         fmt::format("\"{}\" is no category; there are: {}", *text, options.categories.list()));
+    fail(options.category_field, fmt::format("unknown category \"{}\"; expected one of: {}", *text,
+                                             options.categories.list()));
   side.category = *category;
   return side;
 }
@@ -171,23 +171,22 @@ void count_votes(const std::filesystem::path& file, const std::filesystem::path&
     const auto& winner = rows.cell(winner_column);
     const auto& swapped = rows.cell(swapped_column);
     if (winner != "1" && winner != "2" && !winner.empty())
-      rows.fail(winner_column, fmt::format("expected 1, 2 or nothing, not \"{}\"", winner));
+      rows.fail(winner_column, fmt::format("expected 1, 2 or blank, not \"{}\"", winner));
     if (swapped != "0" && swapped != "1")
       rows.fail(swapped_column, fmt::format("expected 0 or 1, not \"{}\"", swapped));
-    const auto annotator = annotators.place(rows.cell(annotator_column));
-    const auto prompt = prompts.place(rows.cell(prompt_column));
+    const auto annotator = annotators.index(rows.cell(annotator_column));
+    const auto prompt = prompts.index(rows.cell(prompt_column));
     if (!annotator || !prompt) continue;
 
     const auto pair = pairs.index.find(rows.cell(id_column));
     if (pair == pairs.index.end())
       rows.fail(id_column,
-                fmt::format("the pair {} is not in {}", rows.cell(id_column), pairs_file.string()));
+                fmt::format("unknown pair {}; {} lacks it", rows.cell(id_column), pairs_file.string()));
     Tally& cell = tallies.at(pair->second, *annotator, *prompt);
     const auto order = static_cast<std::uint8_t>(swapped == "0" ? 1 : 2);
     if ((cell.orders & order) != 0)
-      rows.fail(fmt::format("a second vote on the pair {} by {} under {} with swapped {}",
-                            pair->first, rows.cell(annotator_column), rows.cell(prompt_column),
-                            swapped));
+      rows.fail(fmt::format("duplicate vote on pair {} by {} under {} with swapped {}", pair->first,
+                            rows.cell(annotator_column), rows.cell(prompt_column), swapped));
     cell.orders = static_cast<std::uint8_t>(cell.orders | order);
     ++counts.votes;
     if (winner.empty()) ++counts.unreadable;
@@ -215,7 +214,7 @@ VoteImportCounts import_votes(PairReader& pair_reader, const std::filesystem::pa
   Wanted annotators("annotator", options.annotators);
   Wanted prompts("prompt", options.prompts);
   detail::require(options.category.has_value() != !options.category_field.empty(),
-                  "an annotation needs a category: name one, or a field of the pair that has it");
+                  "annotations need a category: set either category or category_field");
   for (const auto& [from, to] : options.category_names) (void)options.categories.at(to);
 
   const Pairs pairs = read_pairs(pair_reader, options);

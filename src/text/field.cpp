@@ -20,7 +20,8 @@ std::string shortened(std::string text) {
   constexpr std::size_t longest = 60;
   if (text.size() <= longest) return text;
   std::size_t end = longest;
-  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not inside a character
+  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+    --end;  // do not cut a UTF-8 character
   text.resize(end);
   return text + "…";
 }

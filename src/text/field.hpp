@@ -13,34 +13,34 @@
 
 namespace sp2dpo::text {
 
-/// The keys of an object that have gone by, as long as they are not many.
+/// Finds duplicate keys of small objects without allocating.
 class Keys {
  public:
-  /// Whether the key is among them; from now on it is. Not to be asked when full().
+  /// Inserts the key. Returns true if it was inserted before. Must not be called when full().
   bool has(std::string_view key) {
     const auto first = key.empty() ? 0U : static_cast<unsigned char>(key.front());
     const auto bit = std::uint64_t{1} << (8 * key.size() + first) % 64;
-    const bool there =
+    const bool found =
         (seen_ & bit) != 0 && std::any_of(keys_.begin(), keys_.begin() + n_, [&](const Key& other) {
           return std::string_view(other.text, other.size) == key;
         });
     seen_ |= bit;
     keys_[n_++] = {key.data(), key.size()};
-    return there;
+    return found;
   }
   [[nodiscard]] bool full() const noexcept { return n_ == keys_.size(); }
 
  private:
-  struct Key {  // no string_view: thirty-two of them would be cleared for every row
+  struct Key {  // not string_view, whose constructor would clear all 32 for every row
     const char* text;
     std::size_t size;
   };
   std::array<Key, 32> keys_;
   std::size_t n_ = 0;
-  std::uint64_t seen_ = 0;  // a bit by length and first letter: few keys must be compared at all
+  std::uint64_t seen_ = 0;  // one bit by length and first letter, so that few keys are compared
 };
 
-/// A JSON value together with its place in its file, for messages: `pairs.jsonl:7: field
+/// A JSON value that knows its place in its file for messages: `pairs.jsonl:7: field
 /// "chosen[0].content": expected a string, not 3`.
 class Field {
  public:
@@ -51,32 +51,31 @@ class Field {
   [[nodiscard]] std::string_view key() const noexcept { return key_; }
   [[nodiscard]] std::string path() const;
   [[noreturn]] void fail(const std::string& message) const;
-  /// As fail(), of a field of this object.
+  /// As fail(), about a field of this object.
   [[noreturn]] void fail(std::string_view field, const std::string& message) const;
 
-  /// The parsed value; good as long as the row.
+  /// The parsed value, valid as long as the row.
   [[nodiscard]] simdjson::dom::element element() const noexcept { return value_; }
 
   [[nodiscard]] bool is_text() const { return value_.is_string(); }
   [[nodiscard]] bool is_list() const { return value_.is_array(); }
   [[nodiscard]] bool is_null() const { return value_.is_null(); }
 
-  /// Each throws DataError where the value is of another type or out of range.
+  /// These throw DataError if the value has another type or is out of range.
   [[nodiscard]] std::string_view text() const;
-  [[nodiscard]] std::string_view name() const;  ///< text that is not empty
+  [[nodiscard]] std::string_view name() const;  ///< text, not empty
   [[nodiscard]] double number(double low, double high) const;
   [[nodiscard]] std::int64_t integer(std::int64_t low, std::int64_t high) const;
-  /// An id: a text that is not empty, or an integer in decimal.
+  /// Assigns an id: non-empty text, or an integer as decimal text.
   void id(std::string& to) const;
 
-  /// Calls f(field) for each field of an object. Throws where a key is there twice.
+  /// Calls f(field) for each field of an object. Throws for a duplicate key.
   template <class F>
   void each(F f) const {
     const auto object = fields();
     Keys keys;
     for (const auto [key, value] : object) {
-      if (keys.full() ? is_repeated(key, object) : keys.has(key))
-        fail(key, "the key is there twice");
+      if (keys.full() ? is_repeated(key, object) : keys.has(key)) fail(key, "duplicate key");
       f(Field(*this, key, value));
     }
   }
@@ -87,10 +86,10 @@ class Field {
     for (const auto item : items()) f(Field(*this, index++, item));
   }
 
-  /// The value as canonical JSON behind `to`. Throws as check() does.
+  /// Appends the value as canonical JSON to `to`. Throws for a duplicate key at any depth.
   void append_to(std::string& to) const;
   [[nodiscard]] std::string json() const;
-  /// Throws where a key inside is there twice.
+  /// Throws for a duplicate key at any depth.
   void check() const;
 
  private:
@@ -100,7 +99,7 @@ class Field {
       : file_(parent.file_), line_(parent.line_), value_(value), parent_(&parent), index_(index) {}
 
   [[noreturn]] void expected(std::string_view what) const;
-  /// Whether the object has that key more than once.
+  /// True if the object has that key more than once.
   static bool is_repeated(std::string_view key, simdjson::dom::object object);
   [[nodiscard]] simdjson::dom::object fields() const;
   [[nodiscard]] simdjson::dom::array items() const;
@@ -113,7 +112,7 @@ class Field {
   std::int64_t index_ = -1;
 };
 
-/// The same value as canonical JSON. Throws InvalidArgument where `text` is no JSON.
+/// Rewrites JSON text canonically. Throws InvalidArgument if `text` is not JSON.
 [[nodiscard]] std::string canonical_json(std::string_view text);
 
 }  // namespace sp2dpo::text

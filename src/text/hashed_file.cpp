@@ -47,7 +47,7 @@ void HashedFile::fill(Block& block) {
   hash_.update({block.bytes.data(), block.size});
 }
 
-/// Fills one block after the other, from the second one on, until nothing is left.
+/// Fills the blocks in turn, starting with the second, until the end of the file.
 void HashedFile::read_ahead() {
   for (std::size_t i = 1;; i = (i + 1) % blocks_.size()) {
     Block& block = blocks_[i];
@@ -77,8 +77,7 @@ std::string_view HashedFile::next() {
   } else {
     const bool first = blocks_[current_].bytes.empty();
     fill(blocks_[current_]);
-    // Of a pipe, a thread would wait for bytes that may never come; a file of one block is not
-    // worth one.
+    // A thread would block on a pipe whose writer stalls, and does not pay for a single block.
     if (first && regular_ && blocks_[current_].size == block_size) {
       blocks_[current_].full = true;
       thread_ = std::thread(&HashedFile::read_ahead, this);

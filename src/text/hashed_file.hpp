@@ -15,11 +15,11 @@
 
 namespace sp2dpo::text {
 
-/// How many bytes may be read behind the end of a block or line; simdjson reads so far.
+/// Number of readable bytes after the end of a block or line, as simdjson requires.
 inline constexpr std::size_t padding = 64;
 
-/// The bytes of a file from its beginning to its end, block by block, and their SHA-256. A regular
-/// file of more than one block is read and hashed by a thread of its own, ahead of the caller.
+/// Reads a file block by block and computes its SHA-256. A regular file of more than one block is
+/// read and hashed ahead of the caller by a separate thread.
 class HashedFile {
  public:
   explicit HashedFile(const std::filesystem::path& path);
@@ -27,15 +27,15 @@ class HashedFile {
   HashedFile& operator=(const HashedFile&) = delete;
   ~HashedFile();
 
-  /// The next block, good until the call after it, with `padding` more bytes behind it
-  /// that can be read. Empty at the end, and where the file cannot be read: see error().
+  /// The next block, valid until the next call, with `padding` readable bytes after it. Empty at the
+  /// end and on errors: see error().
   [[nodiscard]] std::string_view next();
 
-  /// No pipe or the like: what there is to read is there.
+  /// True for regular files, whose reads do not block.
   [[nodiscard]] bool regular() const noexcept { return regular_; }
-  /// Of the system: why the file could not be opened or read. 0: it could.
+  /// errno of the failed open or read; 0 on success.
   [[nodiscard]] int error() const noexcept { return error_; }
-  /// In hex; empty before the end.
+  /// SHA-256 in hex; empty before the end of the file.
   [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }
 
  private:
@@ -43,7 +43,7 @@ class HashedFile {
     std::vector<char> bytes{};
     std::size_t size = 0;
     int error = 0;
-    bool full = false;  // read, and not yet used up
+    bool full = false;  // read, not yet consumed
   };
 
   void fill(Block& block);
@@ -56,8 +56,8 @@ class HashedFile {
   std::string sha256_;
 
   std::array<Block, 3> blocks_;
-  std::size_t current_ = 0;  // the block that the caller is in
-  std::mutex mutex_;         // guards `full` and stop_; the rest of a block is its holder's
+  std::size_t current_ = 0;  // the caller's block
+  std::mutex mutex_;         // guards `full` and stop_; whoever holds a block owns the rest of it
   std::condition_variable changed_;
   bool stop_ = false;
   std::thread thread_;

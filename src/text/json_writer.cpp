@@ -14,7 +14,7 @@ namespace sp2dpo::text {
 
 void append_json(std::string& to, std::string_view text) {
   to += '"';
-  std::size_t plain = 0;  // where what needs no escape begins
+  std::size_t plain = 0;  // start of the run that needs no escape
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
@@ -51,17 +51,17 @@ void append_json(std::string& to, std::string_view text) {
 }
 
 void append_json(std::string& to, double number) {
-  detail::require(std::isfinite(number), "JSON has no number {}", number);
+  detail::require(std::isfinite(number), "cannot write {} as a JSON number", number);
   const std::size_t start = to.size();
   char digits[32];
   to.append(digits, fmt::format_to(digits, FMT_COMPILE("{}"), number));
-  // Without it a column of betas that begins with 1 would be taken for a column of integers.
+  // Otherwise readers infer an integer column from betas that start with 1.
   if (to.find_first_of(".e", start) == std::string::npos) to += ".0";
 }
 
 void require_utf8(std::string_view written) {
   detail::require(simdjson::validate_utf8(written.data(), written.size()),
-                  "a text to be written is not UTF-8");
+                  "cannot write text that is not UTF-8");
 }
 
 }  // namespace sp2dpo::text

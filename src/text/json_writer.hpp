@@ -8,20 +8,21 @@
 
 namespace sp2dpo::text {
 
-/// Canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as the same
-/// double (with a `.0` where it would look like an integer), keys sorted by their bytes.
+/// Append canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as the
+/// same double (with a `.0` if they would look like an integer). Throws InvalidArgument for a number
+/// that is not finite.
 void append_json(std::string& to, std::string_view text);
 void append_json(std::string& to, double number);
 
-/// Throws InvalidArgument unless what was written is UTF-8.
+/// Throws InvalidArgument unless `written` is UTF-8.
 void require_utf8(std::string_view written);
 
-/// Puts the commas and colons of an object or list. The caller puts the keys in order.
+/// Appends objects and lists to a string and places commas and colons. The caller sorts the keys.
 class JsonWriter {
  public:
   explicit JsonWriter(std::string& to) : to_(to) {}
 
-  /// `{` or `[`, and its end.
+  /// Appends `{` or `[`; close() appends the closing bracket.
   void open(char bracket) {
     to_ += bracket;
     first_ = true;
@@ -36,7 +37,7 @@ class JsonWriter {
     to_ += ':';
     return *this;
   }
-  /// A key of the program's own, which needs no escape.
+  /// Overload for literals, which need no escapes.
   template <std::size_t size>
   JsonWriter& key(const char (&name)[size]) {
     item();
@@ -51,7 +52,7 @@ class JsonWriter {
   void text(std::string_view value) { append_json(to_, value); }
   void number(double value) { append_json(to_, value); }
   void integer(std::int64_t value) { to_ += std::to_string(value); }
-  /// JSON text that is canonical already.
+  /// Appends JSON text that is already canonical.
   void raw(std::string_view json) { to_ += json; }
 
  private:

@@ -17,7 +17,7 @@ std::string reason(int error) {
 
 }  // namespace
 
-/// A gzip file is one compressed member or several in a row.
+/// Decompresses a gzip file of one or more members.
 struct Lines::Inflater {
   static constexpr std::size_t block = std::size_t{1} << 20;
 
@@ -27,7 +27,7 @@ struct Lines::Inflater {
 
   Inflater() {
     constexpr int gzip_only = 16 + MAX_WBITS;
-    if (inflateInit2(&stream, gzip_only) != Z_OK) throw Error("zlib cannot start");
+    if (inflateInit2(&stream, gzip_only) != Z_OK) throw Error("cannot initialise zlib");
   }
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
@@ -61,9 +61,9 @@ std::string_view Lines::read_text() {
   while (stream.avail_out == Inflater::block) {
     if (stream.avail_in == 0) {
       const auto bytes = read_file();
-      if (bytes.empty() && in_member) fail("the gzip data end too early; the file is truncated");
+      if (bytes.empty() && in_member) fail("truncated gzip file");
       if (bytes.empty()) return {};
-      // zlib does not write there, though it does not say so.
+      // zlib does not write through next_in, although it is not const.
       stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
       stream.avail_in = static_cast<uInt>(bytes.size());
     }
@@ -73,7 +73,7 @@ std::string_view Lines::read_text() {
       in_member = false;
       inflateReset(&stream);
     } else if (result != Z_OK) {
-      fail(std::string("is damaged or no gzip file, though its name ends in .gz: ") +
+      fail(std::string("damaged, or not gzip although the name ends in .gz: ") +
            (stream.msg != nullptr ? stream.msg : "inflate failed"));
     }
   }

@@ -14,17 +14,18 @@
 
 namespace sp2dpo::text {
 
-/// The lines of a text file, plain or (by its name) gzip. Only a line that goes over the end of a
-/// block is copied.
+/// Reads the lines of a text file, decompressing it if its name ends in `.gz`. Copies only lines that
+/// cross the end of a block.
 class Lines {
  public:
-  /// Throws DataError where the file cannot be opened.
+  /// Throws DataError if the file cannot be opened.
   explicit Lines(const std::filesystem::path& path);
   Lines(const Lines&) = delete;
   Lines& operator=(const Lines&) = delete;
   ~Lines();
 
-  /// The next line without its line feed; it lives until the next call. False at the end.
+  /// Advances to the next line, without its line feed, valid until the next call with `padding`
+  /// readable bytes after it; false at the end.
   bool next(std::string_view& line);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -37,14 +38,14 @@ class Lines {
   struct Inflater;
 
   [[noreturn]] void fail(const std::string& message) const;
-  std::string_view read_file();  // empty: the end
-  std::string_view read_text();  // empty: the end
+  std::string_view read_file();  // empty at the end
+  std::string_view read_text();  // empty at the end
 
   std::string name_;
   HashedFile file_;
   std::unique_ptr<Inflater> inflater_;
-  std::string_view text_;        // what is left of the latest block
-  std::vector<char> straddler_;  // the line that began in a block before it
+  std::string_view text_;        // rest of the current block
+  std::vector<char> straddler_;  // a line that began in an earlier block
   bool at_end_ = false;
   std::int64_t line_ = 0;
   std::int64_t bytes_read_ = 0;

@@ -8,7 +8,7 @@ namespace sp2dpo::text {
 namespace {
 
 void check(int ok) {
-  if (ok != 1) throw Error("OpenSSL has no working SHA-256 here");
+  if (ok != 1) throw Error("SHA-256 of OpenSSL failed");
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ void Sha256::update(std::string_view bytes) {
 Sha256::Digest Sha256::finish() {
   Digest digest;
   check(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr));
-  // No algorithm named: the same again. To look it up takes longer than to hash a short text.
+  // Null keeps the algorithm; looking it up again takes longer than hashing a short text.
   check(EVP_DigestInit_ex(context_.get(), nullptr, nullptr));
   return digest;
 }

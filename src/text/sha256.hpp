@@ -10,13 +10,14 @@
 
 namespace sp2dpo::text {
 
+/// Incremental SHA-256. Not thread-safe.
 class Sha256 {
  public:
   using Digest = std::array<unsigned char, 32>;
 
   Sha256();
   void update(std::string_view bytes);
-  /// The digest of all since the last finish().
+  /// The digest of everything since the last finish().
   Digest finish();
 
  private:

@@ -98,7 +98,7 @@ TEST(AnnotationReader, ChecksEveryFieldByTypeAndRange) {
         Case{"annotator", "3", "expected a string, not 3"},
         Case{"prompt", "null", "expected a string, not null"},
         Case{"category", "\"tone\"",
-             "unknown category \"tone\"; there are: safety, factuality, instruction"},
+             "unknown category \"tone\"; expected one of: safety, factuality, instruction"},
         Case{"category", "1", "expected a string"},
         Case{"magnitude", "1.01", "expected a number in [0, 1], not 1.01"},
         Case{"magnitude", "-0.1", "expected a number in [0, 1], not -0.1"},
@@ -169,7 +169,7 @@ TEST(AnnotationReader, RefusesWhatIsNoJsonInAnyPlaceOfARow) {
   }
   EXPECT_THAT(
       error_of([&] { (void)read(line.substr(0, line.size() - 1) + R"(,"prompt":"p"})"); }).what(),
-      HasSubstr("the key is there twice"));
+      HasSubstr("duplicate key"));
 }
 
 TEST(AnnotationReader, GivesTheRowsOfALargeFileInTheirOrderWithTheirLines) {

@@ -46,7 +46,7 @@ TEST(CsvRows, FindsColumnsByName) {
   EXPECT_EQ(rows.column("b c"), 1u);
   const auto error = error_of([&] { (void)rows.column("d"); });
   EXPECT_EQ(error.field, "d");
-  EXPECT_THAT(error.what(), HasSubstr("there are: a, b c"));
+  EXPECT_THAT(error.what(), HasSubstr("the file has: a, b c"));
 }
 
 TEST(CsvRows, NamesTheLineThatIsWrong) {

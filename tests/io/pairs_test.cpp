@@ -153,7 +153,7 @@ TEST(PairReader, WantsAnIdInEveryRowOrInNone) {
   const std::string with = R"({"id":"a","prompt":"p","chosen":"c","rejected":"r"})";
   const std::string without = R"({"prompt":"p2","chosen":"c","rejected":"r"})";
   EXPECT_EQ(error_in(with + "\n" + without).line, 2);
-  EXPECT_THAT(error_in(without + "\n" + with).what(), HasSubstr("the first row has none"));
+  EXPECT_THAT(error_in(without + "\n" + with).what(), HasSubstr("the first row lacks it"));
   EXPECT_EQ(read("{}\n" + with, {.lenient = true}).size(), 1u);
 }
 
@@ -185,7 +185,7 @@ TEST(PairReader, NamesBothPlacesOfADoubleId) {
   const auto error = error_in(doubled);
   EXPECT_EQ(error.line, 3);
   EXPECT_EQ(error.field, "id");
-  EXPECT_THAT(error.what(), HasSubstr("the id a was there before, in line 1"));
+  EXPECT_THAT(error.what(), HasSubstr("duplicate id a, first in line 1"));
 }
 
 TEST(PairReader, KeepsTheFirstOfADoubleIdWhereToldSo) {

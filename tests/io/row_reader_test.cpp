@@ -73,22 +73,22 @@ INSTANTIATE_TEST_SUITE_P(
                 "\xEF\xBB\xBF{\"id\":\"b\",\"prompt\":\"p\",\"chosen\":\"c\",\"rejected\":\"r\"}",
                 "", "not a JSON object"},
         BadLine{"NaN", R"({"id":"b","prompt":"p","chosen":"c","rejected":"r","score":NaN})",
-                "score", "NaN and Infinity are no JSON numbers"},
+                "score", "NaN and Infinity are not valid JSON"},
         BadLine{
             "MinusInfinity",
             R"({"id":"b","prompt":"NaN: \"x\"","chosen":"c","score" : -Infinity,"rejected":"r"})",
-            "score", "NaN and Infinity are no JSON numbers"},
+            "score", "NaN and Infinity are not valid JSON"},
         BadLine{"WordInAFieldNobodyReads",
                 R"({"id":"b","prompt":"p","chosen":"c","rejected":"r","x":tru})", "",
                 "not a JSON object"},
         BadLine{"HugeNumber", R"({"id":"b","prompt":"p","chosen":"c","rejected":"r","x":1e999})",
                 "", "not a JSON object"},
         BadLine{"DoubleKey", R"({"id":"b","prompt":"p","prompt":"q","chosen":"c","rejected":"r"})",
-                "prompt", "the key is there twice"},
+                "prompt", "duplicate key"},
         BadLine{
             "DoubleKeyInside",
             R"({"id":"b","prompt":"p","chosen":"c","rejected":"r","meta":{"a":[{"k":1,"k":2}]}})",
-            "meta.a[0].k", "the key is there twice"},
+            "meta.a[0].k", "duplicate key"},
         BadLine{"LoneHighSurrogate",
                 R"({"id":"b","prompt":"\\\ud83d","chosen":"c","rejected":"r"})", "prompt",
                 "half of a surrogate pair"},
@@ -132,9 +132,9 @@ TEST(RowReader, RefusesAFileWithoutRows) {
   const Folder folder;
   for (const auto bytes : {"", "\n", " \n\r\n\t\n"}) {
     const auto path = folder.write("p.jsonl", bytes);
-    EXPECT_THAT(error_of([&] { (void)read_pairs(path); }).what(), HasSubstr("holds no rows"));
+    EXPECT_THAT(error_of([&] { (void)read_pairs(path); }).what(), HasSubstr("no rows"));
     EXPECT_THAT(error_of([&] { (void)read_pairs(path, {.lenient = true}); }).what(),
-                HasSubstr("holds no rows"));
+                HasSubstr("no rows"));
   }
 }
 
@@ -142,7 +142,7 @@ TEST(RowReader, RefusesAFileWithoutAGoodRowEvenWhereItIsLenient) {
   const Folder folder;
   const auto path = folder.write("p.jsonl", "{}\nx\n");
   const auto error = error_of([&] { (void)read_pairs(path, {.lenient = true}); });
-  EXPECT_THAT(error.what(), HasSubstr("2 were skipped"));
+  EXPECT_THAT(error.what(), HasSubstr("skipped 2"));
   EXPECT_THAT(error.what(), HasSubstr(":1: field \"chosen\": is missing"));
 }
 
@@ -220,7 +220,7 @@ TEST(RowReader, RefusesDamagedGzip) {
   EXPECT_THAT(error_of([&] { (void)read_pairs(folder.write("a.gz", packed)); }).what(),
               HasSubstr("damaged"));
   EXPECT_THAT(error_of([&] { (void)read_pairs(folder.write("b.gz", row("a"))); }).what(),
-              HasSubstr("no gzip file"));
+              HasSubstr("not gzip"));
   EXPECT_THAT(
       error_of([&] { (void)read_pairs(folder.write("c.gz", test::gzip(row("a")) + "x")); }).what(),
       HasSubstr("truncated"));

@@ -118,7 +118,7 @@ TEST(ImportVotes, TakesTheCategoryFromAFieldOfThePair) {
   EXPECT_EQ(import("a,X,P,0,1\n", with).annotations.at(0).category, Categories().at("style"));
 
   with.category_field = "meta.subset";
-  EXPECT_THAT(error_in("a,X,P,0,1\n", with).what(), HasSubstr("\"Natural\" is no category"));
+  EXPECT_THAT(error_in("a,X,P,0,1\n", with).what(), HasSubstr("unknown category \"Natural\""));
   with.category_names = {{"Natural", "helpfulness"}, {"Adv", "instruction"}};
   const auto mapped = import("a,X,P,0,1\nb,X,P,0,1\n", with);
   EXPECT_EQ(mapped.annotations.at(0).category, Categories().at("helpfulness"));
@@ -151,12 +151,12 @@ TEST(ImportVotes, NamesTheVoteThatIsWrong) {
     std::string_view field, message;
   };
   for (const auto& [votes, line, field, message] :
-       {Case{"a,X,P,0,1\nc,X,P,0,1\n", 3, "pair_id", "the pair c is not in"},
-        Case{"a,X,P,0,3\n", 2, "winner", "expected 1, 2 or nothing, not \"3\""},
+       {Case{"a,X,P,0,1\nc,X,P,0,1\n", 3, "pair_id", "unknown pair c"},
+        Case{"a,X,P,0,3\n", 2, "winner", "expected 1, 2 or blank, not \"3\""},
         Case{"a,X,P,2,1\n", 2, "swapped", "expected 0 or 1, not \"2\""},
-        Case{"a,X,P,0,1\na,X,P,0,2\n", 3, "", "a second vote on the pair a by X under P"},
-        Case{"a,Y,P,0,1\na,Z,P,0,1\n", 0, "llm", "no annotator \"X\"; there are: Y, Z"},
-        Case{"a,X,Q,0,1\n", 0, "prompt_variant", "no prompt \"P\"; there are: Q"}}) {
+        Case{"a,X,P,0,1\na,X,P,0,2\n", 3, "", "duplicate vote on pair a by X under P"},
+        Case{"a,Y,P,0,1\na,Z,P,0,1\n", 0, "llm", "unknown annotator \"X\"; the file has: Y, Z"},
+        Case{"a,X,Q,0,1\n", 0, "prompt_variant", "unknown prompt \"P\"; the file has: Q"}}) {
     const auto error = error_in(votes);
     EXPECT_EQ(error.line, line) << votes;
     EXPECT_EQ(error.field, field) << votes;

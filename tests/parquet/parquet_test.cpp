@@ -216,7 +216,7 @@ TEST(ParquetRows, NameFileRowAndColumnOfWhatIsWrong) {
 
   const auto twice = refused(texts(), good + good);
   EXPECT_EQ(twice.line, 2);
-  EXPECT_THAT(twice.what(), HasSubstr("was there before, in line 1"));
+  EXPECT_THAT(twice.what(), HasSubstr(", first in line 1"));
 }
 
 TEST(ParquetRows, RefuseNumbersThatJsonLacksByColumn) {

@@ -174,11 +174,11 @@ TEST_F(ScheduleCommand, ExitsWithOneForBadData) {
     const char *file, *text, *message;
   };
   for (const auto& [file, text, message] :
-       {Case{"p.jsonl", "", "p.jsonl: holds no rows"},
+       {Case{"p.jsonl", "", "p.jsonl: no rows"},
         Case{"p.jsonl", "{\n", "p.jsonl:1: not a JSON"},
         Case{"p.jsonl", "{\"id\":\"a\"}\n", "p.jsonl:1: field \"chosen\": is missing"},
         Case{"a.jsonl", "{}\n", "a.jsonl:1: field \"pair_id\": is missing"},
-        Case{"a.jsonl", "", "a.jsonl: holds no rows"}}) {
+        Case{"a.jsonl", "", "a.jsonl: no rows"}}) {
     folder_.write("p.jsonl", pairs);
     folder_.write("a.jsonl", annotations());
     folder_.write(file, text);
@@ -217,8 +217,7 @@ TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDoubleIds) {
 {"key":"c","prompt":"p","chosen":"c","rejected":"r"}
 )");
   EXPECT_THAT(schedule("--id-field key").err,
-              HasSubstr("p.jsonl:3: field \"key\": the id a was there "
-                        "before, in line 1"));
+              HasSubstr("p.jsonl:3: field \"key\": duplicate id a, first in line 1"));
   const auto outcome = schedule("--id-field key --duplicates first");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("1 rows with an id that was there before"));
@@ -318,8 +317,8 @@ TEST(ImportVotesCommand, SaysWhatIsWrongAndLeavesNothing) {
         Case{"--annotators X --prompts P --category-field meta.subset", 1,
              "--category-map VALUE=CATEGORY"},
         Case{"--annotators X,Y --prompts P --category style", 1,
-             "no annotator \"Y\"; there are: X"},
-        Case{"--annotators X --prompts Q --category style", 1, "no prompt \"Q\"; there are: P"}}) {
+             "unknown annotator \"Y\"; the file has: X"},
+        Case{"--annotators X --prompts Q --category style", 1, "unknown prompt \"Q\"; the file has: P"}}) {
     const auto outcome = run(
         folder, std::string("import-votes --pairs p.jsonl --votes v.csv --out a.jsonl ") + options);
     EXPECT_EQ(outcome.status, status) << options;

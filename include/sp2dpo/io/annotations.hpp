@@ -18,17 +18,18 @@ struct AnnotationReaderOptions {
   bool lenient = false;  ///< skips bad rows and lists them
 };
 
-/// Reads a file of annotations row by row (docs/formats.md). Keys it does not know are ignored.
+/// Reads a file of annotations row by row (docs/formats.md) and ignores unknown keys. Not
+/// thread-safe; parses large files ahead in threads of its own.
 class AnnotationReader : public RowReader {
  public:
-  /// Throws DataError where the file cannot be opened.
+  /// Throws DataError if the file cannot be opened.
   explicit AnnotationReader(RowsFrom rows, AnnotationReaderOptions options = {});
   ~AnnotationReader();
 
-  /// The next one, good until the call after it; null at the end. Throws DataError with file, line
-  /// and field. Of a large file, the rows to come are read by other threads meanwhile.
+  /// The next annotation, valid until the next call; null at the end. Throws DataError with file,
+  /// line and field.
   const Annotation* next();
-  /// The same, where it is to be kept: false at the end. Reuses what `annotation` holds.
+  /// Swaps the next annotation into `annotation`, whose memory is reused; false at the end.
   bool next(Annotation& annotation);
 
  private:
@@ -39,26 +40,26 @@ class AnnotationReader : public RowReader {
   std::unique_ptr<Ahead> ahead_;
 };
 
-/// The whole file at once.
+/// Reads the whole file.
 [[nodiscard]] std::vector<Annotation> read_annotations(RowsFrom rows,
                                                        const AnnotationReaderOptions& options = {});
 
-/// builder.add(annotation) for the annotation that `reader` gave last. What the builder refuses (an
-/// unknown pair, a second annotation of the same kind) is refused with the reader's file and line;
-/// false where a lenient reader skips it.
+/// Adds the annotation that `reader` returned last. An annotation that the builder refuses (unknown
+/// pair, duplicate) throws DataError with the reader's file and line; a lenient reader skips it, and
+/// this returns false.
 bool add_to(ScheduleBuilder& builder, const Annotation& annotation, AnnotationReader& reader);
 
-/// Writes annotations as canonical JSON Lines: the same annotations make the same bytes.
+/// Writes annotations as canonical JSON Lines: the same annotations give the same bytes. Not
+/// thread-safe.
 class AnnotationWriter {
  public:
-  /// Throws DataError where the file cannot be made, InvalidArgument for a name that ends in `.gz`.
+  /// Throws DataError if the file cannot be created, InvalidArgument for a name that ends in `.gz`.
   explicit AnnotationWriter(std::filesystem::path path, Categories categories = {});
 
-  /// Throws InvalidArgument for what the format does not allow: a magnitude or confidence outside
-  /// [0, 1], an empty name, a category outside the list, `meta` that is no JSON, text that is not
-  /// UTF-8.
+  /// Throws InvalidArgument for a magnitude or confidence outside [0, 1], an empty name, a category
+  /// outside the list, `meta` that is not JSON, and text that is not UTF-8.
   void write(const Annotation& annotation);
-  /// Moves the file to its name; without it nothing is left.
+  /// Renames the file into place; without this call it is removed.
   void finish() { file_.commit(); }
 
   [[nodiscard]] std::int64_t rows() const noexcept { return rows_; }

@@ -10,7 +10,7 @@
 
 namespace sp2dpo::io {
 
-/// The name of a part in manifests and on the command line.
+/// The name of an aggregator or mapper in manifests and on the command line.
 template <class Part>
 inline constexpr std::string_view part_name = "";
 template <>
@@ -36,7 +36,8 @@ inline constexpr std::string_view part_name<Rank> = "rank";
 template <>
 inline constexpr std::string_view part_name<ByCategory> = "category";
 
-/// Names and parameters of the library's own parts (docs/aggregators.md).
+/// Names and parameters of the library's aggregators, mappers and policies (docs/aggregators.md).
+/// Throws InvalidArgument if the number of maps and categories differ.
 [[nodiscard]] PartDescription describe(const Jmamp& aggregator);
 [[nodiscard]] PartDescription describe(const MeanMean& aggregator);
 [[nodiscard]] PartDescription describe(const MedianMedian& aggregator);

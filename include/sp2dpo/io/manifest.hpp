@@ -11,11 +11,11 @@
 
 namespace sp2dpo::io {
 
-/// A file that a schedule was made from.
+/// An input file of a schedule.
 struct InputFile {
   std::string role;    ///< `pairs`, `annotations`, `gold` or `weights`
   std::string path;    ///< as given
-  std::string sha256;  ///< of its bytes, hex
+  std::string sha256;  ///< SHA-256 of its bytes in hex
   std::int64_t rows{};
 
   friend bool operator==(const InputFile&, const InputFile&) = default;
@@ -35,7 +35,7 @@ struct PartDescription {
 struct ScheduleCounts {
   std::int64_t pairs{};
   std::int64_t annotations{};
-  std::int64_t missing{};  ///< pairs without a gap: left out, or given the stated beta
+  std::int64_t missing{};  ///< pairs without a gap: dropped, or given the base beta
   std::int64_t clipped_low{};
   std::int64_t clipped_high{};
 
@@ -45,19 +45,19 @@ struct ScheduleCounts {
 [[nodiscard]] ScheduleCounts count(const ScheduleView& schedule, std::int64_t pairs,
                                    std::int64_t annotations);
 
-/// Where a schedule comes from. No time, host or user, so that the same inputs make the same bytes.
+/// Provenance of a schedule. Holds no time, host or user, so the same inputs give the same bytes.
 struct ScheduleManifest {
   std::vector<InputFile> inputs{};
   PartDescription aggregator{};
   PartDescription mapper{};
   PartDescription missing{};
   ScheduleCounts counts{};
-  std::string program{};  ///< name and version; write_schedule() writes its own where this is empty
+  std::string program{};  ///< name and version; write_schedule() fills in its own if empty
 
   friend bool operator==(const ScheduleManifest&, const ScheduleManifest&) = default;
 };
 
-/// The manifest as canonical JSON, as it stands in the file.
+/// The manifest as canonical JSON, as it is written to files.
 [[nodiscard]] std::string manifest_json(const ScheduleManifest& manifest,
                                         const Categories& categories);
 

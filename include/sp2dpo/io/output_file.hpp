@@ -7,24 +7,24 @@
 
 namespace sp2dpo::io {
 
-/// A file that appears under its name whole or not at all: it is written beside that name, and
-/// commit() renames it into place. A target that exists and is no regular file (/dev/stdout, a
-/// pipe) is written to straight away. What fails throws DataError with the path and the reason.
+/// Writes a file atomically: to a temporary file beside it, which commit() renames into place. A
+/// target that exists and is not a regular file (/dev/stdout, a pipe) is written to directly. Errors
+/// throw DataError with path and reason. Not thread-safe.
 ///
 ///     OutputFile out("metrics.csv");
 ///     out.write("step,loss\n");
 ///     out.commit();
 class OutputFile {
  public:
-  /// Throws where the file cannot be made, so before the work whose result it is to hold.
+  /// Throws if the file cannot be created, so that callers fail before they do the work.
   explicit OutputFile(std::filesystem::path path);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
-  /// Without a commit() before it, removes what was written; the file of that name stays as it was.
+  /// Without commit(), removes the temporary file and leaves the target untouched.
   ~OutputFile();
 
   void write(std::string_view bytes);
-  /// Everything is on the disk, under its name, when this returns. No write() may follow.
+  /// Flushes to disk and renames the file into place. No write() may follow.
   void commit();
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
@@ -32,9 +32,9 @@ class OutputFile {
  private:
   void flush();
 
-  std::filesystem::path path_;       // as given, for messages
-  std::filesystem::path target_;     // behind symbolic links
-  std::filesystem::path temporary_;  // empty: written to straight
+  std::filesystem::path path_;       // as given; used in messages
+  std::filesystem::path target_;     // symbolic links resolved
+  std::filesystem::path temporary_;  // empty: target_ is written directly
   std::string buffer_;
   int descriptor_ = -1;
 };

@@ -17,38 +17,39 @@ class Sha256;
 
 namespace sp2dpo::io {
 
-/// The id of a pair that has none of its own: the first 16 hex digits of SHA-256 over the canonical
+/// The id of a pair whose row lacks one: the first 16 hex digits of SHA-256 over the canonical
 /// JSON `{"chosen":…,"prompt":…,"rejected":…}`.
 [[nodiscard]] std::string content_id(const PreferencePair& pair);
 
 struct PairReaderOptions {
   enum class Duplicates : std::uint8_t { error, first };
 
-  /// The column that holds the id. Empty: `id` where the first row has it, else content_id().
+  /// The id column. Empty: `id` if the first row has it, else content_id().
   std::string id_field{};
-  Duplicates duplicates = Duplicates::error;  ///< first: keeps the first of an id, counts the rest
+  Duplicates duplicates = Duplicates::error;  ///< first: keeps the first row of an id
   bool lenient = false;                       ///< skips bad rows and lists them
 };
 
-/// Reads a file of preference pairs row by row, as text or as conversations, with the prompt given
-/// or implied (docs/formats.md). Of the rows gone by it keeps the ids, to know a double one.
+/// Reads a file of preference pairs row by row, as text or conversations, with an explicit or implicit
+/// prompt (docs/formats.md). Keeps the ids it has read, to detect duplicates. Not thread-safe.
 ///
 ///     PairReader reader("pairs.jsonl.gz");
 ///     for (PreferencePair pair; reader.next(pair);) use(pair);
 ///     ScheduleBuilder builder(reader.take_ids());
 class PairReader : public RowReader {
  public:
-  /// Throws DataError where the file cannot be opened.
+  /// Throws DataError if the file cannot be opened.
   explicit PairReader(RowsFrom rows, PairReaderOptions options = {});
   ~PairReader();
 
-  /// False at the end. Reuses what `pair` holds. Throws DataError with file, line and field.
+  /// Reads the next pair into `pair`, whose memory is reused; false at the end. Throws DataError with
+  /// file, line and field.
   bool next(PreferencePair& pair);
 
-  /// Rows passed over because their id was there before.
+  /// Number of rows left out because an earlier row has their id.
   [[nodiscard]] std::int64_t duplicates() const noexcept { return duplicates_; }
 
-  /// The ids of the pairs that were read, in their order; to be called when all are.
+  /// The ids of the pairs in file order. Call it once, after the last pair.
   [[nodiscard]] PairIds take_ids() { return std::move(ids_); }
 
  private:
@@ -56,13 +57,13 @@ class PairReader : public RowReader {
   [[nodiscard]] std::string first_place_of(const std::string& id) const;
 
   PairReaderOptions options_;
-  std::optional<bool> own_ids_;  // whether the first row has an id column, once there was one
+  std::optional<bool> own_ids_;  // true if the first row has an id column; unset before it
   std::int64_t duplicates_ = 0;
   PairIds ids_;
   std::unique_ptr<text::Sha256> content_;
 };
 
-/// The whole file at once.
+/// Reads the whole file.
 [[nodiscard]] std::vector<PreferencePair> read_pairs(RowsFrom rows,
                                                      const PairReaderOptions& options = {});
 

@@ -12,11 +12,11 @@
 
 namespace sp2dpo::io {
 
-/// The rows of a file, each as a JSON object in text, from the first to the last. What a row must
-/// say is checked by the reader that takes them, the same for every kind of file.
+/// Yields the rows of a file in order, each as the text of a JSON object. The reader that consumes
+/// them checks their contents, the same for every file format.
 class RowSource {
  public:
-  /// What may be read behind a row's end.
+  /// Number of readable bytes after the end of a row.
   static constexpr std::size_t padding = 64;
 
   RowSource() = default;
@@ -24,35 +24,35 @@ class RowSource {
   RowSource& operator=(const RowSource&) = delete;
   virtual ~RowSource() = default;
 
-  /// Goes on to the next row, which lives until the next call; false at the end. Throws DataError
-  /// for a file that cannot be read to its end.
+  /// Advances to the next row, which is valid until the next call; false at the end. Throws DataError
+  /// if the file cannot be read to its end.
   virtual bool next(std::string_view& row) = 0;
 
-  /// The file's, for messages.
+  /// Name of the file for messages.
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
-  /// The number of the current row, counted from 1; in a file of lines, of the line.
+  /// Number of the current row, or of its line in a text file, counted from 1.
   [[nodiscard]] virtual std::int64_t line() const noexcept = 0;
-  /// Of the file as it lies on the disk.
+  /// Number of bytes of the file (compressed, if it is) read so far.
   [[nodiscard]] virtual std::int64_t bytes_read() const noexcept = 0;
   /// SHA-256 of the file's bytes in hex; empty before the end of the file.
   [[nodiscard]] virtual const std::string& sha256() const noexcept = 0;
-  /// Whether next() may wait for what is yet to be written, as of a pipe. A source that says no may
-  /// be read ahead by other threads, one at a time.
+  /// True if next() may block, as on a pipe. Other threads may read ahead from a source that returns
+  /// false, one at a time.
   [[nodiscard]] virtual bool waits() const noexcept { return true; }
-  /// The same rows from the beginning; null where they come only once.
+  /// The same rows from the beginning; null if they can be read only once.
   [[nodiscard]] virtual std::unique_ptr<RowSource> again() const = 0;
 };
 
-/// Whether a row holds nothing; readers pass over such rows.
+/// True for a row of white space, which readers skip.
 [[nodiscard]] inline bool is_blank_row(std::string_view row) {
   return row.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-/// The lines of a file, gzip where its name ends in `.gz`. Throws DataError where it cannot be
+/// The lines of a file, decompressed if its name ends in `.gz`. Throws DataError if it cannot be
 /// opened.
 [[nodiscard]] std::unique_ptr<RowSource> json_lines(const std::filesystem::path& path);
 
-/// What a reader takes: the path of a file of JSON Lines, or any other source of rows.
+/// Argument of the readers: the path of a JSON Lines file, or any other source of rows.
 class RowsFrom {
  public:
   template <std::convertible_to<std::filesystem::path> Path>

@@ -13,24 +13,24 @@
 
 namespace sp2dpo::io {
 
-/// What stands among an entry's flags: `missing`, `clipped_low`, `clipped_high`, or nothing.
+/// The entry's flag: `missing`, `clipped_low`, `clipped_high`, or an empty text.
 [[nodiscard]] std::string_view flag_of(const ScheduleEntry& entry);
 
-/// Writes the schedule as canonical JSON Lines, one line per pair in the schedule's order, after a
-/// first line with the manifest; `manifest_file` takes the manifest instead where it is not empty.
-/// Throws DataError where a file cannot be written, InvalidArgument for a name that ends in `.gz`
-/// or `.parquet`.
+/// Writes the schedule as canonical JSON Lines: the manifest, then one line per pair in the
+/// schedule's order. A non-empty `manifest_file` receives the manifest instead. Throws DataError if a
+/// file cannot be written, InvalidArgument for a name that ends in `.gz` or `.parquet`.
 void write_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                     const ScheduleManifest& manifest,
                     const std::filesystem::path& manifest_file = {});
 
 struct ScheduleFile {
   Schedule schedule;
-  std::optional<ScheduleManifest> manifest;  ///< empty where it lies in a file of its own
-  std::string sha256{};                      ///< of the file's bytes, hex
+  std::optional<ScheduleManifest> manifest;  ///< empty if the file lacks it
+  std::string sha256{};                      ///< SHA-256 of the file's bytes in hex
 };
 
-/// Throws DataError with file, line and field. `categories` serve where the file has no manifest.
+/// Reads a schedule. `categories` are used if the file has no manifest. Throws DataError with file,
+/// line and field.
 [[nodiscard]] ScheduleFile read_schedule(RowsFrom rows, Categories categories = {});
 
 }  // namespace sp2dpo::io

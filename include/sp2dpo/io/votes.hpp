@@ -15,32 +15,32 @@
 
 namespace sp2dpo::io {
 
-/// Which votes are wanted, and what a vote does not say.
+/// The votes to import, and the category that votes lack.
 struct VoteImportOptions {
   std::vector<std::string> annotators{};  ///< values of the column `llm`, at least one
   std::vector<std::string> prompts{};     ///< values of the column `prompt_variant`, at least one
   Categories categories{};
-  /// Of every pair. Empty: `category_field` says it.
+  /// Category of every pair. Empty: taken from `category_field`.
   std::optional<Category> category{};
-  /// A field of the pair, `meta.subset`, whose text is a category or a key of `category_names`.
+  /// Field of the pair, such as `meta.subset`, that holds a category or a key of `category_names`.
   std::string category_field{};
   std::map<std::string, std::string, std::less<>> category_names{};
 };
 
 struct VoteImportCounts {
   std::int64_t pairs{};
-  std::int64_t votes{};        ///< rows of the wanted annotators and prompts
-  std::int64_t unreadable{};   ///< of them, those without a winner
-  std::int64_t annotations{};  ///< made of them
-  std::int64_t without{};      ///< pair × annotator × prompt without a readable vote
+  std::int64_t votes{};        ///< rows of the selected annotators and prompts
+  std::int64_t unreadable{};   ///< votes without a winner
+  std::int64_t annotations{};  ///< annotations made
+  std::int64_t without{};      ///< (pair, annotator, prompt) cells without a usable vote
 };
 
-/// Makes annotations of pairwise verdicts that people have already: a CSV file with the columns
-/// `pair_id, llm, prompt_variant, swapped, winner`, and pairs whose `meta.gold_label` (1 or 2) says
-/// which of the two answers is the chosen one (docs/formats.md). Calls `sink` pair by pair in the
-/// order of the pairs file, then by annotator and prompt in the order of the options. Throws
-/// DataError for a wrong row of either file, for a vote on an unknown pair, and for a name that
-/// occurs nowhere in the file; InvalidArgument for options that leave something open.
+/// Turns existing pairwise judgments into annotations (docs/formats.md). `votes` is a CSV file with
+/// the columns `pair_id, llm, prompt_variant, swapped, winner`; `meta.gold_label` (1 or 2) of a pair
+/// says which of the two responses is the chosen one. Calls `sink` pair by pair in the order of the
+/// pairs file, then by annotator and prompt in the order of the options. Throws DataError for an
+/// invalid row of either file, a vote on an unknown pair, and a name that the file lacks;
+/// InvalidArgument for incomplete options.
 VoteImportCounts import_votes(PairReader& pairs, const std::filesystem::path& votes,
                               const VoteImportOptions& options,
                               const std::function<void(const Annotation&)>& sink);
