@@ -42,7 +42,8 @@ void CsvRows::fail(const std::string& message) const {
   throw DataError(lines_.name(), first_line_, "", message);
 }
 
-/// Advances to the next line. Drops the CR of a CR LF, and the byte order mark that spreadsheets write.
+/// Advances to the next line. Drops the CR of a CR LF, and the byte order mark that spreadsheets
+/// write.
 bool CsvRows::next_line() {
   if (!lines_.next(line_)) return false;
   if (!simdjson::validate_utf8(line_.data(), line_.size()))
@@ -75,8 +76,8 @@ bool CsvRows::read() {
   }
 }
 
-/// Reads a quoted cell, which may span lines, from after its opening quote. Returns the position after
-/// the closing quote.
+/// Reads a quoted cell, which may span lines, from after its opening quote. Returns the position
+/// after the closing quote.
 std::size_t CsvRows::read_quoted(std::string& cell, std::size_t at) {
   for (;;) {
     const std::size_t quote = line_.find('"', at);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <type_traits>
 
-#include "json_field.hpp"
 #include "text/json_writer.hpp"
 
 #include <sp2dpo/io/json.hpp>
@@ -73,35 +72,6 @@ std::string Json::text() const {
   std::string text;
   append(text, *this);
   return text;
-}
-
-Json json_of(const text::Field& field) {
-  const auto element = field.element();
-  using Type = simdjson::dom::element_type;
-  switch (element.type()) {
-    case Type::OBJECT: {
-      Json::Object object;
-      field.each([&](const text::Field& inner) { object.emplace(inner.key(), json_of(inner)); });
-      return object;
-    }
-    case Type::ARRAY: {
-      Json::List list;
-      field.each_item([&](const text::Field& item) { list.push_back(json_of(item)); });
-      return list;
-    }
-    case Type::STRING:
-      return field.text();
-    case Type::DOUBLE:
-      return double(element);
-    case Type::INT64:
-      return std::int64_t(element);
-    case Type::UINT64:
-      return std::uint64_t(element);
-    case Type::BOOL:
-      return bool(element);
-    default:
-      return {};
-  }
 }
 
 }  // namespace sp2dpo::io

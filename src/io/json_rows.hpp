@@ -13,8 +13,8 @@
 
 namespace sp2dpo::io {
 
-/// Parses rows one at a time. One document per row, so that a bad row cannot affect another and every
-/// byte is validated.
+/// Parses rows one at a time. One document per row, so that a bad row cannot affect another and
+/// every byte is validated.
 class RowParser {
  public:
   /// Parses the row `text` of that file, after which RowSource::padding bytes must be readable. The

@@ -26,7 +26,7 @@ constexpr mode_t default_mode = 0666;  // before the umask
 
 bool is_device(const std::filesystem::path& path) {
   const std::string name = path.lexically_normal().string();
-  // /dev/stdout may link to a regular file (> log), which the shell opened and must not be replaced.
+  // /dev/stdout may link to a regular file (> log), which must not be replaced.
   return name.starts_with("/dev/") || name.starts_with("/proc/");
 }
 

@@ -8,8 +8,8 @@
 
 namespace sp2dpo::io {
 
-/// Returns the path. Throws InvalidArgument if its name ends in `.gz` or `.parquet`, which the writers
-/// of this room do not produce.
+/// Returns the path. Throws InvalidArgument if its name ends in `.gz` or `.parquet`, which the
+/// writers of this room do not produce.
 inline std::filesystem::path plain_name(std::filesystem::path path) {
   detail::require(path.extension() != ".gz",
                   "{}: output is plain text; drop the .gz and run gzip afterwards", path.string());

@@ -26,8 +26,8 @@ namespace sp2dpo::io {
 template <class Value>
 class RowsAhead {
  public:
-  /// Parses a row, after which RowSource::padding bytes are readable. Throws DataError for an invalid
-  /// row.
+  /// Parses a row, after which RowSource::padding bytes are readable. Throws DataError for an
+  /// invalid row.
   using Parse = std::function<void(std::int64_t line, std::string_view row, Value& value)>;
 
   /// Uses the source exclusively; the source must outlive it. `make_parse` makes a Parse for each
@@ -46,8 +46,8 @@ class RowsAhead {
     for (auto& thread : threads_) thread.join();
   }
 
-  /// Advances to the next row that is not blank; false at the end. Rethrows what the source throws, and
-  /// what Parse throws other than DataError.
+  /// Advances to the next row that is not blank; false at the end. Rethrows what the source throws,
+  /// and what Parse throws other than DataError.
   bool next() {
     for (++row_;; row_ = 0) {
       Block& block = blocks_[current_];
@@ -157,8 +157,8 @@ class RowsAhead {
     }
   }
 
-  /// Fills the next block, then parses it while other threads fill theirs. Returns false without doing
-  /// anything at the end, when stopped, or if all blocks are full and `wait` is false.
+  /// Fills the next block, then parses it while other threads fill theirs. Returns false without
+  /// doing anything at the end, when stopped, or if all blocks are full and `wait` is false.
   bool make_block(std::unique_lock<std::mutex> filling, const Parse& parse_row, bool wait) {
     // One thread at a time, so that blocks keep the order of the file.
     if (at_end_) return false;

@@ -180,8 +180,8 @@ void count_votes(const std::filesystem::path& file, const std::filesystem::path&
 
     const auto pair = pairs.index.find(rows.cell(id_column));
     if (pair == pairs.index.end())
-      rows.fail(id_column,
-                fmt::format("unknown pair {}; {} lacks it", rows.cell(id_column), pairs_file.string()));
+      rows.fail(id_column, fmt::format("unknown pair {}; {} lacks it", rows.cell(id_column),
+                                       pairs_file.string()));
     Tally& cell = tallies.at(pair->second, *annotator, *prompt);
     const auto order = static_cast<std::uint8_t>(swapped == "0" ? 1 : 2);
     if ((cell.orders & order) != 0)

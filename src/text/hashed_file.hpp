@@ -27,8 +27,8 @@ class HashedFile {
   HashedFile& operator=(const HashedFile&) = delete;
   ~HashedFile();
 
-  /// The next block, valid until the next call, with `padding` readable bytes after it. Empty at the
-  /// end and on errors: see error().
+  /// The next block, valid until the next call, with `padding` readable bytes after it. Empty at
+  /// the end and on errors: see error().
   [[nodiscard]] std::string_view next();
 
   /// True for regular files, whose reads do not block.

@@ -8,9 +8,9 @@
 
 namespace sp2dpo::text {
 
-/// Append canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as the
-/// same double (with a `.0` if they would look like an integer). Throws InvalidArgument for a number
-/// that is not finite.
+/// Append canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as
+/// the same double (with a `.0` if they would look like an integer). Throws InvalidArgument for a
+/// number that is not finite.
 void append_json(std::string& to, std::string_view text);
 void append_json(std::string& to, double number);
 

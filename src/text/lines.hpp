@@ -14,8 +14,8 @@
 
 namespace sp2dpo::text {
 
-/// Reads the lines of a text file, decompressing it if its name ends in `.gz`. Copies only lines that
-/// cross the end of a block.
+/// Reads the lines of a text file, decompressing it if its name ends in `.gz`. Copies only lines
+/// that cross the end of a block.
 class Lines {
  public:
   /// Throws DataError if the file cannot be opened.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "text/parse.hpp"
+
 #include <cstdint>
 #include <optional>
 
 #include "text/counted.hpp"
-#include "text/parse.hpp"
 #include <gtest/gtest.h>
 
 namespace sp2dpo::text {

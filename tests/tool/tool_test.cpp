@@ -174,8 +174,7 @@ TEST_F(ScheduleCommand, ExitsWithOneForBadData) {
     const char *file, *text, *message;
   };
   for (const auto& [file, text, message] :
-       {Case{"p.jsonl", "", "p.jsonl: no rows"},
-        Case{"p.jsonl", "{\n", "p.jsonl:1: not a JSON"},
+       {Case{"p.jsonl", "", "p.jsonl: no rows"}, Case{"p.jsonl", "{\n", "p.jsonl:1: not a JSON"},
         Case{"p.jsonl", "{\"id\":\"a\"}\n", "p.jsonl:1: field \"chosen\": is missing"},
         Case{"a.jsonl", "{}\n", "a.jsonl:1: field \"pair_id\": is missing"},
         Case{"a.jsonl", "", "a.jsonl: no rows"}}) {
@@ -318,7 +317,8 @@ TEST(ImportVotesCommand, SaysWhatIsWrongAndLeavesNothing) {
              "--category-map VALUE=CATEGORY"},
         Case{"--annotators X,Y --prompts P --category style", 1,
              "unknown annotator \"Y\"; the file has: X"},
-        Case{"--annotators X --prompts Q --category style", 1, "unknown prompt \"Q\"; the file has: P"}}) {
+        Case{"--annotators X --prompts Q --category style", 1,
+             "unknown prompt \"Q\"; the file has: P"}}) {
     const auto outcome = run(
         folder, std::string("import-votes --pairs p.jsonl --votes v.csv --out a.jsonl ") + options);
     EXPECT_EQ(outcome.status, status) << options;

@@ -45,8 +45,8 @@ class AnnotationReader : public RowReader {
                                                        const AnnotationReaderOptions& options = {});
 
 /// Adds the annotation that `reader` returned last. An annotation that the builder refuses (unknown
-/// pair, duplicate) throws DataError with the reader's file and line; a lenient reader skips it, and
-/// this returns false.
+/// pair, duplicate) throws DataError with the reader's file and line; a lenient reader skips it,
+/// and this returns false.
 bool add_to(ScheduleBuilder& builder, const Annotation& annotation, AnnotationReader& reader);
 
 /// Writes annotations as canonical JSON Lines: the same annotations give the same bytes. Not

@@ -12,8 +12,8 @@ namespace sp2dpo::io {
 
 class CsvRows;
 
-/// Reads a CSV file (RFC 4180) row by row; its first row names the columns. Errors in the file throw
-/// DataError with file, line and column. Not thread-safe.
+/// Reads a CSV file (RFC 4180) row by row; its first row names the columns. Errors in the file
+/// throw DataError with file, line and column. Not thread-safe.
 ///
 ///     CsvReader rows("ratings.csv");
 ///     const auto value = rows.column("value");

@@ -8,8 +8,8 @@
 namespace sp2dpo::io {
 
 /// Writes a file atomically: to a temporary file beside it, which commit() renames into place. A
-/// target that exists and is not a regular file (/dev/stdout, a pipe) is written to directly. Errors
-/// throw DataError with path and reason. Not thread-safe.
+/// target that exists and is not a regular file (/dev/stdout, a pipe) is written to directly.
+/// Errors throw DataError with path and reason. Not thread-safe.
 ///
 ///     OutputFile out("metrics.csv");
 ///     out.write("step,loss\n");

@@ -30,8 +30,9 @@ struct PairReaderOptions {
   bool lenient = false;                       ///< skips bad rows and lists them
 };
 
-/// Reads a file of preference pairs row by row, as text or conversations, with an explicit or implicit
-/// prompt (docs/formats.md). Keeps the ids it has read, to detect duplicates. Not thread-safe.
+/// Reads a file of preference pairs row by row, as text or conversations, with an explicit or
+/// implicit prompt (docs/formats.md). Keeps the ids it has read, to detect duplicates. Not
+/// thread-safe.
 ///
 ///     PairReader reader("pairs.jsonl.gz");
 ///     for (PreferencePair pair; reader.next(pair);) use(pair);
@@ -42,8 +43,8 @@ class PairReader : public RowReader {
   explicit PairReader(RowsFrom rows, PairReaderOptions options = {});
   ~PairReader();
 
-  /// Reads the next pair into `pair`, whose memory is reused; false at the end. Throws DataError with
-  /// file, line and field.
+  /// Reads the next pair into `pair`, whose memory is reused; false at the end. Throws DataError
+  /// with file, line and field.
   bool next(PreferencePair& pair);
 
   /// Number of rows left out because an earlier row has their id.

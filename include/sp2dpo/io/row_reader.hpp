@@ -16,8 +16,9 @@ namespace sp2dpo::io {
 
 class JsonRows;
 
-/// Base of the readers: holds one row at a time, skips blank lines, counts and lists bad rows. A file
-/// without a valid row is an error, and so is one that cannot be read to its end, lenient or not.
+/// Base of the readers: holds one row at a time, skips blank lines, counts and lists bad rows. A
+/// file without a valid row is an error, and so is one that cannot be read to its end, lenient or
+/// not.
 class RowReader {
  public:
   RowReader(const RowReader&) = delete;
@@ -33,8 +34,8 @@ class RowReader {
   /// SHA-256 of the file's bytes in hex. Throws InvalidArgument before the end of the file.
   [[nodiscard]] std::string sha256() const;
 
-  /// Refuses the last row for a reason that only the caller knows: throws DataError with its file and
-  /// line, or skips the row if the reader is lenient.
+  /// Refuses the last row for a reason that only the caller knows: throws DataError with its file
+  /// and line, or skips the row if the reader is lenient.
   void refuse(const std::string& field, const std::string& reason);
 
   /// Number of rows that a lenient reader left out.

@@ -24,8 +24,8 @@ class RowSource {
   RowSource& operator=(const RowSource&) = delete;
   virtual ~RowSource() = default;
 
-  /// Advances to the next row, which is valid until the next call; false at the end. Throws DataError
-  /// if the file cannot be read to its end.
+  /// Advances to the next row, which is valid until the next call; false at the end. Throws
+  /// DataError if the file cannot be read to its end.
   virtual bool next(std::string_view& row) = 0;
 
   /// Name of the file for messages.
@@ -36,8 +36,8 @@ class RowSource {
   [[nodiscard]] virtual std::int64_t bytes_read() const noexcept = 0;
   /// SHA-256 of the file's bytes in hex; empty before the end of the file.
   [[nodiscard]] virtual const std::string& sha256() const noexcept = 0;
-  /// True if next() may block, as on a pipe. Other threads may read ahead from a source that returns
-  /// false, one at a time.
+  /// True if next() may block, as on a pipe. Other threads may read ahead from a source that
+  /// returns false, one at a time.
   [[nodiscard]] virtual bool waits() const noexcept { return true; }
   /// The same rows from the beginning; null if they can be read only once.
   [[nodiscard]] virtual std::unique_ptr<RowSource> again() const = 0;

@@ -17,8 +17,8 @@ namespace sp2dpo::io {
 [[nodiscard]] std::string_view flag_of(const ScheduleEntry& entry);
 
 /// Writes the schedule as canonical JSON Lines: the manifest, then one line per pair in the
-/// schedule's order. A non-empty `manifest_file` receives the manifest instead. Throws DataError if a
-/// file cannot be written, InvalidArgument for a name that ends in `.gz` or `.parquet`.
+/// schedule's order. A non-empty `manifest_file` receives the manifest instead. Throws DataError if
+/// a file cannot be written, InvalidArgument for a name that ends in `.gz` or `.parquet`.
 void write_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                     const ScheduleManifest& manifest,
                     const std::filesystem::path& manifest_file = {});

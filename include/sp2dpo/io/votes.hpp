@@ -36,10 +36,10 @@ struct VoteImportCounts {
 };
 
 /// Turns existing pairwise judgments into annotations (docs/formats.md). `votes` is a CSV file with
-/// the columns `pair_id, llm, prompt_variant, swapped, winner`; `meta.gold_label` (1 or 2) of a pair
-/// says which of the two responses is the chosen one. Calls `sink` pair by pair in the order of the
-/// pairs file, then by annotator and prompt in the order of the options. Throws DataError for an
-/// invalid row of either file, a vote on an unknown pair, and a name that the file lacks;
+/// the columns `pair_id, llm, prompt_variant, swapped, winner`; `meta.gold_label` (1 or 2) of a
+/// pair says which of the two responses is the chosen one. Calls `sink` pair by pair in the order
+/// of the pairs file, then by annotator and prompt in the order of the options. Throws DataError
+/// for an invalid row of either file, a vote on an unknown pair, and a name that the file lacks;
 /// InvalidArgument for incomplete options.
 VoteImportCounts import_votes(PairReader& pairs, const std::filesystem::path& votes,
                               const VoteImportOptions& options,

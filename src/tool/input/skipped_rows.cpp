@@ -18,7 +18,8 @@ void list_skipped(const io::RowReader& reader) {
   for (std::size_t i = 0; i < std::min(max_shown, skipped.size()); ++i)
     fmt::print(stderr, "  {}\n", skipped[i].what());
   if (skipped.size() > max_shown)
-    fmt::print(stderr, "  and {} more\n", reader.n_skipped() - static_cast<std::int64_t>(max_shown));
+    fmt::print(stderr, "  and {} more\n",
+               reader.n_skipped() - static_cast<std::int64_t>(max_shown));
 }
 
 }  // namespace sp2dpo::tool
