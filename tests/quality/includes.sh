@@ -45,6 +45,7 @@ rooms cpu
 rooms cuda
 rooms io
 rooms parquet io
+rooms ptx
 rooms stats
 rooms report io stats
 rooms annotate io
