@@ -24,3 +24,6 @@ install(FILES
   "${PROJECT_BINARY_DIR}/sp2dpo-config.cmake" "${PROJECT_BINARY_DIR}/sp2dpo-config-version.cmake"
   cmake/sp2dpo-find-torch.cmake
   DESTINATION "${SP2DPO_PACKAGE_DIR}")
+# Beside each other as in the repository, so that the links between pages hold.
+install(FILES LICENSE README.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(DIRECTORY docs DESTINATION "${CMAKE_INSTALL_DOCDIR}")

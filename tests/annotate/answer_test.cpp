@@ -268,7 +268,7 @@ std::vector<std::string> judge_texts() {
 
 TEST(RealJudgeTexts, GiveNamedFailuresAndNoAnnotation) {
   const auto texts = judge_texts();
-  if (texts.empty()) GTEST_SKIP() << "there is no raw_outputs/ in the shared data";
+  if (texts.empty()) GTEST_SKIP() << "needs raw_outputs in SP2DPO_SHARED_DATA";
   std::map<std::string_view, int> counts;
   for (const auto& text : texts) ++counts[name(failure_of(Asked().read(text)).kind)];
   EXPECT_EQ(texts.size(), 273);
@@ -278,7 +278,7 @@ TEST(RealJudgeTexts, GiveNamedFailuresAndNoAnnotation) {
 
 TEST(RealJudgeTexts, AroundAVerdictTheyChangeNothing) {
   const auto texts = judge_texts();
-  if (texts.empty()) GTEST_SKIP() << "there is no raw_outputs/ in the shared data";
+  if (texts.empty()) GTEST_SKIP() << "needs raw_outputs in SP2DPO_SHARED_DATA";
   for (const auto& text : texts) {
     SCOPED_TRACE(text);
     expect_the_verdict(Asked().read(text + "\n" + verdict));

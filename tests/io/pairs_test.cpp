@@ -215,7 +215,7 @@ TEST(PairReader, ReadsTheRealPairs) {
                                    {"pairs/pandalm_majority.jsonl", 836u},
                                    {"pairs/hh_harmless_mild_80.jsonl", 80u}}) {
     const auto path = test::shared_data(name);
-    if (path.empty()) GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+    if (path.empty()) GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
     EXPECT_EQ(read_pairs(path).size(), rows) << name;
   }
 }

@@ -180,7 +180,7 @@ TEST(ImportVotes, MakesTheGapsOfTheRealPanel) {
   const auto vote_file = test::shared_data("panel/llmbar_votes.csv");
   const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
   if (pair_file.empty() || vote_file.empty() || expected_file.empty())
-    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
 
   std::vector<std::string> ids;
   for (const auto& pair : read_pairs(pair_file)) ids.push_back(pair.id);

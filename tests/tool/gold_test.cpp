@@ -132,7 +132,7 @@ TEST(RealPanel, AblationHasTheAccuraciesWorkedOutElsewhere) {
   const auto pairs = test::shared_data("pairs/llmbar_419.jsonl");
   const auto votes = test::shared_data("panel/llmbar_votes.csv");
   if (pairs.empty() || votes.empty())
-    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
   ASSERT_EQ(run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +
                             "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "

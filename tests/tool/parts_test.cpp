@@ -209,7 +209,7 @@ TEST(RealPanel, HasTheExpectedGapsUnderEveryAggregator) {
   const auto votes = test::shared_data("panel/llmbar_votes.csv");
   const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
   if (pairs.empty() || votes.empty() || expected_file.empty())
-    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
   const auto import =
       run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +

@@ -60,7 +60,7 @@ class LlmBar : public testing::Test {
  protected:
   void SetUp() override {
     const auto file = test::shared_data("panel/llmbar_votes.csv");
-    if (file.empty()) GTEST_SKIP() << "no votes in " SP2DPO_SHARED_DATA;
+    if (file.empty()) GTEST_SKIP() << "needs the votes in SP2DPO_SHARED_DATA";
     votes_ = read_votes(file);
   }
 
@@ -166,7 +166,7 @@ TEST_F(LlmBar, ShowsWhichJudgesFollowTheOrder) {
 
 TEST(PandaLm, HasTheKappasWorkedOutElsewhere) {
   const auto file = test::shared_data("panel/pandalm_labels.csv");
-  if (file.empty()) GTEST_SKIP() << "no labels in " SP2DPO_SHARED_DATA;
+  if (file.empty()) GTEST_SKIP() << "needs the labels in SP2DPO_SHARED_DATA";
   const std::vector<std::string> raters{"human1", "human2", "human3", "gpt35turbo", "pandalm7b"};
   std::vector<std::vector<std::optional<double>>> columns(raters.size());
   io::CsvReader rows(file);

@@ -332,7 +332,7 @@ TEST(Program, MakesTheGapsOfTheRealPanel) {
   const auto vote_file = test::shared_data("panel/llmbar_votes.csv");
   const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
   if (pair_file.empty() || vote_file.empty() || expected_file.empty())
-    GTEST_SKIP() << "the real data are not here (SP2DPO_SHARED_DATA)";
+    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
   const auto import = run(
       folder, "import-votes --pairs '" + pair_file.string() + "' --votes '" + vote_file.string() +

@@ -33,7 +33,7 @@ class PublishedWinRates : public testing::Test {
  protected:
   void SetUp() override {
     if (test::shared_data("alpacaeval_lc/per_example.csv").empty())
-      GTEST_SKIP() << "no AlpacaEval data in " SP2DPO_SHARED_DATA;
+      GTEST_SKIP() << "needs the AlpacaEval data in SP2DPO_SHARED_DATA";
   }
 
   static std::string file(const std::string& name) {
