@@ -30,7 +30,7 @@ using namespace quickstart;
 
 volatile std::sig_atomic_t signal_number = 0;
 
-/// The first signal ends the training; a second one, the program.
+/// Makes the first signal end the training, and a second one the program.
 void stop_at_signals() {
   struct sigaction action {};
   action.sa_handler = [](int number) { signal_number = number; };
@@ -48,7 +48,7 @@ struct Options {
   Settings settings;
 };
 
-/// The files of one run. Those of a run before it are removed, so that they are never mixed.
+/// The files of one run. Removes those of an earlier run, so that runs never mix.
 class OutFolder {
  public:
   explicit OutFolder(fs::path path) : path_(std::move(path)) {
@@ -108,15 +108,15 @@ Made make_schedule(const Options& options, std::vector<sp2dpo::PreferencePair>& 
 void print_encoding(const EncodedPairs& encoded, std::size_t context) {
   const auto n = encoded.pairs.size();
   fmt::print(
-      "The model reads {} bytes: {} of {} pairs ({:.1f} %) are longer and lose text, {:.1f} % of "
+      "The model reads {} bytes: {} of {} pairs ({:.1f} %) are longer and were cut, by {:.1f} % of "
       "all bytes.\n",
       context, encoded.truncated, n,
       100 * static_cast<double>(encoded.truncated) / static_cast<double>(n),
       100 * static_cast<double>(encoded.bytes_dropped) / static_cast<double>(encoded.bytes));
   if (encoded.truncated > 0)
     fmt::print(
-        "  A prompt keeps its tail, an answer its head; --context N for more, at a price in "
-        "time.\n");
+        "  A prompt keeps its tail and a response its head. --context N reads more and takes "
+        "longer.\n");
 }
 
 void write_results(const Results& results, const OutFolder& out) {
@@ -136,10 +136,10 @@ void print_files(const Results& results, const OutFolder& out) {
     if (fs::exists(out.file(name))) fmt::print("  {:<20} {}\n", name, what);
   };
   fmt::print("Written to {}:\n", out.file("").string());
-  line("schedule.jsonl", "one beta a pair, with the gap and the votes behind it");
-  line("beta_histogram.svg", "how the betas are distributed, by category");
-  line("metrics.csv", "losses, accuracies and margins of every run");
-  line("training_curves.svg", "the three arms on held-out pairs, with their spread over seeds");
+  line("schedule.jsonl", "one beta per pair, with its gap and the number of judgments");
+  line("beta_histogram.svg", "distribution of the betas, by category");
+  line("metrics.csv", "loss, accuracy and margin of every run by step");
+  line("training_curves.svg", "the three arms on held-out pairs, with the spread over seeds");
   line("policy.safetensors", fmt::format("{} weights after {} steps with per-pair betas, seed 0",
                                          results.parameters, results.policy_steps));
 }
@@ -168,9 +168,9 @@ int run(const Options& options) {
   for (const auto& finding : findings)
     fmt::print("warning: {}: {}\n", finding.check, finding.sentence);
   if (findings.empty())
-    fmt::print("No warning: the betas neither clump nor lack spread, nor do they follow length.\n");
+    fmt::print("No warning: the betas are not saturated, not flat, and do not follow length.\n");
   print_encoding(encoded, options.settings.context);
-  fmt::print("Training ends after {:.0f} s at the latest (--time-limit).\n\n", options.time_limit);
+  fmt::print("Training stops after {:.0f} s at the latest (--time-limit).\n\n", options.time_limit);
   std::fflush(stdout);
 
   stop_at_signals();
@@ -187,11 +187,11 @@ int run(const Options& options) {
   fmt::print("{}", comparison(results));
   print_files(results, out);
   if (signal_number != 0) {
-    fmt::print("Interrupted: the files hold what was done by then.\n");
+    fmt::print("Interrupted: the files hold the results so far.\n");
     return 128 + signal_number;
   }
   if (finished < wanted)
-    fmt::print("The time limit was reached: the files hold what was done by then.\n");
+    fmt::print("The time limit was reached: the files hold the results so far.\n");
   return 0;
 }
 
@@ -209,7 +209,7 @@ int main(int argc, char** argv) {
       .required()
       .keep_last();
   program.option("--out", &options.out, "Folder for the results").show_default().keep_last();
-  program.option("--id-field", &options.id_field, "The pairs' column that holds the id");
+  program.option("--id-field", &options.id_field, "Column of the pairs that holds the id");
   program.option("--context", &settings.context, "Bytes that the model reads")
       .show_default()
       .between(16, 4096);
@@ -218,10 +218,8 @@ int main(int argc, char** argv) {
       .between(1, 1000000);
   program.option("--steps", &settings.steps, "Steps of DPO").show_default().between(1, 1000000);
   program.option("--seeds", &settings.seeds, "Runs of each arm").show_default().between(1, 1000);
-  program.option("--workers", &settings.workers, "Runs side by side")
-      .show_default()
-      .between(1, 256);
-  program.option("--time-limit", &options.time_limit, "Seconds after which training ends")
+  program.option("--workers", &settings.workers, "Concurrent runs").show_default().between(1, 256);
+  program.option("--time-limit", &options.time_limit, "Seconds after which training stops")
       .show_default()
       .positive();
   if (const auto status = program.parse(argc, argv)) return *status;
