@@ -65,8 +65,9 @@ Difference difference_of(const std::vector<Spread>& spreads) {
   return {highest.mean - lowest.mean, std::ranges::max(spreads, {}, &Spread::deviation).deviation};
 }
 
-sp2dpo::report::Panel panel_of(const Results& results, const char* title, double Point::*figure) {
-  sp2dpo::report::Panel panel{.title = title, .curves = {}};
+sp2dpo::report::CurveChart panel_of(const Results& results, const char* title,
+                                    double Point::*figure) {
+  sp2dpo::report::CurveChart panel{.title = title, .curves = {}};
   for (const Arm arm : all_arms) {
     sp2dpo::report::Curve curve{.name = std::string(name_of(arm)), .steps = {}, .runs = {}};
     for (const auto& run : results.runs) {
@@ -98,7 +99,7 @@ std::string metrics_csv(const Results& results) {
   return csv;
 }
 
-std::vector<sp2dpo::report::Panel> training_panels(const Results& results) {
+std::vector<sp2dpo::report::CurveChart> training_panels(const Results& results) {
   if (std::ranges::none_of(results.runs, [](const Run& run) { return run.points.size() > 1; }))
     return {};
   return {panel_of(results, "accuracy on held-out pairs", &Point::accuracy),

@@ -14,7 +14,7 @@ namespace quickstart {
 [[nodiscard]] std::string metrics_csv(const Results& results);
 
 /// Returns held-out accuracy and margin by step; empty if no run reached a second point.
-[[nodiscard]] std::vector<sp2dpo::report::Panel> training_panels(const Results& results);
+[[nodiscard]] std::vector<sp2dpo::report::CurveChart> training_panels(const Results& results);
 
 /// Compares the arms, and says what their differences do and do not show.
 [[nodiscard]] std::string comparison(const Results& results);

@@ -51,80 +51,87 @@ void append_struct(std::string& to, const arrow::Array& array, std::int64_t i) {
   json.close('}');
 }
 
+/// Appends a boolean or a number; returns false for every other type.
+bool append_scalar(std::string& to, const arrow::Array& array, std::int64_t i) {
+  const auto integer = [&]<class ArrayType>(const ArrayType& integers) {
+    to += std::to_string(integers.GetView(i));
+    return true;
+  };
+  switch (array.type_id()) {
+    case arrow::Type::BOOL:
+      to += value<arrow::BooleanArray>(array, i) ? "true" : "false";
+      return true;
+    case arrow::Type::INT8:
+      return integer(static_cast<const arrow::Int8Array&>(array));
+    case arrow::Type::INT16:
+      return integer(static_cast<const arrow::Int16Array&>(array));
+    case arrow::Type::INT32:
+      return integer(static_cast<const arrow::Int32Array&>(array));
+    case arrow::Type::INT64:
+      return integer(static_cast<const arrow::Int64Array&>(array));
+    case arrow::Type::UINT8:
+      return integer(static_cast<const arrow::UInt8Array&>(array));
+    case arrow::Type::UINT16:
+      return integer(static_cast<const arrow::UInt16Array&>(array));
+    case arrow::Type::UINT32:
+      return integer(static_cast<const arrow::UInt32Array&>(array));
+    case arrow::Type::UINT64:
+      return integer(static_cast<const arrow::UInt64Array&>(array));
+    case arrow::Type::FLOAT:
+      append_number(to, static_cast<double>(value<arrow::FloatArray>(array, i)));
+      return true;
+    case arrow::Type::DOUBLE:
+      append_number(to, value<arrow::DoubleArray>(array, i));
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Appends text, or bytes as base64; returns false for every other type.
+bool append_text(std::string& to, const arrow::Array& array, std::int64_t i) {
+  switch (array.type_id()) {
+    case arrow::Type::STRING:
+      text::append_json(to, value<arrow::StringArray>(array, i));
+      return true;
+    case arrow::Type::LARGE_STRING:
+      text::append_json(to, value<arrow::LargeStringArray>(array, i));
+      return true;
+    case arrow::Type::STRING_VIEW:
+      text::append_json(to, value<arrow::StringViewArray>(array, i));
+      return true;
+    case arrow::Type::BINARY:
+      text::append_json(to, arrow::util::base64_encode(value<arrow::BinaryArray>(array, i)));
+      return true;
+    case arrow::Type::LARGE_BINARY:
+      text::append_json(to, arrow::util::base64_encode(value<arrow::LargeBinaryArray>(array, i)));
+      return true;
+    default:
+      return false;
+  }
+}
+
 void append(std::string& to, const arrow::Array& array, std::int64_t i) {
   if (array.IsNull(i)) {
     to += "null";
     return;
   }
+  if (append_scalar(to, array, i) || append_text(to, array, i)) return;
   switch (array.type_id()) {
-    case arrow::Type::BOOL:
-      to += value<arrow::BooleanArray>(array, i) ? "true" : "false";
-      return;
-    case arrow::Type::INT8:
-      to += std::to_string(value<arrow::Int8Array>(array, i));
-      return;
-    case arrow::Type::INT16:
-      to += std::to_string(value<arrow::Int16Array>(array, i));
-      return;
-    case arrow::Type::INT32:
-      to += std::to_string(value<arrow::Int32Array>(array, i));
-      return;
-    case arrow::Type::INT64:
-      to += std::to_string(value<arrow::Int64Array>(array, i));
-      return;
-    case arrow::Type::UINT8:
-      to += std::to_string(value<arrow::UInt8Array>(array, i));
-      return;
-    case arrow::Type::UINT16:
-      to += std::to_string(value<arrow::UInt16Array>(array, i));
-      return;
-    case arrow::Type::UINT32:
-      to += std::to_string(value<arrow::UInt32Array>(array, i));
-      return;
-    case arrow::Type::UINT64:
-      to += std::to_string(value<arrow::UInt64Array>(array, i));
-      return;
-    case arrow::Type::FLOAT:
-      append_number(to, static_cast<double>(value<arrow::FloatArray>(array, i)));
-      return;
-    case arrow::Type::DOUBLE:
-      append_number(to, value<arrow::DoubleArray>(array, i));
-      return;
-    case arrow::Type::STRING:
-      text::append_json(to, value<arrow::StringArray>(array, i));
-      return;
-    case arrow::Type::LARGE_STRING:
-      text::append_json(to, value<arrow::LargeStringArray>(array, i));
-      return;
-    case arrow::Type::STRING_VIEW:
-      text::append_json(to, value<arrow::StringViewArray>(array, i));
-      return;
-    case arrow::Type::BINARY:
-      text::append_json(to, arrow::util::base64_encode(value<arrow::BinaryArray>(array, i)));
-      return;
-    case arrow::Type::LARGE_BINARY:
-      text::append_json(to, arrow::util::base64_encode(value<arrow::LargeBinaryArray>(array, i)));
-      return;
     case arrow::Type::LIST:
-      append_list<arrow::ListArray>(to, array, i);
-      return;
+      return append_list<arrow::ListArray>(to, array, i);
     case arrow::Type::LARGE_LIST:
-      append_list<arrow::LargeListArray>(to, array, i);
-      return;
+      return append_list<arrow::LargeListArray>(to, array, i);
     case arrow::Type::FIXED_SIZE_LIST:
-      append_list<arrow::FixedSizeListArray>(to, array, i);
-      return;
+      return append_list<arrow::FixedSizeListArray>(to, array, i);
     case arrow::Type::STRUCT:
-      append_struct(to, array, i);
-      return;
+      return append_struct(to, array, i);
     case arrow::Type::DICTIONARY: {
       const auto& coded = static_cast<const arrow::DictionaryArray&>(array);
-      append(to, *coded.dictionary(), coded.GetValueIndex(i));
-      return;
+      return append(to, *coded.dictionary(), coded.GetValueIndex(i));
     }
     case arrow::Type::EXTENSION:
-      append(to, *static_cast<const arrow::ExtensionArray&>(array).storage(), i);
-      return;
+      return append(to, *static_cast<const arrow::ExtensionArray&>(array).storage(), i);
     default: {
       const auto scalar = array.GetScalar(i);
       text::append_json(to, scalar.ok() ? (*scalar)->ToString() : scalar.status().message());

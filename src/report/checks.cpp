@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "statistics.hpp"
@@ -12,124 +13,188 @@
 namespace sp2dpo::report {
 namespace {
 
-/// A correlation of n pairs of ranks is, by chance alone, about normal with deviation 1 / √(n − 1).
+/// Everything that the checks read, collected in two passes over the schedule.
+struct Measurements {
+  const Evidence& evidence;
+  const CheckLimits& limits;
+  const Categories& categories;
+  std::vector<double> betas;
+  AtEnds at_ends;
+  std::size_t missing = 0;
+  std::size_t clipped = 0;
+  std::vector<std::size_t> by_category;           // pairs with a gap
+  std::map<int, std::size_t> by_annotators = {};  // pairs with a gap, by number of annotators
+
+  [[nodiscard]] std::size_t pairs() const { return betas.size(); }
+  [[nodiscard]] double share(std::size_t count) const {
+    return static_cast<double>(count) / static_cast<double>(pairs());
+  }
+  [[nodiscard]] std::string percent(std::size_t count) const {
+    return fmt::format("{} of {} pairs ({:.0f} %)", count, pairs(), 100 * share(count));
+  }
+};
+
+Measurements measure(const ScheduleView& schedule, const Evidence& evidence,
+                     const CheckLimits& limits) {
+  auto betas = betas_of(schedule);
+  const AtEnds ends = at_ends(betas, limits.envelope);
+  const auto& lengths = evidence.length_differences;
+  detail::require(lengths.empty() || lengths.size() == betas.size(),
+                  "there are {} differences in length for the {} pairs of the schedule",
+                  lengths.size(), betas.size());
+  Measurements measured{.evidence = evidence,
+                        .limits = limits,
+                        .categories = schedule.categories(),
+                        .betas = std::move(betas),
+                        .at_ends = ends,
+                        .by_category = std::vector<std::size_t>(schedule.categories().size())};
+  schedule.for_each([&](const ScheduleEntry& entry) {
+    measured.missing += !entry.gap.has_value();
+    measured.clipped += entry.clipped != Clip::none;
+    if (!entry.gap) return;
+    ++measured.by_annotators[entry.gap->n_annotators];
+    ++measured.by_category[static_cast<std::size_t>(entry.gap->category)];
+  });
+  return measured;
+}
+
+/// A check's outcome, still without its name.
+Finding outcome(double value, double limit, bool found, std::string sentence) {
+  return {"", value, limit, std::move(sentence), found ? CheckResult::warn : CheckResult::pass};
+}
+
+Finding not_checked(double limit, const std::string& reason) {
+  return {"", 0, limit, "not checked: " + reason, CheckResult::not_checked};
+}
+
+Finding saturation(const Measurements& m, std::size_t count, double end, const char* gaps) {
+  const bool found = m.share(count) > m.limits.share_at_end;
+  auto sentence = fmt::format("{} have a beta at the envelope's end {}", m.percent(count), end);
+  sentence +=
+      found ? fmt::format(": {} gaps are not told apart there. Look at the map's gap range.", gaps)
+            : ".";
+  return outcome(m.share(count), m.limits.share_at_end, found, std::move(sentence));
+}
+
+Finding saturation_low(const Measurements& m) {
+  return saturation(m, m.at_ends.low, m.limits.envelope.low, "small or negative");
+}
+
+Finding saturation_high(const Measurements& m) {
+  return saturation(m, m.at_ends.high, m.limits.envelope.high, "large");
+}
+
+Finding no_spread(const Measurements& m) {
+  const double width = m.limits.envelope.high - m.limits.envelope.low;
+  const double deviation = standard_deviation(m.betas);
+  const bool flat = deviation < m.limits.spread * width;
+  return outcome(
+      deviation / width, m.limits.spread, flat,
+      fmt::format(
+          "{} standard deviation {:.4f} is {:.1f} % of the envelope's width.{}",
+          flat ? "beta hardly varies: its" : "beta's", deviation, 100 * deviation / width,
+          flat ? fmt::format(" Expect what a constant beta of {:.3f} gives.", mean(m.betas)) : ""));
+}
+
+/// Under independence, the rank correlation of n pairs is about normal with deviation 1 / √(n − 1).
 bool beyond_chance(double correlation, std::size_t n) {
   constexpr double two_sided_one_percent = 2.576;
   return std::abs(correlation) * std::sqrt(static_cast<double>(n) - 1) > two_sided_one_percent;
 }
 
+Finding length_bias(const Measurements& m) {
+  const double limit = m.limits.length_correlation;
+  if (m.evidence.length_differences.empty())
+    return not_checked(limit, "the answers' lengths are not at hand.");
+  // If beta or the lengths are constant, the correlation is undefined and no bias can show.
+  const double correlation =
+      stats::spearman(m.betas, m.evidence.length_differences).value.value_or(0);
+  const bool found = std::abs(correlation) >= limit && beyond_chance(correlation, m.pairs());
+  return outcome(
+      correlation, limit, found,
+      fmt::format("{} rank correlation with how much longer the chosen answer is, is {:+.2f}.{}",
+                  found ? "beta follows length: its" : "beta's", correlation,
+                  found ? " The gaps may measure length, not quality." : ""));
+}
+
+Finding guessing(const Measurements& m) {
+  const double limit = m.limits.reliability;
+  const auto& reliability = m.evidence.reliability;
+  if (!reliability) return not_checked(limit, "the annotations are not at hand.");
+  if (!reliability->value) return not_checked(limit, reliability->reason + ".");
+  const bool found = *reliability->value < limit;
+  return outcome(
+      *reliability->value, limit, found,
+      found ? fmt::format("annotators differ on one pair about as much as pairs differ: the "
+                          "reliability of their mean, ICC(1,k), is {:.2f}. They may be guessing.",
+                          *reliability->value)
+            : fmt::format("the reliability of the annotators' mean, ICC(1,k), is {:.2f}.",
+                          *reliability->value));
+}
+
+Finding missing(const Measurements& m) {
+  const double share = m.share(m.missing);
+  return outcome(
+      share, m.limits.share_missing, share > m.limits.share_missing,
+      fmt::format("{} have no gap, and the beta stated for such pairs.", m.percent(m.missing)));
+}
+
+Finding clipped(const Measurements& m) {
+  const double share = m.share(m.clipped);
+  return outcome(share, m.limits.share_clipped, share > m.limits.share_clipped,
+                 fmt::format("the gaps of {} lie outside the map's gap range and were cut off.",
+                             m.percent(m.clipped)));
+}
+
+Finding coverage(const Measurements& m) {
+  const auto [largest, complete] =
+      m.by_annotators.empty() ? std::pair<const int, std::size_t>{} : *m.by_annotators.rbegin();
+  const std::size_t incomplete = m.pairs() - m.missing - complete;
+  const double share = m.share(incomplete);
+  return outcome(share, m.limits.share_incomplete, share > m.limits.share_incomplete,
+                 fmt::format("{} have fewer annotators than the {} that others have.",
+                             m.percent(incomplete), largest));
+}
+
+Finding category_collapse(const Measurements& m) {
+  const double limit = m.limits.share_of_category;
+  if (m.missing == m.pairs()) return not_checked(limit, "no pair has a category.");
+  if (m.by_category.size() < 2) return not_checked(limit, "there is one category only.");
+  const auto largest = std::ranges::max_element(m.by_category);
+  const double share = static_cast<double>(*largest) / static_cast<double>(m.pairs() - m.missing);
+  const bool found = share > limit;
+  const auto& name =
+      m.categories.names()[static_cast<std::size_t>(largest - m.by_category.begin())];
+  return outcome(
+      share, limit, found,
+      fmt::format("the most frequent category, {}, is that of {:.0f} % of the pairs.{}", name,
+                  100 * share, found ? " The others are hardly told apart from it." : ""));
+}
+
+struct Check {
+  const char* name;
+  Finding (*run)(const Measurements&);
+};
+
+constexpr Check checks[] = {{"saturation-low", saturation_low},
+                            {"saturation-high", saturation_high},
+                            {"no-spread", no_spread},
+                            {"length-bias", length_bias},
+                            {"guessing", guessing},
+                            {"missing", missing},
+                            {"clipped", clipped},
+                            {"coverage", coverage},
+                            {"category-collapse", category_collapse}};
+
 }  // namespace
 
 std::vector<Finding> all_checks(const ScheduleView& schedule, const Evidence& evidence,
                                 const CheckLimits& limits) {
-  const auto betas = betas_of(schedule);
-  const std::size_t n = betas.size();
-  const auto& lengths = evidence.length_differences;
-  detail::require(lengths.empty() || lengths.size() == n,
-                  "there are {} differences in length for the {} pairs of the schedule",
-                  lengths.size(), n);
-  const auto share = [n](std::size_t count) {
-    return static_cast<double>(count) / static_cast<double>(n);
-  };
-  const auto percent = [&](std::size_t count) {
-    return fmt::format("{} of {} pairs ({:.0f} %)", count, n, 100 * share(count));
-  };
+  const Measurements measured = measure(schedule, evidence, limits);
   std::vector<Finding> findings;
-  const auto add = [&](const char* check, double value, double limit, bool found,
-                       std::string sentence) {
-    findings.push_back(
-        {check, value, limit, std::move(sentence), found ? Verdict::found : Verdict::fine});
-  };
-  const auto skip = [&](const char* check, double limit, const std::string& reason) {
-    findings.push_back({check, 0, limit, "not checked: " + reason, Verdict::not_checked});
-  };
-
-  const Interval envelope = limits.envelope;
-  const auto [low, high] = at_ends(betas, envelope);
-  const auto clumping = [&](const char* check, std::size_t count, double end, const char* gaps) {
-    const bool found = share(count) > limits.share_at_end;
-    auto sentence = fmt::format("{} have a beta at the envelope's end {}", percent(count), end);
-    sentence += found ? fmt::format(
-                            ": {} gaps are not told apart there. Look at the map's gap "
-                            "range.",
-                            gaps)
-                      : ".";
-    add(check, share(count), limits.share_at_end, found, std::move(sentence));
-  };
-  clumping("clumping-low", low, envelope.low, "small or negative");
-  clumping("clumping-high", high, envelope.high, "large");
-
-  const double width = envelope.high - envelope.low;
-  const double deviation = standard_deviation(betas);
-  const bool flat = deviation < limits.spread * width;
-  add("no-spread", deviation / width, limits.spread, flat,
-      fmt::format(
-          "{} standard deviation {:.4f} is {:.1f} % of the envelope's width.{}",
-          flat ? "beta hardly varies: its" : "beta's", deviation, 100 * deviation / width,
-          flat ? fmt::format(" Expect what a constant beta of {:.3f} gives.", mean(betas)) : ""));
-
-  if (lengths.empty()) {
-    skip("length-bias", limits.length_correlation, "the answers' lengths are not at hand.");
-  } else {
-    // Without any spread on a side there is no correlation, and no bias to see.
-    const double correlation = stats::spearman(betas, lengths).value.value_or(0);
-    const bool found =
-        std::abs(correlation) >= limits.length_correlation && beyond_chance(correlation, n);
-    add("length-bias", correlation, limits.length_correlation, found,
-        fmt::format("{} rank correlation with how much longer the chosen answer is, is {:+.2f}.{}",
-                    found ? "beta follows length: its" : "beta's", correlation,
-                    found ? " The gaps may measure length, not quality." : ""));
-  }
-
-  if (!evidence.reliability) {
-    skip("guessing", limits.reliability, "the annotations are not at hand.");
-  } else if (!evidence.reliability->value) {
-    skip("guessing", limits.reliability, evidence.reliability->reason + ".");
-  } else {
-    const double reliability = *evidence.reliability->value;
-    const bool found = reliability < limits.reliability;
-    add("guessing", reliability, limits.reliability, found,
-        found ? fmt::format("annotators differ on one pair about as much as pairs differ: the "
-                            "reliability of their mean, ICC(1,k), is {:.2f}. They may be guessing.",
-                            reliability)
-              : fmt::format("the reliability of the annotators' mean, ICC(1,k), is {:.2f}.",
-                            reliability));
-  }
-
-  std::size_t missing = 0, clipped = 0;
-  std::vector<std::size_t> named(schedule.categories().size());
-  std::map<int, std::size_t> by_annotators;
-  schedule.for_each([&](const ScheduleEntry& entry) {
-    missing += !entry.gap.has_value();
-    clipped += entry.clipped != Clip::none;
-    if (!entry.gap) return;
-    ++by_annotators[entry.gap->n_annotators];
-    ++named[static_cast<std::size_t>(entry.gap->category)];
-  });
-  const int largest = by_annotators.empty() ? 0 : by_annotators.rbegin()->first;
-  const std::size_t incomplete =
-      by_annotators.empty() ? 0 : n - missing - by_annotators.rbegin()->second;
-  add("missing", share(missing), limits.share_missing, share(missing) > limits.share_missing,
-      fmt::format("{} have no gap, and the beta stated for such pairs.", percent(missing)));
-  add("clipped", share(clipped), limits.share_clipped, share(clipped) > limits.share_clipped,
-      fmt::format("the gaps of {} lie outside the map's gap range and were cut off.",
-                  percent(clipped)));
-  add("coverage", share(incomplete), limits.share_incomplete,
-      share(incomplete) > limits.share_incomplete,
-      fmt::format("{} have fewer annotators than the {} that others have.", percent(incomplete),
-                  largest));
-
-  if (named.size() < 2 || missing == n) {
-    skip("category-collapse", limits.share_of_category,
-         missing == n ? "no pair has a category." : "there is one category only.");
-  } else {
-    const auto most = std::ranges::max_element(named);
-    const double part = static_cast<double>(*most) / static_cast<double>(n - missing);
-    const bool found = part > limits.share_of_category;
-    add("category-collapse", part, limits.share_of_category, found,
-        fmt::format("the most frequent category, {}, is that of {:.0f} % of the pairs.{}",
-                    schedule.categories().names()[static_cast<std::size_t>(most - named.begin())],
-                    100 * part, found ? " The others are hardly told apart from it." : ""));
+  for (const auto& check : checks) {
+    findings.push_back(check.run(measured));
+    findings.back().check = check.name;
   }
   return findings;
 }
@@ -138,7 +203,8 @@ std::vector<Finding> check_schedule(const ScheduleView& schedule,
                                     std::span<const double> length_differences,
                                     const CheckLimits& limits) {
   auto findings = all_checks(schedule, {.length_differences = length_differences}, limits);
-  std::erase_if(findings, [](const Finding& finding) { return finding.verdict != Verdict::found; });
+  std::erase_if(findings,
+                [](const Finding& finding) { return finding.result != CheckResult::warn; });
   return findings;
 }
 

@@ -13,27 +13,28 @@ namespace {
 constexpr double left = 56, right = 24, bottom = 52, curves_height = 230;
 constexpr std::array<const char*, 4> dashes{"none", "7 4", "2 3", "9 3 2 3"};
 
-struct Curve {
+struct CategoryCurve {
   std::string name;
   std::string pen;
   std::vector<double> betas{};
 };
 
-std::vector<Curve> curves_of(const Schedule& schedule) {
+std::vector<CategoryCurve> curves_of(const ScheduleView& schedule) {
   const auto names = schedule.categories().names();
   const std::size_t colours = series_colours.size() - 1;
   const std::size_t own = names.size() <= colours ? names.size() : colours - 1;
-  std::vector<Curve> curves;
+  std::vector<CategoryCurve> curves;
   for (std::size_t i = 0; i <= own; ++i)
     curves.push_back({i < own ? names[i] : "other categories",
                       fmt::format(R"(fill="none" stroke="{}" stroke-width="2" )"
                                   R"(stroke-dasharray="{}")",
                                   series_colours[std::min(i, colours - 1)], dashes[i % 4])});
-  for (const auto& entry : schedule.entries())
+  schedule.for_each([&](const ScheduleEntry& entry) {
     if (entry.gap)
       curves[std::min(static_cast<std::size_t>(entry.gap->category), own)].betas.push_back(
           entry.beta);
-  std::erase_if(curves, [](const Curve& curve) { return curve.betas.empty(); });
+  });
+  std::erase_if(curves, [](const CategoryCurve& curve) { return curve.betas.empty(); });
   curves.push_back({"all", R"(fill="none" class="all")", betas_of(schedule)});
   for (auto& curve : curves) std::ranges::sort(curve.betas);
   return curves;
@@ -57,7 +58,7 @@ std::vector<Point> steps(const std::vector<double>& betas, const Scale& x, const
 
 }  // namespace
 
-std::string beta_ecdf_svg(const Schedule& schedule, const HistogramOptions& options) {
+std::string beta_ecdf_svg(const ScheduleView& schedule, const HistogramOptions& options) {
   const auto curves = curves_of(schedule);
   const auto& all = curves.back().betas;
   Interval range{std::min(all.front(), options.envelope.low),

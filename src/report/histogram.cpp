@@ -22,7 +22,7 @@ struct Part {
 
 /// The categories in their order, as many as there are colours; then the rest, and pairs without
 /// a gap.
-std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t bins) {
+std::vector<Part> parts_of(const ScheduleView& schedule, Interval range, std::size_t bins) {
   const auto names = schedule.categories().names();
   const std::size_t colours = series_colours.size() - 1;
   const std::size_t own = names.size() <= colours ? names.size() : colours - 1;
@@ -32,7 +32,7 @@ std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t
   parts.push_back({"no gap", series_colours[colours]});
   for (auto& part : parts) part.counts.resize(bins);
 
-  for (const auto& entry : schedule.entries()) {
+  schedule.for_each([&](const ScheduleEntry& entry) {
     const double place = (entry.beta - range.low) / (range.high - range.low);
     // The last bin holds its upper end too.
     const auto bin =
@@ -41,14 +41,14 @@ std::vector<Part> parts_of(const Schedule& schedule, Interval range, std::size_t
         entry.gap ? std::min(static_cast<std::size_t>(entry.gap->category), own) : own + 1;
     ++parts[part].counts[bin];
     ++parts[part].total;
-  }
+  });
   std::erase_if(parts, [](const Part& part) { return part.total == 0; });
   return parts;
 }
 
 }  // namespace
 
-std::string beta_histogram_svg(const Schedule& schedule, const HistogramOptions& options) {
+std::string beta_histogram_svg(const ScheduleView& schedule, const HistogramOptions& options) {
   const auto betas = betas_of(schedule);
   detail::require(options.bins >= 1, "a histogram needs at least one bin, not {}", options.bins);
   const auto bins = static_cast<std::size_t>(options.bins);

@@ -36,9 +36,9 @@ td.number, th.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 td.name { white-space: nowrap; }
 .soft { color: var(--soft); }
-.fine { color: var(--good); white-space: nowrap; }
-.found { color: var(--bad); font-weight: 600; white-space: nowrap; }
-.unknown { color: var(--soft); white-space: nowrap; }
+.pass { color: var(--good); white-space: nowrap; }
+.warn { color: var(--bad); font-weight: 600; white-space: nowrap; }
+.not-checked { color: var(--soft); white-space: nowrap; }
 code { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
 .narrow { display: none; }
@@ -128,28 +128,36 @@ class Html {
   std::string html_;
 };
 
+/// The CSS class of a result and the words that show it.
+std::pair<const char*, const char*> shown(CheckResult result) {
+  switch (result) {
+    case CheckResult::pass:
+      return {"pass", "✓ PASS"};
+    case CheckResult::warn:
+      return {"warn", "▲ WARN"};
+    case CheckResult::not_checked:
+      break;
+  }
+  return {"not-checked", "– not checked"};
+}
+
 void add_checks(Html& html, const std::vector<Finding>& checks) {
   if (checks.empty()) return;
   html.heading("Checks");
-  html.open_table({{"check"}, {"verdict"}, {"value", "number"}, {"limit", "number"}, {""}}, true);
+  html.open_table({{"check"}, {"result"}, {"value", "number"}, {"limit", "number"}, {""}}, true);
   for (const auto& check : checks) {
-    const bool unknown = check.verdict == Verdict::not_checked;
-    const bool found = check.verdict == Verdict::found;
+    const auto [css_class, label] = shown(check.result);
+    const bool measured = check.result != CheckResult::not_checked;
     html.row({{"name", check.check},
-              {unknown ? "unknown"
-               : found ? "found"
-                       : "fine",
-               unknown ? "– not checked"
-               : found ? "▲ look at it"
-                       : "✓ fine"},
-              {"number", unknown ? "" : fmt::format("{:.3f}", check.value), "value"},
+              {css_class, label},
+              {"number", measured ? fmt::format("{:.3f}", check.value) : "", "value"},
               {"number", fmt::format("{:.2f}", check.limit), "limit"},
               {"wordy", check.sentence}});
   }
   html.close_table();
 }
 
-void add_betas(Html& html, const Schedule& schedule, Interval envelope) {
+void add_betas(Html& html, const ScheduleView& schedule, Interval envelope) {
   html.heading("Beta");
   const HistogramOptions wide{.envelope = envelope},
       narrow{.envelope = envelope, .bins = 18, .width = telephone};
@@ -231,7 +239,7 @@ void add_provenance(Html& html, const Page& page) {
 
 }  // namespace
 
-std::string html_page(const Schedule& schedule, const Page& page) {
+std::string html_page(const ScheduleView& schedule, const Page& page) {
   Html html(page.title);
   if (!page.facts.empty()) {
     html.open_table({});

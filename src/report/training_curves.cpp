@@ -50,7 +50,7 @@ std::vector<Summary> summarised(const Curve& curve) {
   return result;
 }
 
-void check(std::span<const Panel> panels) {
+void check(std::span<const CurveChart> panels) {
   detail::require(!panels.empty(), "there is no panel to draw");
   for (const auto& panel : panels) {
     detail::require(panel.curves.size() <= colour_order.size(),
@@ -71,7 +71,7 @@ void check(std::span<const Panel> panels) {
   }
 }
 
-void draw_panel(SvgCanvas& canvas, const Panel& panel, double offset) {
+void draw_panel(SvgCanvas& canvas, const CurveChart& panel, double offset) {
   std::vector<std::vector<Summary>> curves;
   Interval steps{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
   Interval values = steps;
@@ -119,14 +119,14 @@ void draw_panel(SvgCanvas& canvas, const Panel& panel, double offset) {
 
 }  // namespace
 
-std::string training_curves_svg(std::span<const Panel> panels, const std::string& title) {
+std::string training_curves_svg(std::span<const CurveChart> panels, const std::string& title) {
   check(panels);
   const double width = panel_width * static_cast<double>(panels.size());
   SvgCanvas canvas(width, height, title,
                    "Curves by training step: lines are means over the runs, bands reach from their "
                    "smallest to their largest value.");
-  const auto& widest =
-      *std::ranges::max_element(panels, {}, [](const Panel& panel) { return panel.curves.size(); });
+  const auto& widest = *std::ranges::max_element(
+      panels, {}, [](const CurveChart& panel) { return panel.curves.size(); });
   Point at{16, 52};
   for (std::size_t i = 0; i < widest.curves.size(); ++i) {
     const auto& name = widest.curves[i].name;

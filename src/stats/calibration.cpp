@@ -9,7 +9,7 @@ namespace sp2dpo::stats {
 
 namespace {
 
-std::vector<Verdict> sorted(std::span<const Verdict> verdicts) {
+std::vector<ScoredVerdict> sorted(std::span<const ScoredVerdict> verdicts) {
   detail::require(!verdicts.empty(), "there are no verdicts to calibrate by");
   for (const auto& verdict : verdicts) {
     detail::require(std::isfinite(verdict.score), "a verdict's score must be finite, not {}",
@@ -17,8 +17,8 @@ std::vector<Verdict> sorted(std::span<const Verdict> verdicts) {
     detail::require(verdict.right >= 0 && verdict.right <= 1,
                     "how right a verdict was lies in [0, 1], not at {}", verdict.right);
   }
-  std::vector<Verdict> result(verdicts.begin(), verdicts.end());
-  std::ranges::sort(result, [](const Verdict& a, const Verdict& b) {
+  std::vector<ScoredVerdict> result(verdicts.begin(), verdicts.end());
+  std::ranges::sort(result, [](const ScoredVerdict& a, const ScoredVerdict& b) {
     return a.score != b.score ? a.score < b.score : a.right < b.right;
   });
   return result;
@@ -26,14 +26,14 @@ std::vector<Verdict> sorted(std::span<const Verdict> verdicts) {
 
 }  // namespace
 
-double brier_score(std::span<const Verdict> verdicts) {
+double brier_score(std::span<const ScoredVerdict> verdicts) {
   double sum = 0;
   for (const auto& verdict : sorted(verdicts))
     sum += (verdict.score - verdict.right) * (verdict.score - verdict.right);
   return sum / static_cast<double>(verdicts.size());
 }
 
-std::vector<ReliabilityBin> reliability(std::span<const Verdict> verdicts, int bins) {
+std::vector<ReliabilityBin> reliability(std::span<const ScoredVerdict> verdicts, int bins) {
   detail::require(bins >= 1, "a reliability diagram has one bin or more, not {}", bins);
   const auto all = sorted(verdicts);
   std::vector<ReliabilityBin> result;
@@ -66,7 +66,7 @@ double expected_calibration_error(std::span<const ReliabilityBin> bins) {
   return sum / n;
 }
 
-Isotonic::Isotonic(std::span<const Verdict> verdicts) {
+Isotonic::Isotonic(std::span<const ScoredVerdict> verdicts) {
   struct Block {
     double right, n;     // sums
     std::size_t scores;  // distinct ones
@@ -101,13 +101,15 @@ double Isotonic::operator()(double score) const {
                    (score - scores_[i - 1]) / (scores_[i] - scores_[i - 1]));
 }
 
-Platt::Platt(std::span<const Verdict> verdicts) {
+Platt::Platt(std::span<const ScoredVerdict> verdicts) {
   const auto all = sorted(verdicts);
   double right = 0;
   for (const auto& verdict : all) right += verdict.right;
   const double wrong = static_cast<double>(all.size()) - right;
   const double high = (right + 1) / (right + 2), low = 1 / (wrong + 2);
-  const auto target = [&](const Verdict& verdict) { return std::lerp(low, high, verdict.right); };
+  const auto target = [&](const ScoredVerdict& verdict) {
+    return std::lerp(low, high, verdict.right);
+  };
   const auto cost = [&](double slope, double offset) {
     double sum = 0;
     for (const auto& verdict : all) {

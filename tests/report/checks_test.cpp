@@ -40,18 +40,18 @@ TEST(CheckSchedule, FindsNothingInEvenBetas) {
   EXPECT_THAT(check_schedule(Schedule(even_entries(100))), IsEmpty());
 }
 
-TEST(CheckSchedule, FindsClumpingAboveItsLimitAndNotAtIt) {
+TEST(CheckSchedule, FindsSaturationAboveItsLimitAndNotAtIt) {
   EXPECT_THAT(check_schedule(with(20, entry(0.03))), IsEmpty());
   EXPECT_THAT(check_schedule(with(20, entry(0.3))), IsEmpty());
 
   const auto low = check_schedule(with(22, entry(0.03)));
-  ASSERT_THAT(checks_of(low), ElementsAre("clumping-low"));
+  ASSERT_THAT(checks_of(low), ElementsAre("saturation-low"));
   EXPECT_DOUBLE_EQ(low[0].value, 0.22);
   EXPECT_DOUBLE_EQ(low[0].limit, 0.2);
   EXPECT_THAT(low[0].sentence, HasSubstr("22 of 100 pairs (22 %)"));
   EXPECT_THAT(low[0].sentence, HasSubstr("0.03"));
 
-  EXPECT_THAT(checks_of(check_schedule(with(22, entry(0.3)))), ElementsAre("clumping-high"));
+  EXPECT_THAT(checks_of(check_schedule(with(22, entry(0.3)))), ElementsAre("saturation-high"));
 }
 
 TEST(CheckSchedule, HoldsTheEndsOfTheEnvelopeItIsGivenAgainstTheBetas) {
@@ -133,12 +133,12 @@ const Finding& named(const std::vector<Finding>& findings, std::string_view chec
 TEST(AllChecks, SaysOfEachWhetherItFoundAnythingOrWasNotMade) {
   const auto findings = all_checks(Schedule(even_entries(100)), {});
   EXPECT_THAT(checks_of(findings),
-              ElementsAre("clumping-low", "clumping-high", "no-spread", "length-bias", "guessing",
-                          "missing", "clipped", "coverage", "category-collapse"));
+              ElementsAre("saturation-low", "saturation-high", "no-spread", "length-bias",
+                          "guessing", "missing", "clipped", "coverage", "category-collapse"));
   for (const auto& finding : findings)
-    EXPECT_EQ(finding.verdict, finding.check == "length-bias" || finding.check == "guessing"
-                                   ? Verdict::not_checked
-                                   : Verdict::fine)
+    EXPECT_EQ(finding.result, finding.check == "length-bias" || finding.check == "guessing"
+                                  ? CheckResult::not_checked
+                                  : CheckResult::pass)
         << finding.check;
   EXPECT_THAT(named(findings, "guessing").sentence, HasSubstr("not at hand"));
   EXPECT_THAT(named(findings, "no-spread").sentence, HasSubstr("28.9 %"));  // 1 / √12
@@ -149,11 +149,11 @@ TEST(AllChecks, TakesAnnotatorsThatDifferAsMuchAsPairsDoForGuessing) {
     return named(all_checks(Schedule(even_entries(10)), {.reliability = std::move(reliability)}),
                  "guessing");
   };
-  EXPECT_EQ(verdict(stats::Estimate::of(0.31, 10)).verdict, Verdict::fine);
-  EXPECT_EQ(verdict(stats::Estimate::of(0.29, 10)).verdict, Verdict::found);
-  EXPECT_EQ(verdict(stats::Estimate::of(-0.5, 10)).verdict, Verdict::found);
+  EXPECT_EQ(verdict(stats::Estimate::of(0.31, 10)).result, CheckResult::pass);
+  EXPECT_EQ(verdict(stats::Estimate::of(0.29, 10)).result, CheckResult::warn);
+  EXPECT_EQ(verdict(stats::Estimate::of(-0.5, 10)).result, CheckResult::warn);
   const auto undefined = verdict(stats::Estimate::undefined("one annotator only", 10));
-  EXPECT_EQ(undefined.verdict, Verdict::not_checked);
+  EXPECT_EQ(undefined.result, CheckResult::not_checked);
   EXPECT_THAT(undefined.sentence, HasSubstr("one annotator only"));
 }
 

@@ -29,7 +29,7 @@ Page full_page() {
   Page page{.title = nasty};
   page.facts = {{nasty, nasty}};
   page.checks = all_checks(Schedule(even_entries(20)), {});
-  page.checks[0].verdict = Verdict::found;
+  page.checks[0].result = CheckResult::warn;
   page.annotators = {annotator(nasty, {-1, -0.2, 0.4}), annotator("b", {1, 1, 0.999})};
   page.agreement = {{"Gaps", nasty, stats::Estimate::of(0.125, 20)},
                     {"Gaps", "ICC", stats::Estimate::undefined(nasty, 0)}};
@@ -66,9 +66,9 @@ TEST(HtmlPage, LoadsNothingAndRunsNothing) {
 
 TEST(HtmlPage, SaysWhatEveryPartSays) {
   const auto html = html_page(Schedule(even_entries(20)), full_page());
-  for (const char* const said : {"▲ look at it", "✓ fine", "– not checked", "0.125",
-                                 "0.100 to 0.200", "undefined: ", "Signed gaps by annotator",
-                                 "share that was right", "{&quot;name&quot;:&quot;linear&quot;}",
+  for (const char* const said : {"▲ WARN", "✓ PASS", "– not checked", "0.125", "0.100 to 0.200",
+                                 "undefined: ", "Signed gaps by annotator", "share that was right",
+                                 "{&quot;name&quot;:&quot;linear&quot;}",
                                  "&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;"})
     EXPECT_THAT(html, HasSubstr(said));
   EXPECT_THAT(html, HasSubstr(std::string(64, 'a')));

@@ -154,7 +154,7 @@ std::vector<std::vector<Place>> paths_of(const std::string& svg, const std::stri
 }
 
 TEST(TrainingCurves, DrawTheMeanAndTheBandOfAllRuns) {
-  const std::vector<Panel> panels{
+  const std::vector<CurveChart> panels{
       {"accuracy", {{"one", {0, 10, 20}, {{0, 1, 2}, {0, 3, 6}}}, {"two", {0, 20}, {{0, 10}}}}}};
   const auto svg = training_curves_svg(panels);
   const auto lines = paths_of(svg, "curve");
@@ -175,7 +175,7 @@ TEST(TrainingCurves, DrawTheMeanAndTheBandOfAllRuns) {
 }
 
 TEST(TrainingCurves, TakeTheMeanOfTheRunsThatCameSoFar) {
-  const std::vector<Panel> panels{{"p", {{"c", {0, 1, 2, 3}, {{0, 2, 4}, {0, 4}, {}}}}}};
+  const std::vector<CurveChart> panels{{"p", {{"c", {0, 1, 2, 3}, {{0, 2, 4}, {0, 4}, {}}}}}};
   const auto lines = paths_of(training_curves_svg(panels), "curve");
   ASSERT_EQ(lines.size(), 1u);
   ASSERT_EQ(lines[0].size(), 3u);  // no run came to step 3
@@ -183,8 +183,8 @@ TEST(TrainingCurves, TakeTheMeanOfTheRunsThatCameSoFar) {
 }
 
 TEST(TrainingCurves, AreWellFormedWithEscapedNamesAndConstantValues) {
-  const std::vector<Panel> panels{{"a < b", {{"c & d", {0}, {{5}}}}},
-                                  {"zero", {{"e", {0, 1}, {{0, 0}}}}}};
+  const std::vector<CurveChart> panels{{"a < b", {{"c & d", {0}, {{5}}}}},
+                                       {"zero", {{"e", {0, 1}, {{0, 0}}}}}};
   const auto svg = training_curves_svg(panels, "\"T\"");
   EXPECT_EQ(fault_in(svg), "");
   EXPECT_THAT(svg, HasSubstr("c &amp; d"));
@@ -193,7 +193,7 @@ TEST(TrainingCurves, AreWellFormedWithEscapedNamesAndConstantValues) {
 }
 
 TEST(TrainingCurves, RefuseWhatTheyCannotDraw) {
-  const auto draw = [](std::vector<Panel> panels) { (void)training_curves_svg(panels); };
+  const auto draw = [](std::vector<CurveChart> panels) { (void)training_curves_svg(panels); };
   EXPECT_THROW(draw({}), InvalidArgument);
   EXPECT_THROW(draw({{"p", {}}}), InvalidArgument);
   EXPECT_THROW(draw({{"p", {{"c", {0, 1}, {{}}}}}}), InvalidArgument);

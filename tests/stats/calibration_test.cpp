@@ -13,7 +13,7 @@
 namespace sp2dpo::stats {
 namespace {
 
-std::vector<Verdict> eight() {
+std::vector<ScoredVerdict> eight() {
   return {{.95, 1}, {.9, 1}, {.85, 1}, {.8, 0}, {.7, 1}, {.6, 0}, {.55, 1}, {.5, 0}};
 }
 
@@ -30,7 +30,7 @@ TEST(Calibration, HasTheFiguresOfAWorkedExample) {
 }
 
 TEST(Calibration, KeepsEqualScoresInOneBin) {
-  const std::vector<Verdict> verdicts{{.5, 0}, {.5, 1}, {.5, 1}, {.5, 0}, {.9, 1}, {.9, 1}};
+  const std::vector<ScoredVerdict> verdicts{{.5, 0}, {.5, 1}, {.5, 1}, {.5, 0}, {.9, 1}, {.9, 1}};
   const auto bins = reliability(verdicts, 3);
   ASSERT_EQ(bins.size(), 2u);
   EXPECT_EQ(bins[0].n, 4);
@@ -60,7 +60,7 @@ std::vector<double> min_max(const std::vector<double>& right) {
 TEST(Calibration, IsotonicIsTheMinMaxFormula) {
   std::mt19937_64 random(8);
   for (int round = 0; round < 20; ++round) {
-    std::vector<Verdict> verdicts;
+    std::vector<ScoredVerdict> verdicts;
     std::vector<double> right;
     for (int i = 0; i < 25; ++i) {
       right.push_back(static_cast<double>(random() % 3) / 2);
@@ -89,18 +89,18 @@ TEST(Calibration, PlattHasNoSlopeLeft) {
 }
 
 TEST(Calibration, PlattOfEqualScoresIsTheMean) {
-  const Platt platt(std::vector<Verdict>{{.5, 1}, {.5, 1}, {.5, 0}});
+  const Platt platt(std::vector<ScoredVerdict>{{.5, 1}, {.5, 1}, {.5, 0}});
   EXPECT_NEAR(platt(.5), (2 * 0.75 + 1.0 / 3) / 3, 1e-10);
 }
 
 TEST(Calibration, StaysFiniteWhereScoresPartTheVerdicts) {
-  const Platt platt(std::vector<Verdict>{{.1, 0}, {.2, 0}, {.8, 1}, {.9, 1}});
+  const Platt platt(std::vector<ScoredVerdict>{{.1, 0}, {.2, 0}, {.8, 1}, {.9, 1}});
   EXPECT_TRUE(std::isfinite(platt.slope()));
   EXPECT_LT(platt(.9), 1);
 }
 
 TEST(Calibration, RefusesWhatIsNoVerdict) {
-  const std::vector<Verdict> nan{{std::nan(""), 1}}, wrong{{.5, 2}}, none;
+  const std::vector<ScoredVerdict> nan{{std::nan(""), 1}}, wrong{{.5, 2}}, none;
   EXPECT_THROW((void)Isotonic(nan), InvalidArgument);
   EXPECT_THROW((void)Platt(wrong), InvalidArgument);
   EXPECT_THROW((void)reliability(none), InvalidArgument);

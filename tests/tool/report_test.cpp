@@ -47,8 +47,8 @@ TEST_F(ReportCommand, TellsOfEveryCheckAndEndsWellWhereNoneFindsAnything) {
   const auto outcome = report("--pairs p.jsonl --annotations a.jsonl --check");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
-  EXPECT_THAT(outcome.out, HasSubstr("fine  guessing"));
-  EXPECT_THAT(outcome.out, HasSubstr("fine  length-bias"));
+  EXPECT_THAT(outcome.out, HasSubstr("PASS  guessing"));
+  EXPECT_THAT(outcome.out, HasSubstr("PASS  length-bias"));
 }
 
 TEST_F(ReportCommand, SaysWhatItCannotCheck) {
@@ -64,7 +64,7 @@ TEST_F(ReportCommand, EndsWithAStatusOfItsOwnWhereACheckFindsSomethingAndItWasAs
 )");
   const auto asked = report("--check");
   EXPECT_EQ(asked.status, 5);
-  EXPECT_THAT(asked.out, HasSubstr("LOOK  no-spread"));
+  EXPECT_THAT(asked.out, HasSubstr("WARN  no-spread"));
   EXPECT_THAT(asked.err, HasSubstr("checks found something"));
   EXPECT_EQ(report("").status, 0);
 }

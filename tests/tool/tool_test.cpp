@@ -342,7 +342,7 @@ TEST(Program, MakesTheGapsOfTheRealPanel) {
   const auto schedule = run(
       folder, "schedule --pairs '" + pair_file.string() + "' --annotations a.jsonl --out s.jsonl");
   ASSERT_EQ(schedule.status, 0) << schedule.err;
-  EXPECT_THAT(schedule.out, HasSubstr("Warning (clumping-low)"));
+  EXPECT_THAT(schedule.out, HasSubstr("Warning (saturation-low)"));
 
   const auto made = io::read_schedule(folder / "s.jsonl");
   std::ifstream expected(expected_file);

@@ -14,21 +14,21 @@
 namespace sp2dpo::report {
 
 /// What a check came to. `not_checked`: what it needs is not at hand.
-enum class Verdict : std::uint8_t { fine, found, not_checked };
+enum class CheckResult : std::uint8_t { pass, warn, not_checked };
 
 /// Something about a schedule that was looked at before training with it.
 struct Finding {
-  std::string check;       ///< `clumping-low`, `clumping-high`, `no-spread`, `length-bias`, …
+  std::string check;       ///< `saturation-low`, `saturation-high`, `no-spread`, `length-bias`, …
   double value{};          ///< what was measured
   double limit{};          ///< what it was held against
   std::string sentence{};  ///< both, for people, with what it means; why it was not checked
-  Verdict verdict = Verdict::found;
+  CheckResult result = CheckResult::warn;
 };
 
 /// From where on a figure is a finding. The defaults are rules of thumb, not of the paper.
 struct CheckLimits {
   Interval envelope = Linear::default_envelope;
-  /// Share of the pairs within 1 % of an end of the envelope: `clumping-low`, `clumping-high`. Of
+  /// Share of the pairs within 1 % of an end of the envelope: `saturation-low`, `saturation-high`. Of
   /// betas spread evenly over the envelope, 1 % would be there.
   double share_at_end = 0.2;
   /// Standard deviation of beta over the envelope's width: `no-spread` below it. 0.29 = even.

@@ -10,7 +10,7 @@
 #include <sp2dpo/report/reliability.hpp>
 #include <sp2dpo/report/svg.hpp>
 #include <sp2dpo/schedule/linear.hpp>
-#include <sp2dpo/schedule/schedule.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 #include <sp2dpo/stats/estimate.hpp>
 
 namespace sp2dpo::report {
@@ -46,6 +46,6 @@ struct Page {
 /// The schedule as one HTML page: nothing is loaded from elsewhere, no script is needed, it can be
 /// printed, and it follows the reader's light or dark screen and its width. Throws InvalidArgument
 /// for a schedule without pairs.
-[[nodiscard]] std::string html_page(const Schedule& schedule, const Page& page);
+[[nodiscard]] std::string html_page(const ScheduleView& schedule, const Page& page);
 
 }  // namespace sp2dpo::report

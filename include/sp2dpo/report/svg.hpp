@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <sp2dpo/schedule/linear.hpp>
-#include <sp2dpo/schedule/schedule.hpp>
+#include <sp2dpo/schedule/schedule_view.hpp>
 
 /// Pictures and figures for people. A picture is a whole SVG file: no scripts, no fonts or files
 /// from elsewhere, light or dark as the reader's screen is, in colours that colour-blind readers
@@ -26,13 +26,13 @@ struct HistogramOptions {
 /// How many pairs have which beta: one bar a bin, stacked by category, the category of highest
 /// priority at the bottom. Pairs without a gap are a part of their own. Throws InvalidArgument for
 /// a schedule without pairs and for fewer than one bin.
-[[nodiscard]] std::string beta_histogram_svg(const Schedule& schedule,
+[[nodiscard]] std::string beta_histogram_svg(const ScheduleView& schedule,
                                              const HistogramOptions& options = {});
 
 /// Which share of the pairs has a beta up to which value: one curve a category, one for all. Curves
 /// are told apart by colour and dashes. `bins` says nothing here. Throws InvalidArgument for a
 /// schedule without pairs.
-[[nodiscard]] std::string beta_ecdf_svg(const Schedule& schedule,
+[[nodiscard]] std::string beta_ecdf_svg(const ScheduleView& schedule,
                                         const HistogramOptions& options = {});
 
 /// The signed gaps of one annotator's annotations.
@@ -61,7 +61,7 @@ struct Curve {
 };
 
 /// Curves over the same axes.
-struct Panel {
+struct CurveChart {
   std::string title;
   std::vector<Curve> curves;  ///< up to as many as there are colours: 7
 };
@@ -70,7 +70,7 @@ struct Panel {
 /// as a band around it. Curves are told apart by colour and dashes, in every panel in the same
 /// order. Throws InvalidArgument where there is no panel, no value, or one that is not finite, and
 /// for a run that is longer than its steps.
-[[nodiscard]] std::string training_curves_svg(std::span<const Panel> panels,
+[[nodiscard]] std::string training_curves_svg(std::span<const CurveChart> panels,
                                               const std::string& title = "Training");
 
 }  // namespace sp2dpo::report

@@ -9,13 +9,13 @@
 namespace sp2dpo::stats {
 
 /// A verdict, and whether it was right.
-struct Verdict {
+struct ScoredVerdict {
   double score{};  ///< how sure it was: a probability, where it is taken as one
   double right{};  ///< 1 right, 0 wrong, 0.5 for half of each
 };
 
 /// Mean of (score − right)².
-[[nodiscard]] double brier_score(std::span<const Verdict> verdicts);
+[[nodiscard]] double brier_score(std::span<const ScoredVerdict> verdicts);
 
 /// Verdicts of about the same score: a point of a reliability diagram.
 struct ReliabilityBin {
@@ -27,7 +27,7 @@ struct ReliabilityBin {
 /// Up to `bins` bins with about equally many verdicts; equal scores are never apart. Throws
 /// InvalidArgument for fewer than one bin, without verdicts, and for a score that is not finite or
 /// a `right` outside [0, 1]; so do the functions below.
-[[nodiscard]] std::vector<ReliabilityBin> reliability(std::span<const Verdict> verdicts,
+[[nodiscard]] std::vector<ReliabilityBin> reliability(std::span<const ScoredVerdict> verdicts,
                                                       int bins = 10);
 
 /// ECE: the mean distance between score and share that was right, weighted by the bins' sizes.
@@ -37,7 +37,7 @@ struct ReliabilityBin {
 /// adjacent violators, equal scores pooled first), linear between the scores seen, flat beyond.
 class Isotonic {
  public:
-  explicit Isotonic(std::span<const Verdict> verdicts);
+  explicit Isotonic(std::span<const ScoredVerdict> verdicts);
 
   [[nodiscard]] double operator()(double score) const;
 
@@ -50,7 +50,7 @@ class Isotonic {
 /// right and 1 / (N₋ + 2) for what was not, so that a small set does not make it certain.
 class Platt {
  public:
-  explicit Platt(std::span<const Verdict> verdicts);
+  explicit Platt(std::span<const ScoredVerdict> verdicts);
 
   [[nodiscard]] double operator()(double score) const;
 

@@ -317,12 +317,12 @@ void run(const Options& options) {
 
   std::size_t found = 0;
   for (const auto& check : page.checks) {
-    const bool is_found = check.verdict == report::Verdict::found;
+    const bool is_found = check.result == report::CheckResult::warn;
     found += is_found ? 1 : 0;
     fmt::print("{:<6}{:<20}{}\n",
-               is_found                                        ? "LOOK"
-               : check.verdict == report::Verdict::not_checked ? "-"
-                                                               : "fine",
+               is_found                                           ? "WARN"
+               : check.result == report::CheckResult::not_checked ? "-"
+                                                                  : "PASS",
                check.check, check.sentence);
   }
   if (options.check && found > 0)

@@ -149,7 +149,7 @@ std::string dataset_card(const io::ScheduleFile& schedule, const report::Page& p
   card += "\n## Checks\n\n";
   for (const auto& check : page.checks)
     fmt::format_to(out, "* **{}** {}{}\n", check.check,
-                   check.verdict == report::Verdict::found ? "(look at it) " : "", check.sentence);
+                   check.result == report::CheckResult::warn ? "(WARN) " : "", check.sentence);
   card +=
       "\n## Limits\n\nThe betas are what a panel of models said of the pairs, by the rule above. "
       "Agreement among the\nannotators is no proof that they are right. The licence of the pairs "

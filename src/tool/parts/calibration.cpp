@@ -26,14 +26,14 @@ constexpr std::size_t fewest = 10;
 
 using ToProbability = std::function<double(double strength)>;
 
-ToProbability fit(const std::string& method, std::span<const stats::Verdict> verdicts) {
+ToProbability fit(const std::string& method, std::span<const stats::ScoredVerdict> verdicts) {
   if (method == "platt") return stats::Platt(verdicts);
   return stats::Isotonic(verdicts);
 }
 
 /// The panel's verdicts on the gold pairs, by how strong they are.
 struct Judged {
-  std::vector<stats::Verdict> verdicts{};  // in an order that the pairs' ids decide
+  std::vector<stats::ScoredVerdict> verdicts{};  // in an order that the pairs' ids decide
   std::size_t without_gap = 0;
   std::size_t ties = 0;
 };
@@ -41,7 +41,7 @@ struct Judged {
 Judged judge(const Gold& gold, const ScheduleBuilder& builder, const MadeAggregator& aggregator) {
   std::unordered_map<std::string_view, double> preferred;
   for (const auto& label : gold.labels) preferred.emplace(label.pair_id, label.preferred);
-  std::vector<std::pair<std::uint64_t, stats::Verdict>> judged;
+  std::vector<std::pair<std::uint64_t, stats::ScoredVerdict>> judged;
   Judged result{.without_gap = preferred.size()};
   builder.for_each_pair([&](std::span<const Annotation> votes) {
     const auto truth = preferred.find(votes.front().pair_id);
@@ -62,11 +62,11 @@ Judged judge(const Gold& gold, const ScheduleBuilder& builder, const MadeAggrega
 }
 
 /// What a fold's verdicts are said to be by a fit to the others.
-std::vector<stats::Verdict> out_of_fold(const std::string& method,
-                                        const std::vector<stats::Verdict>& verdicts) {
-  std::vector<stats::Verdict> result = verdicts;
+std::vector<stats::ScoredVerdict> out_of_fold(const std::string& method,
+                                              const std::vector<stats::ScoredVerdict>& verdicts) {
+  std::vector<stats::ScoredVerdict> result = verdicts;
   for (std::size_t fold = 0; fold < folds; ++fold) {
-    std::vector<stats::Verdict> others;
+    std::vector<stats::ScoredVerdict> others;
     for (std::size_t i = 0; i < verdicts.size(); ++i)
       if (i % folds != fold) others.push_back(verdicts[i]);
     const auto to_probability = fit(method, others);
@@ -76,7 +76,7 @@ std::vector<stats::Verdict> out_of_fold(const std::string& method,
   return result;
 }
 
-io::Json to_json(const std::vector<stats::Verdict>& verdicts) {
+io::Json to_json(const std::vector<stats::ScoredVerdict>& verdicts) {
   const auto bins = stats::reliability(verdicts);
   io::Json::List points;
   for (const auto& bin : bins)
