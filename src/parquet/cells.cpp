@@ -18,7 +18,8 @@ void append_number(std::string& to, double number) {
   if (std::isfinite(number))
     text::append_json(to, number);
   else
-    to += std::isnan(number) ? "NaN" : "Infinity";  // which the row's reader refuses, by field
+    to += std::isnan(number) ? "NaN"
+                             : "Infinity";  // the row's reader rejects these and names the field
 }
 
 template <class ArrayType>

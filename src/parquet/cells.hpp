@@ -8,8 +8,8 @@
 
 namespace sp2dpo::io {
 
-/// A row as a JSON object without its nulls. Types that JSON lacks become text: binary ones as
-/// base64, the others (times, decimals) as Arrow writes them.
+/// Appends a row as a JSON object without its nulls. Types that JSON lacks become strings: binary
+/// values as base64, others (times, decimals) in Arrow's notation.
 void append_row(std::string& to, const arrow::RecordBatch& batch, std::int64_t row);
 
 }  // namespace sp2dpo::io

@@ -17,7 +17,7 @@
 
 namespace sp2dpo::io {
 
-/// An entry's gap and category, both null where it has none.
+/// Appends an entry's gap and category, or two nulls if it has no gap.
 inline arrow::Status append_gap(arrow::DoubleBuilder& gap, arrow::StringBuilder& category,
                                 const ScheduleEntry& entry, const Categories& categories) {
   if (!entry.gap) {
@@ -37,7 +37,7 @@ inline arrow::Result<arrow::ArrayVector> finish(std::span<arrow::ArrayBuilder* c
   return columns;
 }
 
-/// What Arrow made. Throws where it could not, for want of memory.
+/// Unwraps an Arrow result, or throws DataError, as when memory runs out.
 template <class T>
 const T& value_of(const arrow::Result<T>& made, const std::filesystem::path& path) {
   if (!made.ok())

@@ -16,7 +16,8 @@ namespace sp2dpo::io {
 
 namespace {
 
-constexpr std::int64_t rows_in_a_group = std::int64_t{1} << 13;  // rows of text are long
+constexpr std::int64_t rows_in_a_group = std::int64_t{1}
+                                         << 13;  // small groups, as rows of text are long
 
 arrow::FieldVector struct_fields() {
   return {arrow::field("category", arrow::utf8()), arrow::field("gap", arrow::float64()),
@@ -30,7 +31,7 @@ arrow::FieldVector added_fields(bool weights) {
   return fields;
 }
 
-/// The columns of added_fields(), for rows one after the other.
+/// Builds the columns of added_fields() row by row.
 class AddedColumns {
  public:
   AddedColumns(const ScheduleView& schedule, const std::string& name)
@@ -77,7 +78,7 @@ std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const Sch
     const bool is_ours =
         std::ranges::any_of(added, [&](const auto& one) { return one->name() == field->name(); });
     if (is_ours && !options.overwrite)
-      throw DataError(pairs.string(), 0, field->name(), "the column is there already");
+      throw DataError(pairs.string(), 0, field->name(), "the column already exists");
     if (is_ours) continue;
     kept.push_back(k);
     fields.push_back(field);
@@ -86,7 +87,7 @@ std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const Sch
   const auto schema = arrow::schema(std::move(fields), rows.schema().metadata());
   ParquetWriter file(out, schema, rows_in_a_group);
 
-  // Rows that follow one another in a batch are written together.
+  // Consecutive rows of a batch are written together.
   AddedColumns columns(schedule, options.schedule_name);
   std::shared_ptr<arrow::RecordBatch> batch;
   std::int64_t first = 0;

@@ -3,7 +3,7 @@
 
 namespace sp2dpo::io {
 
-/// Of the manifest in a Parquet file's metadata.
+/// Key of the manifest in a Parquet file's metadata.
 inline constexpr const char* manifest_key = "sp2dpo.manifest";
 
 }  // namespace sp2dpo::io

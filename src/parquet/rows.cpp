@@ -28,14 +28,14 @@ ParquetRows::ParquetRows(const std::filesystem::path& path) : name_(path.string(
   file_ = *std::move(file);
 
   auto properties = parquet::default_reader_properties();
-  properties.enable_buffered_stream();  // or a column of a whole row group would be read at once
+  properties.enable_buffered_stream();  // reads parts of a row group's columns
   parquet::ArrowReaderProperties arrow_properties;
   arrow_properties.set_pre_buffer(false);
   arrow_properties.set_batch_size(rows_at_a_time);
   parquet::arrow::FileReaderBuilder builder;
   const auto opened = builder.Open(file_, properties);
   if (!opened.ok())
-    throw DataError(name_, 0, "", "is damaged or no Parquet file: " + opened.message());
+    throw DataError(name_, 0, "", "is damaged or not a Parquet file: " + opened.message());
   auto reader = builder.properties(arrow_properties)->Build();
   check(reader.status());
   reader_ = *std::move(reader);
@@ -84,7 +84,7 @@ bool ParquetRows::next(std::string_view& row) {
   return true;
 }
 
-/// The rows do not come in the order of the file's bytes, so these are read once more.
+/// Reads the file again for its hash, as rows do not follow the order of its bytes.
 void ParquetRows::hash() {
   if (!sha256_.empty()) return;
   text::HashedFile file(name_);

@@ -15,7 +15,7 @@
 
 namespace sp2dpo::io {
 
-/// See parquet_rows().
+/// Rows of a Parquet file as JSON; parquet_rows() makes one.
 class ParquetRows final : public RowSource {
  public:
   explicit ParquetRows(const std::filesystem::path& path);
@@ -29,7 +29,7 @@ class ParquetRows final : public RowSource {
   [[nodiscard]] std::unique_ptr<RowSource> again() const override;
 
   [[nodiscard]] const arrow::Schema& schema() const noexcept { return *batches_->schema(); }
-  /// The batch that the current row is in, and its place there.
+  /// The batch that holds the current row, and the row's index in it.
   [[nodiscard]] const std::shared_ptr<arrow::RecordBatch>& batch() const noexcept { return batch_; }
   [[nodiscard]] std::int64_t place() const noexcept { return place_; }
 
@@ -46,7 +46,7 @@ class ParquetRows final : public RowSource {
   std::int64_t place_ = 0;
   std::int64_t row_ = 0;
   std::int64_t n_rows_ = 0;
-  std::string text_;  // of the current row; the manifest at first, where there is one
+  std::string text_;  // the current row; first the manifest, if the file has one
   bool manifest_to_come_ = false;
   std::string sha256_;
 };

@@ -15,7 +15,7 @@
 
 namespace sp2dpo::io {
 
-/// A Parquet file that appears whole or not at all. What fails throws DataError.
+/// Writes a Parquet file atomically: it appears under its name at commit(). Failures throw DataError.
 class ParquetWriter {
  public:
   ParquetWriter(const std::filesystem::path& path, const std::shared_ptr<arrow::Schema>& schema,
@@ -25,7 +25,7 @@ class ParquetWriter {
   void commit();
 
  private:
-  /// Arrow's way to the file. It takes no exceptions, so that one is kept for check().
+  /// Adapts the file to Arrow, which forbids exceptions; check() rethrows one that was caught.
   class Stream;
 
   void check(const arrow::Status& status);

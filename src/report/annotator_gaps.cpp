@@ -14,7 +14,7 @@ namespace {
 constexpr double panel_height = 178, top = 46, side = 16, between = 24;
 constexpr double narrowest = 200;
 
-/// As much of a name as fits, at its beginning.
+/// Truncates a name to the width, with an ellipsis.
 std::string shortened(std::string name, double width) {
   if (text_width(name, SvgCanvas::font) <= width) return name;
   while (!name.empty() && text_width(name + "…", SvgCanvas::font) > width) {
@@ -64,7 +64,7 @@ void AnnotatorGaps::add(double gap) {
 }
 
 std::string annotator_gaps_svg(std::span<const AnnotatorGaps> annotators, double width) {
-  detail::require(!annotators.empty(), "there is no annotator to show");
+  detail::require(!annotators.empty(), "expected at least one annotator");
   const double inside = width - 2 * side;
   const auto columns = std::min<std::size_t>(
       std::max<std::size_t>(1,
@@ -75,7 +75,7 @@ std::string annotator_gaps_svg(std::span<const AnnotatorGaps> annotators, double
   const std::size_t rows = (annotators.size() + columns - 1) / columns;
   SvgCanvas canvas(width, top + panel_height * static_cast<double>(rows),
                    "Signed gaps by annotator",
-                   "One histogram for each annotator: gaps below 0 prefer the rejected answer.");
+                   "One histogram for each annotator: gaps below 0 prefer the rejected response.");
   for (std::size_t i = 0; i < annotators.size(); ++i)
     draw_panel(canvas, annotators[i],
                {side + (panel + between) * static_cast<double>(i % columns),

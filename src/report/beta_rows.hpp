@@ -11,7 +11,7 @@
 
 namespace sp2dpo::report {
 
-/// The betas of one category.
+/// Statistics of the betas of one category.
 struct BetaRow {
   std::string name;
   std::size_t pairs;
@@ -19,8 +19,8 @@ struct BetaRow {
   std::optional<double> mean_gap;
 };
 
-/// One row for each category that occurs, one for pairs without a gap, one for all. Throws
-/// InvalidArgument for a schedule without pairs.
+/// Returns a row for each category that occurs, one for the pairs without a gap, and one for all
+/// pairs. Throws InvalidArgument for an empty schedule.
 [[nodiscard]] std::vector<BetaRow> beta_rows(const ScheduleView& schedule);
 
 }  // namespace sp2dpo::report

@@ -40,8 +40,8 @@ Measurements measure(const ScheduleView& schedule, const Evidence& evidence,
   const AtEnds ends = at_ends(betas, limits.envelope);
   const auto& lengths = evidence.length_differences;
   detail::require(lengths.empty() || lengths.size() == betas.size(),
-                  "there are {} differences in length for the {} pairs of the schedule",
-                  lengths.size(), betas.size());
+                  "got {} differences in length for the {} pairs of the schedule", lengths.size(),
+                  betas.size());
   Measurements measured{.evidence = evidence,
                         .limits = limits,
                         .categories = schedule.categories(),
@@ -58,7 +58,7 @@ Measurements measure(const ScheduleView& schedule, const Evidence& evidence,
   return measured;
 }
 
-/// A check's outcome, still without its name.
+/// Returns the outcome of a check that ran; all_checks() adds the name.
 Finding outcome(double value, double limit, bool found, std::string sentence) {
   return {"", value, limit, std::move(sentence), found ? CheckResult::warn : CheckResult::pass};
 }
@@ -69,10 +69,12 @@ Finding not_checked(double limit, const std::string& reason) {
 
 Finding saturation(const Measurements& m, std::size_t count, double end, const char* gaps) {
   const bool found = m.share(count) > m.limits.share_at_end;
-  auto sentence = fmt::format("{} have a beta at the envelope's end {}", m.percent(count), end);
+  auto sentence =
+      fmt::format("{} have a beta at the end of the envelope, {}", m.percent(count), end);
   sentence +=
-      found ? fmt::format(": {} gaps are not told apart there. Look at the map's gap range.", gaps)
-            : ".";
+      found
+          ? fmt::format(". Betas no longer separate {} gaps; adjust the mapper's gap range.", gaps)
+          : ".";
   return outcome(m.share(count), m.limits.share_at_end, found, std::move(sentence));
 }
 
@@ -91,9 +93,10 @@ Finding no_spread(const Measurements& m) {
   return outcome(
       deviation / width, m.limits.spread, flat,
       fmt::format(
-          "{} standard deviation {:.4f} is {:.1f} % of the envelope's width.{}",
-          flat ? "beta hardly varies: its" : "beta's", deviation, 100 * deviation / width,
-          flat ? fmt::format(" Expect what a constant beta of {:.3f} gives.", mean(m.betas)) : ""));
+          "{}tandard deviation of beta {:.4f}, {:.1f} % of the width of the envelope.{}",
+          flat ? "beta hardly varies: s" : "s", deviation, 100 * deviation / width,
+          flat ? fmt::format(" Expect the results of a constant beta of {:.3f}.", mean(m.betas))
+               : ""));
 }
 
 /// Under independence, the rank correlation of n pairs is about normal with deviation 1 / √(n − 1).
@@ -105,30 +108,31 @@ bool beyond_chance(double correlation, std::size_t n) {
 Finding length_bias(const Measurements& m) {
   const double limit = m.limits.length_correlation;
   if (m.evidence.length_differences.empty())
-    return not_checked(limit, "the answers' lengths are not at hand.");
+    return not_checked(limit, "the lengths of the responses are unknown.");
   // If beta or the lengths are constant, the correlation is undefined and no bias can show.
   const double correlation =
       stats::spearman(m.betas, m.evidence.length_differences).value.value_or(0);
   const bool found = std::abs(correlation) >= limit && beyond_chance(correlation, m.pairs());
   return outcome(
       correlation, limit, found,
-      fmt::format("{} rank correlation with how much longer the chosen answer is, is {:+.2f}.{}",
-                  found ? "beta follows length: its" : "beta's", correlation,
-                  found ? " The gaps may measure length, not quality." : ""));
+      fmt::format(
+          "{}rank correlation of beta with the extra length of the chosen response {:+.2f}.{}",
+          found ? "beta follows length: " : "", correlation,
+          found ? " The gaps may measure length instead of quality." : ""));
 }
 
 Finding guessing(const Measurements& m) {
   const double limit = m.limits.reliability;
   const auto& reliability = m.evidence.reliability;
-  if (!reliability) return not_checked(limit, "the annotations are not at hand.");
+  if (!reliability) return not_checked(limit, "the annotations are missing.");
   if (!reliability->value) return not_checked(limit, reliability->reason + ".");
   const bool found = *reliability->value < limit;
   return outcome(
       *reliability->value, limit, found,
-      found ? fmt::format("annotators differ on one pair about as much as pairs differ: the "
-                          "reliability of their mean, ICC(1,k), is {:.2f}. They may be guessing.",
+      found ? fmt::format("annotators differ on one pair about as much as pairs differ: "
+                          "reliability of their mean, ICC(1,k), {:.2f}. They may be guessing.",
                           *reliability->value)
-            : fmt::format("the reliability of the annotators' mean, ICC(1,k), is {:.2f}.",
+            : fmt::format("reliability of the annotators' mean, ICC(1,k), {:.2f}.",
                           *reliability->value));
 }
 
@@ -136,13 +140,13 @@ Finding missing(const Measurements& m) {
   const double share = m.share(m.missing);
   return outcome(
       share, m.limits.share_missing, share > m.limits.share_missing,
-      fmt::format("{} have no gap, and the beta stated for such pairs.", m.percent(m.missing)));
+      fmt::format("{} lack a gap and have the beta for missing gaps.", m.percent(m.missing)));
 }
 
 Finding clipped(const Measurements& m) {
   const double share = m.share(m.clipped);
   return outcome(share, m.limits.share_clipped, share > m.limits.share_clipped,
-                 fmt::format("the gaps of {} lie outside the map's gap range and were cut off.",
+                 fmt::format("the gaps of {} lie outside the mapper's gap range and were clipped.",
                              m.percent(m.clipped)));
 }
 
@@ -152,14 +156,14 @@ Finding coverage(const Measurements& m) {
   const std::size_t incomplete = m.pairs() - m.missing - complete;
   const double share = m.share(incomplete);
   return outcome(share, m.limits.share_incomplete, share > m.limits.share_incomplete,
-                 fmt::format("{} have fewer annotators than the {} that others have.",
+                 fmt::format("{} have fewer than {} annotators, the largest number of any pair.",
                              m.percent(incomplete), largest));
 }
 
 Finding category_collapse(const Measurements& m) {
   const double limit = m.limits.share_of_category;
   if (m.missing == m.pairs()) return not_checked(limit, "no pair has a category.");
-  if (m.by_category.size() < 2) return not_checked(limit, "there is one category only.");
+  if (m.by_category.size() < 2) return not_checked(limit, "the schedule has a single category.");
   const auto largest = std::ranges::max_element(m.by_category);
   const double share = static_cast<double>(*largest) / static_cast<double>(m.pairs() - m.missing);
   const bool found = share > limit;
@@ -167,8 +171,8 @@ Finding category_collapse(const Measurements& m) {
       m.categories.names()[static_cast<std::size_t>(largest - m.by_category.begin())];
   return outcome(
       share, limit, found,
-      fmt::format("the most frequent category, {}, is that of {:.0f} % of the pairs.{}", name,
-                  100 * share, found ? " The others are hardly told apart from it." : ""));
+      fmt::format("the most frequent category, {}, covers {:.0f} % of the pairs.{}", name,
+                  100 * share, found ? " The annotators hardly use the other categories." : ""));
 }
 
 struct Check {

@@ -40,14 +40,14 @@ std::vector<CategoryCurve> curves_of(const ScheduleView& schedule) {
   return curves;
 }
 
-/// The steps of the distribution, or as many points as can be seen of them.
+/// Returns the steps of the distribution, reduced to at most 200 points.
 std::vector<Point> steps(const std::vector<double>& betas, const Scale& x, const Scale& y) {
-  constexpr std::size_t most = 200;
+  constexpr std::size_t max_points = 200;
   const std::size_t n = betas.size();
-  const std::size_t points = std::min(n, most);
+  const std::size_t points = std::min(n, max_points);
   std::vector<Point> path{{x.from, y(0)}};
   for (std::size_t i = 0; i < points; ++i) {
-    const std::size_t last = (i + 1) * n / points;  // how many betas are below or at this one
+    const std::size_t last = (i + 1) * n / points;  // number of betas up to this one
     const double at = x(betas[last - 1]);
     path.push_back({at, path.back().y});
     path.push_back({at, y(static_cast<double>(last) / static_cast<double>(n))});
@@ -70,8 +70,9 @@ std::string beta_ecdf_svg(const ScheduleView& schedule, const HistogramOptions& 
   const auto places = legend_places(labels, 34, {16, 52}, options.width);
   const double top = places.back().y + 36;
   const double height = top + curves_height + bottom;
-  SvgCanvas canvas(options.width, height, "Share of the pairs by beta",
-                   "Cumulative distribution of beta, for each category and for all pairs.");
+  SvgCanvas canvas(
+      options.width, height, "Cumulative distribution of beta",
+      "Share of the pairs with at most this beta, for each category and for all pairs.");
   for (std::size_t i = 0; i < curves.size(); ++i) {
     const std::array<Point, 2> sample{Point{places[i].x, places[i].y - 4},
                                       Point{places[i].x + 28, places[i].y - 4}};

@@ -12,16 +12,16 @@ namespace {
 
 constexpr double left = 56, right = 24, bottom = 52, bars_height = 230;
 
-/// What shares a colour in the bars.
+/// A group of pairs that shares a colour in the bars.
 struct Part {
   std::string name;
   const char* colour;
-  std::vector<std::size_t> counts{};  ///< by bin
+  std::vector<std::size_t> counts{};  ///< [bins]
   std::size_t total = 0;
 };
 
-/// The categories in their order, as many as there are colours; then the rest, and pairs without
-/// a gap.
+/// Returns the categories in their order, as many as the palette has colours, then the remaining
+/// ones and the pairs without a gap.
 std::vector<Part> parts_of(const ScheduleView& schedule, Interval range, std::size_t bins) {
   const auto names = schedule.categories().names();
   const std::size_t colours = series_colours.size() - 1;
@@ -34,7 +34,7 @@ std::vector<Part> parts_of(const ScheduleView& schedule, Interval range, std::si
 
   schedule.for_each([&](const ScheduleEntry& entry) {
     const double place = (entry.beta - range.low) / (range.high - range.low);
-    // The last bin holds its upper end too.
+    // The last bin includes its upper end.
     const auto bin =
         std::min(static_cast<std::size_t>(place * static_cast<double>(bins)), bins - 1);
     const std::size_t part =
@@ -50,7 +50,7 @@ std::vector<Part> parts_of(const ScheduleView& schedule, Interval range, std::si
 
 std::string beta_histogram_svg(const ScheduleView& schedule, const HistogramOptions& options) {
   const auto betas = betas_of(schedule);
-  detail::require(options.bins >= 1, "a histogram needs at least one bin, not {}", options.bins);
+  detail::require(options.bins >= 1, "expected at least one bin, got {}", options.bins);
   const auto bins = static_cast<std::size_t>(options.bins);
   const auto [smallest, largest] = std::ranges::minmax(betas);
   Interval range{std::min(smallest, options.envelope.low),
@@ -107,10 +107,9 @@ std::string beta_histogram_svg(const ScheduleView& schedule, const HistogramOpti
     for (const auto& part : parts) {
       if (part.counts[bin] == 0) continue;
       const auto count = static_cast<double>(part.counts[bin]);
-      canvas.rect(
-          {left + step * static_cast<double>(bin) + 1, y(below + count)}, step - 2,
-          y(below) - y(below + count), fmt::format(R"(class="bar" fill="{}")", part.colour),
-          fmt::format("{}: {} pairs with beta from {:.3f} to {:.3f}", part.name, count, from, to));
+      canvas.rect({left + step * static_cast<double>(bin) + 1, y(below + count)}, step - 2,
+                  y(below) - y(below + count), fmt::format(R"(class="bar" fill="{}")", part.colour),
+                  fmt::format("{}: {} pairs, beta {:.3f} to {:.3f}", part.name, count, from, to));
       below += count;
     }
   }

@@ -10,7 +10,7 @@
 namespace sp2dpo::report {
 namespace {
 
-constexpr double telephone = 360;  // a picture's width on a narrow screen
+constexpr double narrow_width = 360;  // of a chart on a phone
 
 constexpr std::string_view style = R"(<style>
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d8dee4;
@@ -60,7 +60,7 @@ h2 { break-after: avoid; }
 </style>
 )";
 
-/// Puts a page's elements in a row.
+/// Collects the elements of a page.
 class Html {
  public:
   explicit Html(std::string_view title) {
@@ -77,7 +77,7 @@ class Html {
   }
   void raw(std::string_view html) { html_ += html; }
 
-  /// The same picture for wide screens and paper, and for narrow screens.
+  /// Adds a chart in two widths: for wide screens and paper, and for narrow screens.
   void figure(std::string_view wide, std::string_view narrow) {
     html_ += fmt::format(
         "<figure class=\"wide\">\n{}</figure>\n<figure class=\"narrow\">\n{}</figure>\n", wide,
@@ -88,7 +88,7 @@ class Html {
     std::string_view name;
     std::string_view css_class = "";
   };
-  /// A `stacked` table is read row by row on a narrow screen; the others can be moved sideways.
+  /// On a narrow screen, a `stacked` table shows its cells below each other; others scroll sideways.
   void open_table(std::initializer_list<Column> columns, bool stacked = false) {
     html_ +=
         fmt::format("<div class=\"scroll\">\n<table class=\"{}\">\n", stacked ? "stacked" : "");
@@ -103,7 +103,7 @@ class Html {
   struct Cell {
     std::string_view css_class;
     std::string text;
-    std::string_view name = "";  ///< shown before the text in a stacked row
+    std::string_view name = "";  ///< label of the cell in a stacked table
   };
   void row(std::initializer_list<Cell> cells) {
     html_ += "<tr>";
@@ -160,7 +160,7 @@ void add_checks(Html& html, const std::vector<Finding>& checks) {
 void add_betas(Html& html, const ScheduleView& schedule, Interval envelope) {
   html.heading("Beta");
   const HistogramOptions wide{.envelope = envelope},
-      narrow{.envelope = envelope, .bins = 18, .width = telephone};
+      narrow{.envelope = envelope, .bins = 18, .width = narrow_width};
   html.figure(beta_histogram_svg(schedule, wide), beta_histogram_svg(schedule, narrow));
   html.figure(beta_ecdf_svg(schedule, wide), beta_ecdf_svg(schedule, narrow));
   html.open_table({{"category"},
@@ -187,7 +187,7 @@ void add_betas(Html& html, const ScheduleView& schedule, Interval envelope) {
 
 void add_agreement(Html& html, const std::vector<AgreementFigure>& figures) {
   if (figures.empty()) return;
-  html.heading("Agreement of the annotators");
+  html.heading("Agreement");
   html.open_table(
       {{"figure"}, {"units", "number"}, {"value", "number"}, {"95 % interval", "number"}});
   std::string_view heading;
@@ -213,14 +213,14 @@ void add_agreement(Html& html, const std::vector<AgreementFigure>& figures) {
   }
   html.close_table();
   html.paragraph(
-      "Agreement says that annotators see the same thing, not that they are right. A panel can "
+      "Agreement shows that annotators see the same thing, not that they are right: a panel can "
       "agree on length or style.",
       "soft");
 }
 
 void add_provenance(Html& html, const Page& page) {
   if (page.sources.empty() && page.parameters.empty()) return;
-  html.heading("Where it comes from");
+  html.heading("Provenance");
   if (!page.sources.empty()) {
     html.open_table({{"role"}, {"file"}, {"rows", "number"}, {"SHA-256"}}, true);
     for (const auto& source : page.sources)
@@ -231,7 +231,7 @@ void add_provenance(Html& html, const Page& page) {
     html.close_table();
   }
   if (!page.parameters.empty()) {
-    html.open_table({{"part"}, {"with"}}, true);
+    html.open_table({{"part"}, {"parameters"}}, true);
     for (const auto& [name, value] : page.parameters) html.row({{"name", name}, {"code", value}});
     html.close_table();
   }
@@ -251,13 +251,13 @@ std::string html_page(const ScheduleView& schedule, const Page& page) {
   if (!page.annotators.empty()) {
     html.heading("Annotators");
     html.figure(annotator_gaps_svg(page.annotators),
-                annotator_gaps_svg(page.annotators, telephone));
+                annotator_gaps_svg(page.annotators, narrow_width));
   }
   add_agreement(html, page.agreement);
   if (!page.reliability.empty()) {
     html.heading("Calibration");
     html.figure(reliability_svg(page.reliability),
-                reliability_svg(page.reliability, "Reliability", telephone));
+                reliability_svg(page.reliability, "Reliability", narrow_width));
   }
   add_provenance(html, page);
   return std::move(html).finish();

@@ -16,7 +16,7 @@ constexpr double left = 60, right = 24, bottom = 56;
 constexpr std::array<const char*, 3> colours{"#d55e00", "#0072b2", "#009e73"};
 constexpr std::array<const char*, 3> dashes{"6 4", "none", "2 3"};
 
-/// Each series has a shape of its own: circle, square, diamond.
+/// Returns the marker of a series: circle, square or diamond.
 std::vector<Point> shape(std::size_t series, Point at, double radius) {
   constexpr double pi = 3.14159265358979323846;
   const int corners = series == 0 ? 20 : 4;
@@ -35,16 +35,15 @@ std::vector<Point> shape(std::size_t series, Point at, double radius) {
 std::string reliability_svg(std::span<const ReliabilitySeries> series, const std::string& title,
                             double width) {
   detail::require(!series.empty() && series.size() <= colours.size(),
-                  "a reliability diagram shows 1 to {} series, not {}", colours.size(),
-                  series.size());
+                  "expected 1 to {} series, got {}", colours.size(), series.size());
   std::vector<std::string> labels;
   for (const auto& one : series) labels.push_back(one.name);
   const auto places = legend_places(labels, 37, {16, 54}, width);
   const double top = places.back().y + 38;
-  const double height = top + (width - left - right) + bottom;  // the diagram is a square
+  const double height = top + (width - left - right) + bottom;  // makes the diagram a square
   SvgCanvas canvas(width, height, title,
-                   "How often verdicts were right, by how sure they said they were; the dashed "
-                   "diagonal is where both are equal.");
+                   "Share of right verdicts against their stated confidence; the dashed "
+                   "diagonal marks perfect calibration.");
   const Scale x{{0, 1}, left, width - right}, y{{0, 1}, height - bottom, top};
   for (const double value : ticks(0, 1, 5)) {
     canvas.line({x.from, y(value)}, {x.to, y(value)}, "grid");
@@ -55,15 +54,14 @@ std::string reliability_svg(std::span<const ReliabilitySeries> series, const std
   canvas.line({x.from, y.from}, {x.to, y.from}, "axis");
   canvas.line({x.from, y.from}, {x.from, y.to}, "axis");
   canvas.line({x(0), y(0)}, {x(1), y(1)}, "mark");
-  canvas.text({(x.from + x.to) / 2, height - 12}, "stated probability of being right", "label",
-              Anchor::middle);
-  canvas.text({left, top - 12}, "share that was right", "label", Anchor::start);
+  canvas.text({(x.from + x.to) / 2, height - 12}, "stated confidence", "label", Anchor::middle);
+  canvas.text({left, top - 12}, "share of right verdicts", "label", Anchor::start);
 
   for (std::size_t i = 0; i < series.size(); ++i) {
     std::int64_t n = 0;
     for (const auto& bin : series[i].bins) {
       detail::require(bin.score >= 0 && bin.score <= 1 && bin.right >= 0 && bin.right <= 1,
-                      "series \"{}\": the bin at ({}, {}) is outside the square", series[i].name,
+                      "series \"{}\": bin ({}, {}) is outside the unit square", series[i].name,
                       bin.score, bin.right);
       n += bin.n;
     }

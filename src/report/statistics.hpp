@@ -13,7 +13,7 @@
 namespace sp2dpo::report {
 
 [[nodiscard]] inline std::vector<double> betas_of(const ScheduleView& schedule) {
-  detail::require(schedule.size() > 0, "the schedule has no pairs");
+  detail::require(schedule.size() > 0, "the schedule is empty");
   std::vector<double> betas;
   betas.reserve(schedule.size());
   schedule.for_each([&](const ScheduleEntry& entry) { betas.push_back(entry.beta); });
@@ -26,7 +26,7 @@ namespace sp2dpo::report {
   return sum / static_cast<double>(values.size());
 }
 
-/// Of these values themselves, not of a population that they are drawn from.
+/// Population standard deviation, with divisor n.
 [[nodiscard]] inline double standard_deviation(std::span<const double> values) {
   const double middle = mean(values);
   double sum = 0;
@@ -34,7 +34,7 @@ namespace sp2dpo::report {
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-/// Linear between the two nearest of the values, which are sorted.
+/// Quantile of sorted values, with linear interpolation.
 [[nodiscard]] inline double quantile(std::span<const double> sorted, double share) {
   const double place = share * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(place);
@@ -42,7 +42,7 @@ namespace sp2dpo::report {
   return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
 }
 
-/// How many betas lie within 1 % of an end of the envelope, or beyond it.
+/// Numbers of betas within 1 % of either end of the envelope, or beyond it.
 struct AtEnds {
   std::size_t low = 0;
   std::size_t high = 0;

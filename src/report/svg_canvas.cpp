@@ -47,7 +47,7 @@ std::string escaped(std::string_view text) {
     } else if (c == '"') {
       result += "&quot;";
     } else if (static_cast<unsigned char>(c) < 0x20) {
-      result += ' ';  // most control characters may not be in XML, even escaped
+      result += ' ';  // XML forbids most control characters, even escaped
     } else {
       result += c;
     }
@@ -82,7 +82,7 @@ std::vector<double> ticks(double low, double high, int count) {
     if (factor * power >= rough * 0.999) step = factor * power;
   std::vector<double> result;
   for (double i = std::ceil(low / step - 1e-6); i * step <= high + 1e-6 * step; ++i)
-    result.push_back(i * step + 0.0);  // no −0
+    result.push_back(i * step + 0.0);  // turns −0 into 0
   return result;
 }
 

@@ -12,19 +12,19 @@
 
 namespace sp2dpo::report {
 
-/// Okabe and Ito's colours, which colour-blind readers can tell apart, without black and yellow, so
-/// that all show on light and dark; grey for what is beside the series.
+/// Okabe and Ito's palette for colour-blind readers, without black and yellow, so that every colour
+/// shows on light and dark; then grey for data outside the series.
 inline constexpr std::array<const char*, 7> series_colours{
     "#d55e00", "#e69f00", "#009e73", "#56b4e9", "#0072b2", "#cc79a7", "#8a8f98"};
 
-/// Text for an attribute or element, safe in XML.
+/// Escapes text for an XML attribute or element.
 [[nodiscard]] std::string escaped(std::string_view text);
 
-/// The width of a line of text at the font size given, on the generous side: which font a reader
-/// has is not known here.
+/// Estimates the width of a line of text at a font size. The estimate is generous, since the reader's
+/// font is unknown.
 [[nodiscard]] double text_width(std::string_view text, double size);
 
-/// Round numbers from low to high, about `count` of them.
+/// Returns about `count` round numbers from low to high.
 [[nodiscard]] std::vector<double> ticks(double low, double high, int count);
 
 struct Point {
@@ -32,12 +32,12 @@ struct Point {
   double y;
 };
 
-/// Where a legend's entries begin, in as many rows from `first` on as a picture of that width
-/// needs; each label has `sample` units before it.
+/// Returns where the entries of a legend begin. Entries start at `first` and wrap at `width`; each has
+/// `sample` units of space before its label.
 [[nodiscard]] std::vector<Point> legend_places(std::span<const std::string> labels, double sample,
                                                Point first, double width);
 
-/// A linear scale from data to the picture's units.
+/// A linear scale from data to canvas units.
 struct Scale {
   Interval data;
   double from;
@@ -50,8 +50,8 @@ struct Scale {
 
 enum class Anchor { start, middle, end };
 
-/// Collects an SVG's elements. Colours are classes, so that the style sheet can follow the reader's
-/// light or dark screen.
+/// Collects the elements of an SVG. Colours are CSS classes, so that the style sheet can follow light
+/// and dark mode.
 class SvgCanvas {
  public:
   static constexpr double font = 12;
@@ -61,7 +61,7 @@ class SvgCanvas {
   void text(Point at, std::string_view text, std::string_view css_class, Anchor anchor,
             std::string_view attributes = {});
   void line(Point from, Point to, std::string_view css_class);
-  /// `tip` is shown where the pointer rests on the element.
+  /// Adds a rectangle; `tip` is its tooltip.
   void rect(Point corner, double width, double height, std::string_view attributes,
             std::string_view tip = {});
   void path(std::span<const Point> points, bool closed, std::string_view attributes);

@@ -14,7 +14,7 @@ namespace {
 
 struct Group {
   std::vector<double> betas;
-  double gaps = 0;  // their sum
+  double gaps = 0;  // sum
   std::size_t with_gap = 0;
 };
 
@@ -80,8 +80,8 @@ std::string beta_table(const ScheduleView& schedule, Interval envelope) {
 }
 
 std::string beta_bars(const ScheduleView& schedule, Interval envelope, int bins) {
-  detail::require(bins >= 1, "a histogram needs at least one bin, not {}", bins);
-  constexpr std::int64_t widest = 50;
+  detail::require(bins >= 1, "expected at least one bin, got {}", bins);
+  constexpr std::int64_t max_bar = 50;
   const double width = (envelope.high - envelope.low) / bins;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(bins));
   std::int64_t outside = 0;
@@ -93,13 +93,13 @@ std::string beta_bars(const ScheduleView& schedule, Interval envelope, int bins)
     const int bin = width > 0 ? static_cast<int>((entry.beta - envelope.low) / width) : 0;
     ++counts[static_cast<std::size_t>(std::min(bin, bins - 1))];
   });
-  const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
+  const std::int64_t largest = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
   std::string text;
   double from = envelope.low;
   for (int bin = 0; bin < bins; ++bin) {
     const auto count = counts[static_cast<std::size_t>(bin)];
     const double to = envelope.low + (bin + 1) * width;
-    const auto bar = (count * widest + most - 1) / most;  // one at least for one pair
+    const auto bar = (count * max_bar + largest - 1) / largest;  // at least one # for one pair
     text += fmt::format("  {:.3f} - {:.3f} {:>8}  {}\n", from, to, count,
                         std::string(static_cast<std::size_t>(bar), '#'));
     from = to;

@@ -11,9 +11,9 @@
 namespace sp2dpo::report {
 namespace {
 
-constexpr double panel_width = 440, height = 380;
+constexpr double chart_width = 440, height = 380;
 constexpr double left = 56, right = 20, top = 106, bottom = 52;
-// Far apart in the palette, in lightness too.
+// Neighbours differ in hue and in lightness.
 constexpr std::array<std::size_t, 7> colour_order{4, 0, 2, 1, 5, 3, 6};
 constexpr std::array<const char*, 4> dashes{"none", "7 4", "2 3", "9 3 2 3"};
 
@@ -23,7 +23,7 @@ std::string pen(std::size_t curve) {
       series_colours[colour_order[curve]], dashes[curve % dashes.size()]);
 }
 
-/// A curve at one step: over the runs that came so far.
+/// A curve at one step, over the runs that reached it.
 struct Summary {
   double step;
   double low;
@@ -50,32 +50,32 @@ std::vector<Summary> summarised(const Curve& curve) {
   return result;
 }
 
-void check(std::span<const CurveChart> panels) {
-  detail::require(!panels.empty(), "there is no panel to draw");
-  for (const auto& panel : panels) {
-    detail::require(panel.curves.size() <= colour_order.size(),
-                    "panel \"{}\": {} curves, {} colours", panel.title, panel.curves.size(),
-                    colour_order.size());
+void check(std::span<const CurveChart> charts) {
+  detail::require(!charts.empty(), "expected at least one chart");
+  for (const auto& chart : charts) {
+    detail::require(chart.curves.size() <= colour_order.size(),
+                    "chart \"{}\" has {} curves; the palette has {} colours", chart.title,
+                    chart.curves.size(), colour_order.size());
     bool any = false;
-    for (const auto& curve : panel.curves) {
+    for (const auto& curve : chart.curves) {
       for (const auto& run : curve.runs) {
         detail::require(run.size() <= curve.steps.size(),
-                        "curve \"{}\": a run of {} values for {} steps", curve.name, run.size(),
+                        "curve \"{}\": a run has {} values for {} steps", curve.name, run.size(),
                         curve.steps.size());
         any = any || !run.empty();
         for (const double value : run)
           detail::require(std::isfinite(value), "curve \"{}\" has the value {}", curve.name, value);
       }
     }
-    detail::require(any, "panel \"{}\" has no values", panel.title);
+    detail::require(any, "chart \"{}\" has no values", chart.title);
   }
 }
 
-void draw_panel(SvgCanvas& canvas, const CurveChart& panel, double offset) {
+void draw_chart(SvgCanvas& canvas, const CurveChart& chart, double offset) {
   std::vector<std::vector<Summary>> curves;
   Interval steps{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
   Interval values = steps;
-  for (const auto& curve : panel.curves) {
+  for (const auto& curve : chart.curves) {
     curves.push_back(summarised(curve));
     for (const auto& at : curves.back()) {
       steps = {std::min(steps.low, at.step), std::max(steps.high, at.step)};
@@ -86,9 +86,9 @@ void draw_panel(SvgCanvas& canvas, const CurveChart& panel, double offset) {
   const double size = std::max(values.high - values.low, 1e-9 + 1e-3 * std::abs(values.high));
   values = {values.low - 0.05 * size, values.high + 0.05 * size};
 
-  const Scale x{steps, offset + left, offset + panel_width - right};
+  const Scale x{steps, offset + left, offset + chart_width - right};
   const Scale y{values, height - bottom, top};
-  canvas.text({offset + left, top - 14}, panel.title, "label", Anchor::start);
+  canvas.text({offset + left, top - 14}, chart.title, "label", Anchor::start);
   for (const double value : ticks(values.low, values.high, 5)) {
     canvas.line({x.from, y(value)}, {x.to, y(value)}, "grid");
     canvas.text({x.from - 8, y(value) + 4}, fmt::format("{:.4g}", value), "muted", Anchor::end);
@@ -119,14 +119,14 @@ void draw_panel(SvgCanvas& canvas, const CurveChart& panel, double offset) {
 
 }  // namespace
 
-std::string training_curves_svg(std::span<const CurveChart> panels, const std::string& title) {
-  check(panels);
-  const double width = panel_width * static_cast<double>(panels.size());
+std::string training_curves_svg(std::span<const CurveChart> charts, const std::string& title) {
+  check(charts);
+  const double width = chart_width * static_cast<double>(charts.size());
   SvgCanvas canvas(width, height, title,
-                   "Curves by training step: lines are means over the runs, bands reach from their "
-                   "smallest to their largest value.");
+                   "Curves by training step. Lines show means over the runs; bands reach from the "
+                   "smallest to the largest value.");
   const auto& widest = *std::ranges::max_element(
-      panels, {}, [](const CurveChart& panel) { return panel.curves.size(); });
+      charts, {}, [](const CurveChart& chart) { return chart.curves.size(); });
   Point at{16, 52};
   for (std::size_t i = 0; i < widest.curves.size(); ++i) {
     const auto& name = widest.curves[i].name;
@@ -136,10 +136,10 @@ std::string training_curves_svg(std::span<const CurveChart> panels, const std::s
     canvas.text({at.x + 37, at.y}, name, "label", Anchor::start);
     at.x += needed;
   }
-  canvas.text({at.x, at.y}, "line: mean of the runs, band: all of them", "muted", Anchor::start);
+  canvas.text({at.x, at.y}, "line: mean of runs, band: range of runs", "muted", Anchor::start);
 
-  for (std::size_t i = 0; i < panels.size(); ++i)
-    draw_panel(canvas, panels[i], panel_width * static_cast<double>(i));
+  for (std::size_t i = 0; i < charts.size(); ++i)
+    draw_chart(canvas, charts[i], chart_width * static_cast<double>(i));
   return std::move(canvas).finish();
 }
 

@@ -14,10 +14,10 @@ namespace sp2dpo::stats {
 
 namespace {
 
-/// The values of the units that have at least so many, end to end.
+/// The values of all units with at least `least` values, one unit after the other.
 struct Cells {
   std::vector<double> values{};
-  std::vector<std::size_t> begin{0};  // of each unit, and the end of the last
+  std::vector<std::size_t> begin{0};  // [units + 1], offsets into values
 
   Cells(const Ratings& ratings, std::size_t least) {
     for (std::size_t unit = 0; unit < ratings.n_units(); ++unit) {
@@ -42,7 +42,7 @@ std::vector<double> distinct(std::vector<double> values) {
   return values;
 }
 
-/// Each value's place among the sorted categories, which have them all.
+/// Returns the index of each value in the sorted categories, which contain every value.
 std::vector<std::uint32_t> codes_of(const std::vector<double>& values,
                                     const std::vector<double>& categories) {
   std::vector<std::uint32_t> codes;
@@ -63,14 +63,14 @@ constexpr auto one_value = "only one value occurs";
 using Counts = std::vector<double>;
 using Distance = std::function<double(std::size_t, std::size_t)>;
 
-/// Alpha of a resample of the units, with what does not change between resamples at hand.
+/// Computes alpha of a resample of the units; the constructor precomputes what resamples share.
 class Alpha {
  public:
   Alpha(const Cells& cells, Scale scale, const std::vector<double>& categories)
       : cells_(cells), scale_(scale), categories_(categories) {
     if (scale == Scale::interval) {
       points_ = cells.values;
-      const double middle = points_.front();  // for sums of squares that do not cancel
+      const double middle = points_.front();  // so that sums of squares do not cancel
       for (double& point : points_) point -= middle;
     } else {
       codes_ = codes_of(cells.values, categories);
@@ -93,7 +93,7 @@ class Alpha {
       for (std::size_t i = cells_.begin[unit]; i < cells_.begin[unit + 1]; ++i)
         counts[codes_[i]] += times[unit];
     if (scale_ == Scale::ordinal) {
-      // The ordinal distance of two values is the distance of their mid-ranks.
+      // The ordinal distance of two values is the distance between their mid-ranks.
       points_.resize(codes_.size());
       double n = 0;
       for (double& count : counts) n += std::exchange(count, n + count / 2);
@@ -120,7 +120,7 @@ class Alpha {
     return share * share;
   }
 
-  /// Interval alpha by moments: the sum of squared differences in a unit is 2 (m Σx² − (Σx)²).
+  /// Interval alpha from moments: a unit's sum of squared differences is 2 (m Σx² − (Σx)²).
   [[nodiscard]] std::optional<double> of_points(const std::vector<std::uint32_t>& times) const {
     double observed = 0, n = 0, sum = 0, squares = 0;
     for (std::size_t unit = 0; unit < cells_.n_units(); ++unit) {
@@ -148,7 +148,7 @@ class Alpha {
   const std::vector<double>& categories_;
   std::vector<std::uint32_t> codes_{};
   std::vector<double> points_{};
-  std::vector<double> observed_{};  // disagreement of each unit
+  std::vector<double> observed_{};  // [units], disagreement
 };
 
 template <class Statistic>
@@ -170,7 +170,7 @@ double agreement_of(Agreement agreement, const std::vector<double>& categories, 
   return agreement == Agreement::linear ? 1 - share : 1 - share * share;
 }
 
-/// Σ over the ordered pairs of different raters of a unit of how far they agree, over their number.
+/// Returns the mean agreement over all ordered pairs of different raters of a unit.
 double observed_agreement(const Cells& cells, const std::vector<std::uint32_t>& codes,
                           std::size_t unit,
                           const std::function<double(std::size_t, std::size_t)>& agreement) {
@@ -194,19 +194,19 @@ Estimate krippendorff_alpha(const Ratings& ratings, Scale scale, const Bootstrap
     return Estimate::undefined(too_many(categories.size()), n);
   if (scale == Scale::ratio && categories.front() < 0)
     return Estimate::undefined(
-        fmt::format("a ratio scale has no value below zero, such as {}", categories.front()), n);
+        fmt::format("a ratio scale excludes negative values such as {}", categories.front()), n);
   return with_interval(cells.n_units(), Alpha(cells, scale, categories), one_value, bootstrap);
 }
 
 Estimate fleiss_kappa(const Ratings& ratings, const Bootstrap& bootstrap) {
   const Cells cells(ratings, 1);
   const auto n = static_cast<std::int64_t>(cells.n_units());
-  if (n == 0) return Estimate::undefined("there are no values", n);
+  if (n == 0) return Estimate::undefined("the list is empty", n);
   const std::size_t m = cells.size_of(0);
   for (std::size_t unit = 0; unit < cells.n_units(); ++unit)
     if (cells.size_of(unit) != m)
       return Estimate::undefined(
-          fmt::format("units with {} and with {} values, and all must have equally many", m,
+          fmt::format("every unit needs the same number of values; some have {}, some {}", m,
                       cells.size_of(unit)),
           n);
   if (m < 2) return Estimate::undefined(no_pairs, n);
@@ -227,7 +227,7 @@ Estimate fleiss_kappa(const Ratings& ratings, const Bootstrap& bootstrap) {
       for (std::size_t i = cells.begin[unit]; i < cells.begin[unit + 1]; ++i)
         counts[codes[i]] += times[unit];
     }
-    const double all = static_cast<double>(codes.size());  // a resample has as many
+    const double all = static_cast<double>(codes.size());  // the same in every resample
     double chance = 0;
     for (const double count : counts) chance += (count / all) * (count / all);
     if (std::ranges::count_if(counts, [](double count) { return count > 0; }) < 2)
@@ -244,9 +244,10 @@ Estimate gwet_ac(const Ratings& ratings, Agreement agreement, std::span<const do
   const auto seen = distinct(cells.values);
   const auto all = categories.empty() ? seen : distinct({categories.begin(), categories.end()});
   for (const double value : seen)
-    detail::require(std::ranges::binary_search(all, value), "{} is none of the categories", value);
+    detail::require(std::ranges::binary_search(all, value), "rating {} is not among the categories",
+                    value);
   const std::size_t q = all.size();
-  if (n == 0) return Estimate::undefined("there are no values", n);
+  if (n == 0) return Estimate::undefined("the list is empty", n);
   if (q < 2) return Estimate::undefined(one_value, n);
   if (q > max_categories) return Estimate::undefined(too_many(q), n);
 
@@ -284,13 +285,14 @@ Estimate gwet_ac(const Ratings& ratings, Agreement agreement, std::span<const do
 }
 
 Estimate cohen_kappa(std::span<const double> a, std::span<const double> b, Agreement agreement) {
-  detail::require(a.size() == b.size(), "the lists have {} and {} values", a.size(), b.size());
+  detail::require(a.size() == b.size(), "expected lists of equal length, got {} and {} values",
+                  a.size(), b.size());
   const auto n = std::ssize(a);
-  if (n == 0) return Estimate::undefined("no unit is rated by both", n);
+  if (n == 0) return Estimate::undefined("both raters rated no common unit", n);
   std::vector<double> values(a.begin(), a.end());
   values.insert(values.end(), b.begin(), b.end());
   for (const double value : values)
-    detail::require(std::isfinite(value), "a value must be finite, not {}", value);
+    detail::require(std::isfinite(value), "expected a finite value, got {}", value);
   const auto categories = distinct(values);
   if (categories.size() == 1) return Estimate::undefined(one_value, n);
   if (categories.size() > max_categories)

@@ -10,7 +10,7 @@ namespace sp2dpo::stats {
 
 std::optional<Interval> percentile_interval(std::size_t n, const Bootstrap& bootstrap,
                                             const Statistic& statistic) {
-  // std::uniform_int_distribution gives other numbers in other standard libraries.
+  // std::uniform_int_distribution differs between standard libraries; the raw bits do not.
   std::mt19937_64 random(bootstrap.seed);
   std::vector<double> values;
   std::vector<std::uint32_t> times(n);

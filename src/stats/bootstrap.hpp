@@ -10,11 +10,11 @@
 
 namespace sp2dpo::stats {
 
-/// The statistic of a resample: how many times each unit was drawn goes in; empty where undefined.
+/// A statistic of a resample, given how many times each unit was drawn; nullopt if undefined.
 using Statistic = std::function<std::optional<double>(const std::vector<std::uint32_t>& times)>;
 
-/// The middle 95 % of the statistic over resamples of `n` units; empty where fewer than half of
-/// them define it.
+/// Returns the middle 95 % of the statistic over resamples of `n` units, or nullopt if it is defined
+/// for fewer than half of the resamples.
 [[nodiscard]] std::optional<Interval> percentile_interval(std::size_t n, const Bootstrap& bootstrap,
                                                           const Statistic& statistic);
 

@@ -10,9 +10,9 @@ namespace sp2dpo::stats {
 namespace {
 
 std::vector<ScoredVerdict> sorted(std::span<const ScoredVerdict> verdicts) {
-  detail::require(!verdicts.empty(), "there are no verdicts to calibrate by");
+  detail::require(!verdicts.empty(), "calibration needs at least one verdict");
   for (const auto& verdict : verdicts) {
-    detail::require(std::isfinite(verdict.score), "a verdict's score must be finite, not {}",
+    detail::require(std::isfinite(verdict.score), "expected a finite score of a verdict, got {}",
                     verdict.score);
     detail::require(verdict.right >= 0 && verdict.right <= 1,
                     "how right a verdict was lies in [0, 1], not at {}", verdict.right);
@@ -34,12 +34,12 @@ double brier_score(std::span<const ScoredVerdict> verdicts) {
 }
 
 std::vector<ReliabilityBin> reliability(std::span<const ScoredVerdict> verdicts, int bins) {
-  detail::require(bins >= 1, "a reliability diagram has one bin or more, not {}", bins);
+  detail::require(bins >= 1, "expected at least one bin, got {}", bins);
   const auto all = sorted(verdicts);
   std::vector<ReliabilityBin> result;
   std::size_t begin = 0;
   for (std::size_t bin = 1; begin < all.size(); ++bin) {
-    // A bin ends where its share of all is reached, and then where the score changes.
+    // A bin ends at its quantile, then extends to the next change of the score.
     std::size_t end = all.size() * bin / static_cast<std::size_t>(bins);
     if (end <= begin) continue;
     while (end < all.size() && all[end].score == all[end - 1].score) ++end;
@@ -62,14 +62,14 @@ double expected_calibration_error(std::span<const ReliabilityBin> bins) {
     sum += static_cast<double>(bin.n) * std::abs(bin.right - bin.score);
     n += static_cast<double>(bin.n);
   }
-  detail::require(n > 0, "there are no verdicts to calibrate by");
+  detail::require(n > 0, "calibration needs at least one verdict");
   return sum / n;
 }
 
 Isotonic::Isotonic(std::span<const ScoredVerdict> verdicts) {
   struct Block {
     double right, n;     // sums
-    std::size_t scores;  // distinct ones
+    std::size_t scores;  // distinct scores
   };
   std::vector<Block> blocks;
   const auto all = sorted(verdicts);
@@ -133,7 +133,7 @@ Platt::Platt(std::span<const ScoredVerdict> verdicts) {
       hoo += curvature;
     }
     const double determinant = hss * hoo - hso * hso;
-    // Where all scores are equal, the slope is not defined and stays 0.
+    // With equal scores the slope is undefined and stays 0.
     const bool flat = !(determinant > 1e-12 * hss * hoo);
     double slope = flat ? 0 : -(hoo * gs - hso * go) / determinant;
     double offset = flat ? -go / hoo : -(hss * go - hso * gs) / determinant;

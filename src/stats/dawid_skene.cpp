@@ -13,8 +13,9 @@ namespace {
 
 std::uint32_t label_of(const Annotation& vote, std::size_t n_categories) {
   const auto label = static_cast<std::uint32_t>(vote.category);
-  detail::require(label < n_categories, "pair {}: category number {} is outside the list of {}",
-                  vote.pair_id, label, n_categories);
+  detail::require(label < n_categories,
+                  "pair {}: category number {} is outside the list of {} categories", vote.pair_id,
+                  label, n_categories);
   return label;
 }
 
@@ -22,8 +23,7 @@ std::uint32_t label_of(const Annotation& vote, std::size_t n_categories) {
 
 std::uint32_t DawidSkene::number_of(std::string_view annotator) const {
   const auto found = annotators_.find(annotator);
-  detail::require(found != annotators_.end(), "the annotator {} was not there when this was fitted",
-                  annotator);
+  detail::require(found != annotators_.end(), "annotator {} was not part of the fit", annotator);
   return found->second;
 }
 
@@ -75,10 +75,10 @@ void DawidSkeneFit::add(std::span<const Annotation> votes) {
 }
 
 DawidSkene DawidSkeneFit::fit(int iterations, double tolerance) const {
-  detail::require(!patterns_.empty(), "there are no annotations to fit categories by");
+  detail::require(!patterns_.empty(), "fitting needs at least one annotation");
   const std::size_t k = n_categories_;
   DawidSkene model;
-  // Annotators by name and patterns by the names' numbers, so that no sum depends on an order.
+  // Annotators are sorted by name and patterns by annotator, so that sums ignore the input order.
   std::vector<std::uint32_t> renumbered(annotators_.size());
   for (const auto& [annotator, number] : annotators_) {
     renumbered[number] = static_cast<std::uint32_t>(model.annotators_.size());
@@ -87,7 +87,7 @@ DawidSkene DawidSkeneFit::fit(int iterations, double tolerance) const {
   struct Pattern {
     std::vector<Label> labels;
     double pairs;
-    std::vector<double> probabilities;  // of the categories
+    std::vector<double> probabilities;  // [categories]
   };
   std::vector<Pattern> patterns;
   double n = 0;
@@ -119,7 +119,7 @@ DawidSkene DawidSkeneFit::fit(int iterations, double tolerance) const {
         const auto row = std::span(confusion).subspan(c * k, k);
         double sum = 0;
         for (const double weight : row) sum += weight;
-        // Of a category that the annotator never met, its answers say nothing.
+        // A category that the annotator never saw carries no information.
         for (double& weight : row) weight = sum > 0 ? weight / sum : 1 / static_cast<double>(k);
       }
 

@@ -31,19 +31,19 @@ int sign(double value) {
   return (value > 0) - (value < 0);
 }
 
-/// What is counted of one annotator on the way through the pairs.
+/// Running counts of one annotator.
 struct Tally {
   std::int64_t annotations = 0;
-  std::int64_t answers = 0;
+  std::int64_t judgments = 0;
   std::set<std::string, std::less<>> prompts{};
   Share positional{}, first{}, longer{};
-  std::vector<double> gaps{}, lengths{};  // by pair
-  std::vector<double> own{}, others{};    // by pair that others judged too
+  std::vector<double> gaps{}, lengths{};  // [pairs]
+  std::vector<double> own{}, others{};    // [pairs that others judged as well]
 };
 
-/// The annotations of one answer.
-void add_answer(Tally& tally, std::span<const Annotation> votes, double length) {
-  ++tally.answers;
+/// Adds the annotations of one judgment.
+void add_judgment(Tally& tally, std::span<const Annotation> votes, double length) {
+  ++tally.judgments;
   if (!tally.prompts.contains(votes.front().prompt)) tally.prompts.insert(votes.front().prompt);
   std::array<std::vector<double>, 2> by_order;
   for (const auto& vote : votes) {
@@ -55,7 +55,8 @@ void add_answer(Tally& tally, std::span<const Annotation> votes, double length) 
     if (verdict != 0) tally.first.count((verdict > 0) == (*vote.order == Order::chosen_first));
   }
   if (by_order[0].empty() || by_order[1].empty()) return;
-  for (auto& gaps : by_order) std::ranges::sort(gaps);  // sums by no order of the file
+  for (auto& gaps : by_order)
+    std::ranges::sort(gaps);  // makes sums independent of the file's order
   tally.positional.count(sign(Mean{}(by_order[0])) == sign(Mean{}(by_order[1])));
 }
 
@@ -63,18 +64,18 @@ Diagnostics finish(const Tally& tally, std::int64_t n_pairs, bool lengths_known)
   Diagnostics result{.annotations = tally.annotations};
   const auto asked = n_pairs * std::ssize(tally.prompts);
   result.parse_rate =
-      Estimate::of(static_cast<double>(tally.answers) / static_cast<double>(asked), asked);
-  result.positional_agreement = tally.positional.estimate("nothing was asked in both orders");
-  result.first_preferred = tally.first.estimate("no verdict has an order on record");
-  const auto* const unknown = "the answers' lengths are not known";
+      Estimate::of(static_cast<double>(tally.judgments) / static_cast<double>(asked), asked);
+  result.positional_agreement = tally.positional.estimate("no question was asked in both orders");
+  result.first_preferred = tally.first.estimate("no verdict records an order");
+  const auto* const unknown = "the lengths of the responses are unknown";
   result.longer_preferred = tally.longer.estimate(
-      lengths_known ? "no verdict is on answers of different lengths" : unknown);
+      lengths_known ? "no verdict compares responses of different lengths" : unknown);
   result.length_correlation =
       lengths_known ? spearman(tally.gaps, tally.lengths) : Estimate::undefined(unknown, 0);
   result.leave_one_out = spearman(tally.own, tally.others);
   const auto n = std::ssize(tally.own);
   if (n == 0) {
-    result.mean_shift = Estimate::undefined("no pair was judged by another one too", 0);
+    result.mean_shift = Estimate::undefined("no other annotator judged the same pairs", 0);
   } else {
     double sum = 0;
     for (std::size_t i = 0; i < tally.own.size(); ++i) sum += tally.own[i] - tally.others[i];
@@ -90,10 +91,10 @@ std::map<std::string, Diagnostics> diagnose(std::span<const Annotation> annotati
   std::vector<const Annotation*> sorted;
   sorted.reserve(annotations.size());
   for (const auto& annotation : annotations) sorted.push_back(&annotation);
-  const auto answer_of = [](const Annotation* vote) {
+  const auto judgment_of = [](const Annotation* vote) {
     return std::tie(vote->pair_id, vote->annotator, vote->prompt);
   };
-  std::ranges::sort(sorted, {}, answer_of);
+  std::ranges::sort(sorted, {}, judgment_of);
 
   std::map<std::string, Tally, std::less<>> tallies;
   std::int64_t n_pairs = 0;
@@ -106,8 +107,9 @@ std::map<std::string, Diagnostics> diagnose(std::span<const Annotation> annotati
     const double length =
         options.length_difference ? options.length_difference(votes.front().pair_id) : 0;
     for (std::size_t from = 0, to = 0; from < votes.size(); from = to) {
-      while (to < votes.size() && answer_of(&votes[to]) == answer_of(&votes[from])) ++to;
-      add_answer(tallies[votes[from].annotator], std::span(votes).subspan(from, to - from), length);
+      while (to < votes.size() && judgment_of(&votes[to]) == judgment_of(&votes[from])) ++to;
+      add_judgment(tallies[votes[from].annotator], std::span(votes).subspan(from, to - from),
+                   length);
     }
     const auto panel = gather_panel(votes, {}, Median{});
     const auto& gaps = panel->annotators;
@@ -124,8 +126,8 @@ std::map<std::string, Diagnostics> diagnose(std::span<const Annotation> annotati
     }
   }
   if (options.n_pairs > 0) {
-    detail::require(n_pairs <= options.n_pairs, "{} pairs have annotations, of {} in all", n_pairs,
-                    options.n_pairs);
+    detail::require(n_pairs <= options.n_pairs, "{} pairs have annotations, but n_pairs is {}",
+                    n_pairs, options.n_pairs);
     n_pairs = options.n_pairs;
   }
   std::map<std::string, Diagnostics> result;

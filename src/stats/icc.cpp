@@ -34,11 +34,12 @@ double quantile_975(double df1, double df2) {
 }
 
 Estimate ratio(double above, double below, std::int64_t n) {
-  if (!(below > 0)) return Estimate::undefined("the values do not vary as the form supposes", n);
+  if (!(below > 0))
+    return Estimate::undefined("the values lack the variance that this form divides by", n);
   return Estimate::of(above / below, n);
 }
 
-/// The intervals of forms 1 and 3: `f` has df1 and df2 degrees of freedom.
+/// Sets the intervals of forms 1 and 3, where `f` has df1 and df2 degrees of freedom.
 void set_interval(Estimate& single, Estimate& mean, double f, double df1, double df2, double k) {
   const double low = f / quantile_975(df1, df2);
   const double high = f * quantile_975(df2, df1);
@@ -59,9 +60,9 @@ Icc icc(const Ratings& ratings) {
     return result;
   };
   if (all.cols() < 2) return undefined("fewer than two raters");
-  if (all.rows() < 2) return undefined("fewer than two units are rated by every rater");
+  if (all.rows() < 2) return undefined("every rater rated fewer than two common units");
 
-  // Taken from the first value, so that equal values give sums of squares of exactly 0.
+  // Relative to the first value, so that equal values give sums of squares of exactly 0.
   const Eigen::ArrayXXd x = all.array() - all(0, 0);
   const double n = static_cast<double>(x.rows()), k = static_cast<double>(x.cols());
   const double mean = x.mean();
@@ -69,7 +70,7 @@ Icc icc(const Ratings& ratings) {
   const Eigen::ArrayXd column_means = x.colwise().mean().transpose();
   const double total = (x - mean).square().sum();
   if (!(total > 0)) return undefined("only one value occurs");
-  // What is left of rounding is no variance.
+  // Treats a remainder of rounding as zero variance.
   const auto clean = [&](double sum) { return sum > 1e-14 * total ? sum : 0.0; };
   const double rows = clean(k * (row_means - mean).square().sum());
   const double columns = clean(n * (column_means - mean).square().sum());
@@ -103,7 +104,7 @@ Icc icc(const Ratings& ratings) {
   const double high = n * (b * msr - mse) / (spread + n * b * msr);
   if (!std::isfinite(low) || !std::isfinite(high)) return result;
   result.single[1].ci = Interval{low, high};
-  // The step up to the mean has a pole at -1 / (k - 1).
+  // The Spearman-Brown step up to the mean has a pole at -1 / (k - 1).
   if (result.mean[1].value && 1 + (k - 1) * low > 0)
     result.mean[1].ci = Interval{k * low / (1 + (k - 1) * low), k * high / (1 + (k - 1) * high)};
   return result;

@@ -7,7 +7,7 @@ namespace sp2dpo::stats {
 
 Estimate mean(std::span<const double> values, const Bootstrap& bootstrap) {
   const auto n = std::ssize(values);
-  if (n == 0) return Estimate::undefined("there are no values", n);
+  if (n == 0) return Estimate::undefined("the list is empty", n);
   const auto of = [&](const std::vector<std::uint32_t>& times) -> std::optional<double> {
     double sum = 0;
     for (std::size_t i = 0; i < values.size(); ++i) sum += times[i] * values[i];

@@ -12,16 +12,17 @@ namespace sp2dpo::stats {
 
 namespace {
 
-/// Why a correlation is undefined; empty where it is not.
-std::string trouble(std::span<const double> a, std::span<const double> b) {
-  detail::require(a.size() == b.size(), "the lists have {} and {} values", a.size(), b.size());
+/// Returns why a correlation is undefined, or an empty string if it is defined.
+std::string undefined_reason(std::span<const double> a, std::span<const double> b) {
+  detail::require(a.size() == b.size(), "expected lists of equal length, got {} and {} values",
+                  a.size(), b.size());
   for (const auto side : {a, b})
     for (const double value : side)
-      detail::require(std::isfinite(value), "a value must be finite, not {}", value);
-  if (a.size() < 2) return "fewer than two units are rated by both";
+      detail::require(std::isfinite(value), "expected a finite value, got {}", value);
+  if (a.size() < 2) return "both raters rated fewer than two common units";
   for (const auto side : {a, b})
     if (std::ranges::all_of(side, [&](double value) { return value == side[0]; }))
-      return "one side is constant";
+      return "one list is constant";
   return {};
 }
 
@@ -29,7 +30,7 @@ double pairs_of(std::size_t n) {
   return static_cast<double>(n) * static_cast<double>(n - 1) / 2;
 }
 
-/// Pairs within the runs of equal neighbours.
+/// Counts the pairs within runs of equal neighbours.
 template <class Equal>
 double tied_pairs(std::size_t n, Equal equal) {
   double sum = 0;
@@ -40,7 +41,7 @@ double tied_pairs(std::size_t n, Equal equal) {
   return sum;
 }
 
-/// Sorts the values, and counts the pairs that were out of order.
+/// Sorts the values and counts the pairs that were out of order.
 double sort_inversions(std::vector<double>& values) {
   std::vector<double> merged(values.size());
   double inversions = 0;
@@ -80,7 +81,7 @@ std::vector<double> mid_ranks(std::span<const double> values) {
 
 Estimate spearman(std::span<const double> a, std::span<const double> b) {
   const auto n = std::ssize(a);
-  if (auto reason = trouble(a, b); !reason.empty()) return Estimate::undefined(reason, n);
+  if (auto reason = undefined_reason(a, b); !reason.empty()) return Estimate::undefined(reason, n);
   const auto x = mid_ranks(a), y = mid_ranks(b);
   const double middle = static_cast<double>(n + 1) / 2;
   double xx = 0, yy = 0, xy = 0;
@@ -94,9 +95,9 @@ Estimate spearman(std::span<const double> a, std::span<const double> b) {
 
 Estimate kendall_tau_b(std::span<const double> a, std::span<const double> b) {
   const auto n = a.size();
-  if (auto reason = trouble(a, b); !reason.empty())
+  if (auto reason = undefined_reason(a, b); !reason.empty())
     return Estimate::undefined(reason, std::ssize(a));
-  // Knight's way: in the order of a, a pair of b out of order is discordant.
+  // Knight's algorithm: after sorting by a, each inversion in b is a discordant pair.
   std::vector<std::pair<double, double>> points(n);
   for (std::size_t i = 0; i < n; ++i) points[i] = {a[i], b[i]};
   std::ranges::sort(points);

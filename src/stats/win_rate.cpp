@@ -34,7 +34,7 @@ Eigen::ArrayXd sigmoid(const Eigen::ArrayXd& z) {
   return (1 + (-z).exp()).inverse();
 }
 
-/// min ||w||_1 + C · Σ s · [log(1 + e^z) − p z], z = X w.
+/// Minimises ||w||_1 + C · Σ s · [log(1 + e^z) − p z] with z = X w.
 struct Problem {
   Eigen::MatrixX3d features;
   Eigen::ArrayXd wins;
@@ -46,7 +46,7 @@ struct Problem {
   }
 };
 
-/// The step that minimises the quadratic model with the penalty, coordinate by coordinate.
+/// Minimises the penalised quadratic model by coordinate descent.
 Weights newton_step(const Weights& w, const Weights& gradient, const Eigen::Matrix3d& hessian) {
   Weights step = Weights::Zero();
   for (int sweep = 0; sweep < 1000; ++sweep) {
@@ -93,11 +93,11 @@ Weights minimise(const Problem& problem) {
 }
 
 Eigen::ArrayXd wins_of(std::span<const Comparison> comparisons) {
-  detail::require(!comparisons.empty(), "there are no comparisons");
+  detail::require(!comparisons.empty(), "a win rate needs at least one comparison");
   Eigen::ArrayXd wins(std::ssize(comparisons));
   for (std::size_t i = 0; i < comparisons.size(); ++i) {
     detail::require(comparisons[i].win >= 0 && comparisons[i].win <= 1,
-                    "comparison {}: the win must lie in [0, 1], not {}", i, comparisons[i].win);
+                    "comparison {}: expected a win in [0, 1], got {}", i, comparisons[i].win);
     wins[static_cast<Eigen::Index>(i)] = comparisons[i].win;
   }
   return wins;
@@ -111,7 +111,7 @@ WinRate win_rate(std::span<const Comparison> comparisons) {
 
 LengthControlledWinRate length_controlled_win_rate(std::span<const Comparison> comparisons,
                                                    const LengthControl& control) {
-  detail::require(control.c > 0 && std::isfinite(control.c), "c must be positive, not {}",
+  detail::require(control.c > 0 && std::isfinite(control.c), "expected a positive c, got {}",
                   control.c);
   const Eigen::ArrayXd wins = wins_of(comparisons);
   const Eigen::Index n = wins.size(), gamed = std::ssize(control.gamed);
@@ -126,7 +126,7 @@ LengthControlledWinRate length_controlled_win_rate(std::span<const Comparison> c
                   "lengths and difficulties must be finite");
   if (n < 2) return {.reason = "fewer than two comparisons"};
   const double scale = standard_deviation(lengths);
-  if (!(scale > 0)) return {.reason = "all differences of lengths are equal"};
+  if (!(scale > 0)) return {.reason = "all differences in length are equal"};
 
   Problem problem{.features = Eigen::MatrixX3d::Zero(n + gamed, 3),
                   .wins = Eigen::ArrayXd(n + gamed),

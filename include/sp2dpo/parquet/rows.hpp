@@ -8,9 +8,9 @@
 
 namespace sp2dpo::io {
 
-/// The rows of a Parquet file, for every reader that takes RowsFrom. A batch of rows is held at a
-/// time. A null is as a key that is not there. A schedule's manifest is a row before the first one.
-/// Throws DataError where the file cannot be opened or is no Parquet file.
+/// Opens a Parquet file as rows for any reader that takes RowsFrom. Holds one batch of rows at a time.
+/// A null counts as a missing key. The manifest of a schedule comes first, as a row. Throws DataError
+/// if the file cannot be opened or is not a Parquet file.
 ///
 ///     PairReader reader(parquet_rows("pairs.parquet"));
 [[nodiscard]] std::unique_ptr<RowSource> parquet_rows(const std::filesystem::path& path);

@@ -13,56 +13,57 @@
 
 namespace sp2dpo::report {
 
-/// What a check came to. `not_checked`: what it needs is not at hand.
+/// Outcome of a check; `not_checked` if its input is missing.
 enum class CheckResult : std::uint8_t { pass, warn, not_checked };
 
-/// Something about a schedule that was looked at before training with it.
+/// The outcome of one check of a schedule.
 struct Finding {
   std::string check;       ///< `saturation-low`, `saturation-high`, `no-spread`, `length-bias`, …
-  double value{};          ///< what was measured
-  double limit{};          ///< what it was held against
-  std::string sentence{};  ///< both, for people, with what it means; why it was not checked
+  double value{};          ///< measured figure
+  double limit{};          ///< threshold of the check
+  std::string sentence{};  ///< the finding in words, or why the check did not run
   CheckResult result = CheckResult::warn;
 };
 
-/// From where on a figure is a finding. The defaults are rules of thumb, not of the paper.
+/// Thresholds of the checks. The defaults are rules of thumb, not taken from the paper.
 struct CheckLimits {
   Interval envelope = Linear::default_envelope;
-  /// Share of the pairs within 1 % of an end of the envelope: `saturation-low`, `saturation-high`. Of
-  /// betas spread evenly over the envelope, 1 % would be there.
+  /// `saturation-low`, `saturation-high`: largest share of pairs within 1 % of an end of the
+  /// envelope. Betas spread evenly over the envelope have a share of 1 %.
   double share_at_end = 0.2;
-  /// Standard deviation of beta over the envelope's width: `no-spread` below it. 0.29 = even.
+  /// `no-spread`: smallest standard deviation of beta over the width of the envelope. Betas spread
+  /// evenly have 0.29.
   double spread = 0.05;
-  /// Size of Spearman's rank correlation of beta with the answers' difference in length:
-  /// `length-bias`, if besides chance alone gives so much in less than 1 % of such schedules.
+  /// `length-bias`: size of Spearman's rank correlation of beta with the difference in length. The
+  /// check also requires that chance alone exceeds the correlation in less than 1 % of schedules.
   double length_correlation = 0.3;
-  /// ICC(1,k) of the annotators' gaps: `guessing` below it. 0 = pairs differ no more than
-  /// annotators do on one pair.
+  /// `guessing`: smallest ICC(1,k) of the annotators' gaps. At 0, pairs differ no more than
+  /// annotators differ on one pair.
   double reliability = 0.3;
-  double share_missing = 0.05;      ///< share of the pairs without a gap: `missing`
-  double share_clipped = 0.05;      ///< share of the pairs whose gap was cut off: `clipped`
-  double share_incomplete = 0.1;    ///< share with fewer annotators than others: `coverage`
-  double share_of_category = 0.95;  ///< share of the most frequent category: `category-collapse`
+  double share_missing = 0.05;      ///< `missing`: share of pairs without a gap
+  double share_clipped = 0.05;      ///< `clipped`: share of pairs with a clipped gap
+  double share_incomplete = 0.1;    ///< `coverage`: share of pairs that lack annotators
+  double share_of_category = 0.95;  ///< `category-collapse`: share of the top category
 };
 
-/// What is known of a schedule's pairs besides the schedule.
+/// Facts about the pairs that a schedule lacks.
 struct Evidence {
-  /// By pair in the schedule's order, the chosen answer's length minus the rejected one's, in any
-  /// unit; none: not known.
+  /// Length of the chosen response minus that of the rejected one, in any unit, in the order of the
+  /// schedule; empty if unknown.
   std::span<const double> length_differences{};
-  /// ICC(1,k) of the annotators' gaps, stats::icc()'s mean[0]; empty: not known.
+  /// ICC(1,k) of the annotators' gaps, which is mean[0] of stats::icc(); empty if unknown.
   std::optional<stats::Estimate> reliability{};
 };
 
-/// The failure signatures that show before training, each with its verdict: betas piled at an end
-/// of the envelope or almost constant, tied to the answers' lengths, made of guesses, missing or
-/// clipped; a panel that is not complete; one category for all. Throws InvalidArgument for a
-/// schedule without pairs, or where there are lengths for some pairs only.
+/// Runs every check for failures that show before training: betas saturated at an end of the
+/// envelope, almost constant, correlated with length, unreliable, missing or clipped; an incomplete
+/// panel; a single dominant category. Throws InvalidArgument for an empty schedule and if the number
+/// of lengths differs from the number of pairs.
 [[nodiscard]] std::vector<Finding> all_checks(const ScheduleView& schedule,
                                               const Evidence& evidence,
                                               const CheckLimits& limits = {});
 
-/// Those of all_checks() that found something.
+/// Returns the findings of all_checks() whose result is `warn`.
 [[nodiscard]] std::vector<Finding> check_schedule(const ScheduleView& schedule,
                                                   std::span<const double> length_differences = {},
                                                   const CheckLimits& limits = {});

@@ -15,7 +15,7 @@
 
 namespace sp2dpo::report {
 
-/// A file that a schedule was made of.
+/// An input file of a schedule.
 struct Source {
   std::string role;
   std::string path;
@@ -23,14 +23,14 @@ struct Source {
   std::int64_t rows{};
 };
 
-/// A figure of agreement, under a heading that figures in a row may share.
+/// A figure of agreement. Consecutive figures with the same heading share it.
 struct AgreementFigure {
   std::string heading;
   std::string name;
   stats::Estimate estimate;
 };
 
-/// What a report says besides the schedule. Parts that are empty are left out.
+/// The parts of a report beside the schedule itself. Empty parts are left out.
 struct Page {
   std::string title = "Beta schedule";
   Interval envelope = Linear::default_envelope;
@@ -40,12 +40,11 @@ struct Page {
   std::vector<AgreementFigure> agreement{};
   std::vector<ReliabilitySeries> reliability{};
   std::vector<Source> sources{};
-  std::vector<std::pair<std::string, std::string>> parameters{};  ///< name and value, as JSON
+  std::vector<std::pair<std::string, std::string>> parameters{};  ///< name, and value as JSON
 };
 
-/// The schedule as one HTML page: nothing is loaded from elsewhere, no script is needed, it can be
-/// printed, and it follows the reader's light or dark screen and its width. Throws InvalidArgument
-/// for a schedule without pairs.
+/// Renders a schedule as one self-contained HTML page without scripts. The page adapts to light and
+/// dark mode, to narrow screens and to paper. Throws InvalidArgument for an empty schedule.
 [[nodiscard]] std::string html_page(const ScheduleView& schedule, const Page& page);
 
 }  // namespace sp2dpo::report

@@ -9,16 +9,16 @@
 
 namespace sp2dpo::report {
 
-/// The bins of one way to say how sure a verdict is.
+/// The reliability bins of one measure of confidence.
 struct ReliabilitySeries {
   std::string name;
   std::vector<stats::ReliabilityBin> bins;
 };
 
-/// A reliability diagram, `width` pixels wide, an SVG as those of svg.hpp: how often verdicts were
-/// right by how sure they said they were, from 0 to 1 each. The area of a point grows with its bin;
-/// on the diagonal a verdict is as often right as it says. Throws InvalidArgument without a series,
-/// for more than three of them, and for a bin outside the square.
+/// Draws a reliability diagram as an SVG `width` pixels wide: the share of right verdicts against
+/// their stated confidence, from 0 to 1 each. The area of a point is proportional to its bin; points
+/// on the diagonal are calibrated. Throws InvalidArgument unless `series` has one to three entries,
+/// and for a bin outside the unit square.
 [[nodiscard]] std::string reliability_svg(std::span<const ReliabilitySeries> series,
                                           const std::string& title = "Reliability",
                                           double width = 480);

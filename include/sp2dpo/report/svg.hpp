@@ -11,66 +11,66 @@
 #include <sp2dpo/schedule/linear.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 
-/// Pictures and figures for people. A picture is a whole SVG file: no scripts, no fonts or files
-/// from elsewhere, light or dark as the reader's screen is, in colours that colour-blind readers
-/// can tell apart. The same input makes the same bytes.
+/// Checks, tables, charts and pages about schedules. Every chart is a self-contained SVG file without
+/// scripts, external fonts or files. It follows light and dark mode and uses a palette that is safe
+/// for colour-blind readers. Equal inputs give equal bytes.
 namespace sp2dpo::report {
 
+/// Options of the charts of beta.
 struct HistogramOptions {
   std::string title = "Distribution of beta";
-  Interval envelope = Linear::default_envelope;  ///< its ends are marked
-  int bins = 27;                                 ///< over the envelope and all betas
-  double width = 760;                            ///< of the picture; 360 for a telephone
+  Interval envelope = Linear::default_envelope;  ///< both ends are marked
+  int bins = 27;                                 ///< number of bins over the envelope and all betas
+  double width = 760;                            ///< in pixels; 360 suits a phone
 };
 
-/// How many pairs have which beta: one bar a bin, stacked by category, the category of highest
-/// priority at the bottom. Pairs without a gap are a part of their own. Throws InvalidArgument for
-/// a schedule without pairs and for fewer than one bin.
+/// Draws a histogram of beta with bars stacked by category, highest priority at the bottom. Pairs
+/// without a gap form a group of their own. Throws InvalidArgument for an empty schedule and for
+/// fewer than one bin.
 [[nodiscard]] std::string beta_histogram_svg(const ScheduleView& schedule,
                                              const HistogramOptions& options = {});
 
-/// Which share of the pairs has a beta up to which value: one curve a category, one for all. Curves
-/// are told apart by colour and dashes. `bins` says nothing here. Throws InvalidArgument for a
-/// schedule without pairs.
+/// Draws the cumulative distribution of beta, one curve for each category and one for all pairs.
+/// Curves differ in colour and dashes. Ignores `bins`. Throws InvalidArgument for an empty schedule.
 [[nodiscard]] std::string beta_ecdf_svg(const ScheduleView& schedule,
                                         const HistogramOptions& options = {});
 
-/// The signed gaps of one annotator's annotations.
+/// A histogram of one annotator's signed gaps.
 struct AnnotatorGaps {
-  static constexpr std::size_t bins = 20;  ///< over [-1, 1]
+  static constexpr std::size_t bins = 20;  ///< number of bins over [-1, 1]
 
   std::string name;
   std::array<std::int64_t, bins> counts{};
   std::int64_t n = 0;
   double sum = 0;
 
+  /// Counts one gap; clamps it to [-1, 1] for the histogram, but not for the sum.
   void add(double gap);
 };
 
-/// One small histogram an annotator, as many in a row as the width holds, each with a scale of its
-/// own. Throws InvalidArgument without an annotator.
+/// Draws a small histogram for each annotator, as many in a row as fit into `width`. Each has a
+/// vertical scale of its own. Throws InvalidArgument if `annotators` is empty.
 [[nodiscard]] std::string annotator_gaps_svg(std::span<const AnnotatorGaps> annotators,
                                              double width = 760);
 
-/// One figure of several runs of one kind, by step. A run that ended early has fewer values than
-/// there are steps.
+/// A figure by training step, over repeated runs. A run that ended early has fewer values than steps.
 struct Curve {
   std::string name;
   std::vector<double> steps;              ///< increasing
-  std::vector<std::vector<double>> runs;  ///< a run's values, from the first step on
+  std::vector<std::vector<double>> runs;  ///< values of each run, from the first step on
 };
 
-/// Curves over the same axes.
+/// Curves that share their axes.
 struct CurveChart {
   std::string title;
-  std::vector<Curve> curves;  ///< up to as many as there are colours: 7
+  std::vector<Curve> curves;  ///< at most 7, one for each colour
 };
 
-/// Panels side by side: each curve's mean over its runs as a line, their smallest and largest value
-/// as a band around it. Curves are told apart by colour and dashes, in every panel in the same
-/// order. Throws InvalidArgument where there is no panel, no value, or one that is not finite, and
-/// for a run that is longer than its steps.
-[[nodiscard]] std::string training_curves_svg(std::span<const CurveChart> panels,
+/// Draws charts side by side. A line shows the mean of each curve over its runs; a band reaches from
+/// the smallest to the largest value. Curve i has the same colour and dashes in every chart. Throws
+/// InvalidArgument without charts or values, for a value that is not finite, and for a run longer
+/// than its steps.
+[[nodiscard]] std::string training_curves_svg(std::span<const CurveChart> charts,
                                               const std::string& title = "Training");
 
 }  // namespace sp2dpo::report

@@ -8,14 +8,14 @@
 
 namespace sp2dpo::report {
 
-/// The distribution of beta as lines of text: quartiles, extremes and mean gap by category, then
-/// how many pairs lie at the ends of the envelope, were clipped there, or have no gap. Throws
-/// InvalidArgument for a schedule without pairs.
+/// Formats the distribution of beta as a text table: quartiles, extremes and mean gap by category,
+/// then the numbers of pairs at the ends of the envelope, with a clipped gap, and without a gap.
+/// Throws InvalidArgument for an empty schedule.
 [[nodiscard]] std::string beta_table(const ScheduleView& schedule,
                                      Interval envelope = Linear::default_envelope);
 
-/// How many pairs have which beta, as lines of text: a bar of # for each of `bins` equal parts of
-/// the envelope, and how many lie outside it.
+/// Formats a histogram of beta as text: a bar of # for each of `bins` equal parts of the envelope, and
+/// the number of betas outside it.
 [[nodiscard]] std::string beta_bars(const ScheduleView& schedule,
                                     Interval envelope = Linear::default_envelope, int bins = 9);
 

@@ -11,44 +11,50 @@
 
 namespace sp2dpo::stats {
 
-/// Statistics of categories are not computed for more distinct values than this.
+/// Statistics over categories are undefined above this number of distinct values.
 inline constexpr std::size_t max_categories = 1000;
 
+/// Level of measurement, which sets how far apart two values are.
 enum class Scale : std::uint8_t { nominal, ordinal, interval, ratio };
 
-/// Krippendorff's alpha, for any number of raters with any cells missing; a unit counts that has
-/// two values or more. Interval alpha takes O(N), ordinal alpha O(N log N): it is interval alpha of
-/// the mid-ranks. Nominal and ratio alpha are undefined above `max_categories` distinct values, the
-/// latter also for a value below zero. The interval is a bootstrap over units.
+/// Computes Krippendorff's alpha for any number of raters and missing cells. Units with at least two
+/// values count. Interval alpha takes O(N). Ordinal alpha is the interval alpha of the mid-ranks and
+/// takes O(N log N). Nominal and ratio alpha are undefined above `max_categories` distinct values;
+/// ratio alpha is also undefined for negative values. The interval is a bootstrap over units.
 [[nodiscard]] Estimate krippendorff_alpha(const Ratings& ratings, Scale scale,
                                           const Bootstrap& bootstrap = {});
 
-/// Fleiss' kappa; undefined unless all units that have a value have equally many, two or more.
+/// Computes Fleiss' kappa. It is undefined unless all units with a value have the same number of
+/// values, at least two.
 [[nodiscard]] Estimate fleiss_kappa(const Ratings& ratings, const Bootstrap& bootstrap = {});
 
-/// How far two categories agree: only where they are equal, or 1 − |k − l| / (max − min), or
-/// 1 − (k − l)² / (max − min)².
-enum class Agreement : std::uint8_t { identity, linear, quadratic };
+/// Agreement of two categories k and l, from 0 to 1.
+enum class Agreement : std::uint8_t {
+  identity,  ///< 1 if k = l, otherwise 0
+  linear,    ///< 1 − |k − l| / (max − min)
+  quadratic  ///< 1 − (k − l)² / (max − min)²
+};
 
-/// Gwet's AC1 (identity) and AC2. `categories` are all that a rater can choose from, in any order;
-/// empty: those that occur. Throws InvalidArgument where one occurs that is not listed.
+/// Computes Gwet's AC1 (identity) or AC2 (linear, quadratic). `categories` lists every value that a
+/// rater can choose, in any order; if empty, the values that occur. Throws InvalidArgument for a
+/// rating outside the list.
 [[nodiscard]] Estimate gwet_ac(const Ratings& ratings, Agreement agreement = Agreement::identity,
                                std::span<const double> categories = {},
                                const Bootstrap& bootstrap = {});
 
-/// Cohen's kappa of two raters, [n] each: 1 − Σ w·o / Σ w·e, where w is 1 less their `agreement`.
-/// No interval. Throws InvalidArgument for lists of different lengths.
+/// Computes Cohen's kappa of two raters, [n] each: 1 − Σ w·o / Σ w·e with w = 1 − `agreement`. The
+/// result has no interval. Throws InvalidArgument for lists of different lengths.
 [[nodiscard]] Estimate cohen_kappa(std::span<const double> a, std::span<const double> b,
                                    Agreement agreement = Agreement::identity);
 
-/// Intraclass correlations after Shrout and Fleiss (1979): of one rating (`single`) and of the mean
-/// over all raters (`mean`), for forms 1, 2 and 3 at places 0, 1 and 2, with their F intervals.
+/// Intraclass correlations after Shrout and Fleiss (1979), with F intervals. Index f − 1 holds
+/// form f: 1, 2 or 3.
 struct Icc {
-  std::array<Estimate, 3> single;
-  std::array<Estimate, 3> mean;
+  std::array<Estimate, 3> single;  ///< ICC(f, 1), reliability of one rating
+  std::array<Estimate, 3> mean;    ///< ICC(f, k), reliability of the mean over all k raters
 };
 
-/// From the units that every rater has rated.
+/// Computes the correlations from the units that every rater rated.
 [[nodiscard]] Icc icc(const Ratings& ratings);
 
 }  // namespace sp2dpo::stats

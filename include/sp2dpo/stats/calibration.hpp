@@ -8,33 +8,34 @@
 
 namespace sp2dpo::stats {
 
-/// A verdict, and whether it was right.
+/// A verdict with its confidence and its outcome.
 struct ScoredVerdict {
-  double score{};  ///< how sure it was: a probability, where it is taken as one
-  double right{};  ///< 1 right, 0 wrong, 0.5 for half of each
+  double score{};  ///< confidence; functions that need a probability say so
+  double right{};  ///< 1 right, 0 wrong, 0.5 half right
 };
 
-/// Mean of (score − right)².
+/// Returns the mean of (score − right)²; `score` must be a probability.
 [[nodiscard]] double brier_score(std::span<const ScoredVerdict> verdicts);
 
-/// Verdicts of about the same score: a point of a reliability diagram.
+/// Verdicts with similar scores: one point of a reliability diagram.
 struct ReliabilityBin {
   std::int64_t n{};
   double score{};  ///< mean
-  double right{};  ///< share that was right
+  double right{};  ///< share of right verdicts
 };
 
-/// Up to `bins` bins with about equally many verdicts; equal scores are never apart. Throws
-/// InvalidArgument for fewer than one bin, without verdicts, and for a score that is not finite or
-/// a `right` outside [0, 1]; so do the functions below.
+/// Sorts verdicts into at most `bins` bins of about equal size. Equal scores share a bin. Throws
+/// InvalidArgument if `bins` is below 1, if `verdicts` is empty, and for a score that is not finite
+/// or a `right` outside [0, 1]. The functions below throw for the same inputs.
 [[nodiscard]] std::vector<ReliabilityBin> reliability(std::span<const ScoredVerdict> verdicts,
                                                       int bins = 10);
 
-/// ECE: the mean distance between score and share that was right, weighted by the bins' sizes.
+/// Returns the ECE: the mean of |score − right| over the bins, weighted by their sizes.
 [[nodiscard]] double expected_calibration_error(std::span<const ReliabilityBin> bins);
 
-/// The non-decreasing step function of the score that is closest to `right` in least squares (pool
-/// adjacent violators, equal scores pooled first), linear between the scores seen, flat beyond.
+/// Isotonic regression of `right` on the score: the non-decreasing least-squares fit by pooling
+/// adjacent violators, with equal scores pooled first. The fit is linear between the observed scores
+/// and constant beyond them. Immutable, so that several threads may call it.
 class Isotonic {
  public:
   explicit Isotonic(std::span<const ScoredVerdict> verdicts);
@@ -46,8 +47,9 @@ class Isotonic {
   std::vector<double> values_;
 };
 
-/// σ(slope · score + offset), after Platt: fitted by likelihood to (N₊ + 1) / (N₊ + 2) for what was
-/// right and 1 / (N₋ + 2) for what was not, so that a small set does not make it certain.
+/// Platt scaling: σ(slope · score + offset), fitted by maximum likelihood to the targets
+/// (N₊ + 1) / (N₊ + 2) for right verdicts and 1 / (N₋ + 2) for wrong ones. These targets keep a small
+/// set from yielding certainty. Immutable, so that several threads may call it.
 class Platt {
  public:
   explicit Platt(std::span<const ScoredVerdict> verdicts);

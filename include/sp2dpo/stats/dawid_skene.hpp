@@ -14,24 +14,27 @@
 
 namespace sp2dpo::stats {
 
-/// Dawid and Skene's model (1979): a pair has one true category, and an annotator that sees the
-/// category c names the category k with a probability of its own, each annotation independently of
-/// the others. Prompts of one annotator are in truth not independent: take the probabilities as too
-/// sure.
+/// Dawid and Skene's model (1979): every pair has one true category c, and annotator a reports
+/// category k with probability P_a(k | c), independently for each annotation. The prompts of one
+/// annotator are not independent in practice, so the posteriors are overconfident. Immutable once
+/// fitted, so that several threads may query it.
 class DawidSkene {
  public:
-  /// How probable each category is of a pair with these annotations; empty where no category can
-  /// have led to them. Throws InvalidArgument for an annotator that was not there, or a category
-  /// outside the list.
+  /// Returns the probability of each category, given the annotations of one pair. Returns an empty
+  /// vector if every category has probability zero. Throws InvalidArgument for an annotator that the
+  /// fit did not see and for a category outside the list.
   [[nodiscard]] std::vector<double> posterior(std::span<const Annotation> votes) const;
 
-  /// The most probable category, among equals the first.
+  /// Returns the most probable category; the first of equally probable ones.
   [[nodiscard]] std::optional<Category> operator()(std::span<const Annotation> votes) const;
 
+  /// Estimated share of each category.
   [[nodiscard]] std::span<const double> shares() const noexcept { return shares_; }
-  /// [categories × categories], row by row: probability of the name k for the category c.
+  /// Returns P_a(k | c) of one annotator as [c × k], row-major.
   [[nodiscard]] std::span<const double> confusion(std::string_view annotator) const;
+  /// Number of iterations of expectation and maximisation.
   [[nodiscard]] int iterations() const noexcept { return iterations_; }
+  /// True if the fit stopped by its tolerance.
   [[nodiscard]] bool converged() const noexcept { return converged_; }
 
  private:
@@ -41,25 +44,25 @@ class DawidSkene {
   [[nodiscard]] std::vector<double> posterior(std::span<const Label> labels) const;
   [[nodiscard]] std::uint32_t number_of(std::string_view annotator) const;
 
-  std::vector<double> shares_;                   // of the categories
-  std::vector<std::vector<double>> confusions_;  // by annotator
+  std::vector<double> shares_;
+  std::vector<std::vector<double>> confusions_;  // [annotators]
   std::map<std::string, std::uint32_t, std::less<>> annotators_;
   int iterations_ = 0;
   bool converged_ = false;
 };
 
-/// Collects annotations pair by pair and fits the model by expectation and maximisation, from each
-/// pair's shares of votes on. Pairs with the same annotations are kept once; the result depends on
-/// no order and no random number.
+/// Collects annotations pair by pair, then fits the model by expectation and maximisation, starting
+/// from each pair's shares of votes. Pairs with equal annotations take the memory of one. The result
+/// does not depend on the order of the pairs, and no random number enters. Not thread-safe.
 class DawidSkeneFit {
  public:
   explicit DawidSkeneFit(std::size_t n_categories) : n_categories_(n_categories) {}
 
-  /// One pair's annotations. Throws InvalidArgument for a category outside the list.
+  /// Adds the annotations of one pair. Throws InvalidArgument for a category outside the list.
   void add(std::span<const Annotation> votes);
 
-  /// Until no probability moves by more than `tolerance`, or for so many iterations. Throws
-  /// InvalidArgument without annotations.
+  /// Iterates until no probability moves by more than `tolerance`, at most `iterations` times.
+  /// Throws InvalidArgument if no annotation was added.
   [[nodiscard]] DawidSkene fit(int iterations = 1000, double tolerance = 1e-9) const;
 
  private:
@@ -67,7 +70,7 @@ class DawidSkeneFit {
 
   std::size_t n_categories_;
   std::map<std::string, std::uint32_t, std::less<>> annotators_;
-  std::map<std::vector<Label>, std::int64_t> patterns_;  // how many pairs have these labels
+  std::map<std::vector<Label>, std::int64_t> patterns_;  // number of pairs with these labels
 };
 
 }  // namespace sp2dpo::stats

@@ -13,29 +13,29 @@
 
 namespace sp2dpo::stats {
 
-/// What one annotator's annotations look like beside the others'. An answer is what it said under
-/// one prompt, of one pair; its verdict is the sign of its mean signed gap. No figure has an
-/// interval.
+/// Figures of one annotator, without intervals. A judgment is everything that the annotator said
+/// about one pair under one prompt; its verdict is the sign of its mean signed gap.
 struct Diagnostics {
   std::int64_t annotations{};
-  Estimate parse_rate{};            ///< pairs with an answer, over all pairs and its prompts
-  Estimate positional_agreement{};  ///< same verdict in both orders; of answers asked in both
-  Estimate
-      first_preferred{};  ///< the answer shown first was preferred; of annotations with an order
-  Estimate longer_preferred{};    ///< the longer answer was preferred, ties and equal lengths aside
-  Estimate length_correlation{};  ///< Spearman's, of gap and chosen minus rejected length, by pair
-  Estimate leave_one_out{};       ///< Spearman's, of gap and mean of the others' gaps, by pair
-  Estimate mean_shift{};          ///< mean of gap minus mean of the others' gaps
+  Estimate parse_rate{};            ///< judgments over pairs × prompts
+  Estimate positional_agreement{};  ///< position consistency: same verdict in both orders
+  Estimate first_preferred{};       ///< position bias: share that prefers the response shown first
+  Estimate longer_preferred{};      ///< length bias: share that prefers the longer response
+  Estimate length_correlation{};    ///< Spearman's, of gap and chosen minus rejected length
+  Estimate leave_one_out{};         ///< Spearman's, of gap and mean of the others' gaps
+  Estimate mean_shift{};            ///< mean of gap minus mean of the others' gaps
 };
 
+/// Facts about the pairs that annotations lack.
 struct DiagnosticsOptions {
-  std::int64_t n_pairs = 0;  ///< all that were asked; 0: those with an annotation by anyone
-  /// By pair id: length of the chosen answer minus that of the rejected one, in any unit; empty:
-  /// not known. Throws where a pair is missing from it.
+  std::int64_t n_pairs = 0;  ///< pairs asked about; 0 = pairs with any annotation
+  /// Returns the length of the chosen response minus that of the rejected one, in any unit, and
+  /// throws for an unknown pair. If empty, the figures about length are undefined.
   std::function<double(std::string_view pair_id)> length_difference{};
 };
 
-/// By annotator. A pair's gap of an annotator is the median over its prompts.
+/// Computes the figures of every annotator, by name. An annotator's gap of a pair is the median over
+/// its prompts.
 [[nodiscard]] std::map<std::string, Diagnostics> diagnose(std::span<const Annotation> annotations,
                                                           const DiagnosticsOptions& options = {});
 

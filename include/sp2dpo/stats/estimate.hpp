@@ -10,23 +10,26 @@
 
 namespace sp2dpo::stats {
 
-/// A statistic as far as the data defines it: either `value`, or the `reason` why there is none.
+/// A statistic, or the reason why the data leaves it undefined. Exactly one of `value` and `reason`
+/// is set.
 struct Estimate {
   std::optional<double> value{};
-  std::int64_t n{};              ///< units that counted
-  std::optional<Interval> ci{};  ///< 95 %; empty where there is none
-  std::string reason{};          ///< empty where there is a value
+  std::int64_t n{};              ///< number of units that the statistic uses
+  std::optional<Interval> ci{};  ///< 95 % confidence interval, if the method has one
+  std::string reason{};          ///< why the value is missing
 
+  /// Makes an estimate with a value.
   [[nodiscard]] static Estimate of(double value, std::int64_t n) { return {value, n, {}, {}}; }
+  /// Makes an estimate without a value.
   [[nodiscard]] static Estimate undefined(std::string reason, std::int64_t n) {
     return {{}, n, {}, std::move(reason)};
   }
 };
 
-/// Resampling of units with replacement for a percentile interval. The same seed gives the same
-/// interval on every machine; no replicates, no interval.
+/// Settings of a percentile interval from units resampled with replacement. The same seed gives the
+/// same interval on every machine.
 struct Bootstrap {
-  int replicates = 1000;
+  int replicates = 1000;  ///< 0 leaves the interval out
   std::uint64_t seed = 1;
 };
 

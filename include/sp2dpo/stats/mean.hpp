@@ -7,9 +7,9 @@
 
 namespace sp2dpo::stats {
 
-/// The mean over units, with a bootstrap interval over them. For two figures of the same units,
-/// that of their differences, unit by unit, is the paired one: the same seed draws the same units.
-/// Undefined without values.
+/// Computes the mean over units with a bootstrap interval; undefined for an empty list. Equal seeds
+/// draw equal units, so the mean of the differences of two figures, unit by unit, has the paired
+/// interval.
 [[nodiscard]] Estimate mean(std::span<const double> values, const Bootstrap& bootstrap = {});
 
 }  // namespace sp2dpo::stats

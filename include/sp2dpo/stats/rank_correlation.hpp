@@ -8,14 +8,15 @@
 
 namespace sp2dpo::stats {
 
-/// Each value's place in the sorted list, from 1; equal values share the mean of theirs.
+/// Returns the rank of each value, from 1. Equal values share the mean of their ranks.
 [[nodiscard]] std::vector<double> mid_ranks(std::span<const double> values);
 
-/// Spearman's rank correlation of a and b, [n] each, ties by mid-ranks. Undefined where a side is
-/// constant. Throws InvalidArgument for lists of different lengths.
+/// Computes Spearman's rank correlation of a and b, [n] each, with mid-ranks for ties. It is
+/// undefined if either list is constant. Throws InvalidArgument for lists of different lengths.
 [[nodiscard]] Estimate spearman(std::span<const double> a, std::span<const double> b);
 
-/// Kendall's tau-b in O(n log n). Undefined and throwing as spearman().
+/// Computes Kendall's tau-b in O(n log n). It is undefined and throws under the same conditions as
+/// spearman().
 [[nodiscard]] Estimate kendall_tau_b(std::span<const double> a, std::span<const double> b);
 
 }  // namespace sp2dpo::stats

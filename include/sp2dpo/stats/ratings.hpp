@@ -11,8 +11,8 @@
 
 namespace sp2dpo::stats {
 
-/// What raters said of units, [units × raters], where any cell may be missing. Categories are
-/// numbers too: for a nominal statistic any numbering will do.
+/// A table of ratings, [units × raters], in which any cell may be missing. Categories are numbered;
+/// nominal statistics accept any numbering. Several threads may read a table that none modifies.
 class Ratings {
  public:
   Ratings(std::size_t n_units, std::size_t n_raters)
@@ -23,19 +23,21 @@ class Ratings {
   [[nodiscard]] std::size_t n_units() const noexcept { return n_units_; }
   [[nodiscard]] std::size_t n_raters() const noexcept { return n_raters_; }
 
-  /// Throws InvalidArgument outside the table, for a value that is not finite, and for a cell that
-  /// has a value already.
+  /// Fills an empty cell. Throws InvalidArgument for indices outside the table, a value that is not
+  /// finite, and a cell that already has a value.
   void set(std::size_t unit, std::size_t rater, double value) {
     check(unit, rater);
     double& cell = cells_[unit * n_raters_ + rater];
-    detail::require(std::isfinite(value), "unit {}, rater {}: the value must be finite, not {}",
+    detail::require(std::isfinite(value), "unit {}, rater {}: expected a finite value, got {}",
                     unit, rater, value);
-    detail::require(std::isnan(cell), "unit {}, rater {}: a second value, {} after {}", unit, rater,
+    detail::require(std::isnan(cell),
+                    "unit {}, rater {}: duplicate value {}, the cell already holds {}", unit, rater,
                     value, cell);
     cell = value;
   }
 
-  /// Empty where the cell is missing. Throws InvalidArgument outside the table.
+  /// Returns the value of a cell, or nullopt if it is missing. Throws InvalidArgument for indices
+  /// outside the table.
   [[nodiscard]] std::optional<double> at(std::size_t unit, std::size_t rater) const {
     check(unit, rater);
     const double cell = cells_[unit * n_raters_ + rater];
@@ -51,7 +53,7 @@ class Ratings {
 
   std::size_t n_units_;
   std::size_t n_raters_;
-  std::vector<double> cells_;  // NaN: missing
+  std::vector<double> cells_;  // NaN if missing
 };
 
 }  // namespace sp2dpo::stats
