@@ -201,7 +201,7 @@ Estimate krippendorff_alpha(const Ratings& ratings, Scale scale, const Bootstrap
 Estimate fleiss_kappa(const Ratings& ratings, const Bootstrap& bootstrap) {
   const Cells cells(ratings, 1);
   const auto n = static_cast<std::int64_t>(cells.n_units());
-  if (n == 0) return Estimate::undefined("the list is empty", n);
+  if (n == 0) return Estimate::undefined("the table has no values", n);
   const std::size_t m = cells.size_of(0);
   for (std::size_t unit = 0; unit < cells.n_units(); ++unit)
     if (cells.size_of(unit) != m)
@@ -247,7 +247,7 @@ Estimate gwet_ac(const Ratings& ratings, Agreement agreement, std::span<const do
     detail::require(std::ranges::binary_search(all, value), "rating {} is not among the categories",
                     value);
   const std::size_t q = all.size();
-  if (n == 0) return Estimate::undefined("the list is empty", n);
+  if (n == 0) return Estimate::undefined("the table has no values", n);
   if (q < 2) return Estimate::undefined(one_value, n);
   if (q > max_categories) return Estimate::undefined(too_many(q), n);
 

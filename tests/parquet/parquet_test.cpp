@@ -63,7 +63,7 @@ std::string digest(const std::filesystem::path& path) {
   return text::hex(hash.finish());
 }
 
-/// The file that a function was found in.
+/// Returns the file that a function is linked from.
 template <class F>
 std::string home_of(F* function) {
   Dl_info info{};
@@ -71,14 +71,14 @@ std::string home_of(F* function) {
   return info.dli_fname;
 }
 
-// A wheel's libparquet shows a simdjson and an OpenSSL of its own, which would be found first if it
-// were linked before the real ones.
-TEST(Linking, FindsTheLibrariesOfIoAndNotArrowsCopies) {
+// The libparquet of a wheel exports its own simdjson and OpenSSL, which would win if it were linked
+// before the real ones.
+TEST(Linking, UsesTheLibrariesOfIoInsteadOfArrowsCopies) {
   EXPECT_THAT(home_of(&simdjson::get_active_implementation), HasSubstr("simdjson"));
   EXPECT_THAT(home_of(&EVP_sha256), HasSubstr("crypto"));
 }
 
-TEST(ParquetRows, MakesJsonOfEveryTypeAndLeavesNullsOut) {
+TEST(ParquetRows, ConvertEveryTypeToJsonWithoutNulls) {
   const test::Folder folder;
   const auto schema = arrow::schema(
       {arrow::field("b", arrow::boolean()), arrow::field("i", arrow::int8()),
@@ -111,7 +111,7 @@ TEST(ParquetRows, MakesJsonOfEveryTypeAndLeavesNullsOut) {
           R"({"d":2.0,"s":"","list":[]})"));
 }
 
-TEST(ParquetRows, GoThroughAllBatchesAndRowGroupsInOrder) {
+TEST(ParquetRows, VisitAllBatchesAndRowGroupsInOrder) {
   const test::Folder folder;
   std::string rows;
   for (int i = 0; i < 3000; ++i)
@@ -127,7 +127,7 @@ TEST(ParquetRows, GoThroughAllBatchesAndRowGroupsInOrder) {
   }
 }
 
-TEST(ParquetRows, HaveTheHashOfTheFile) {
+TEST(ParquetRows, ReportTheHashOfTheFile) {
   const test::Folder folder;
   const auto path = test::write_parquet(
       folder / "p.parquet",
@@ -139,7 +139,7 @@ TEST(ParquetRows, HaveTheHashOfTheFile) {
   EXPECT_EQ(reader.bytes_read(), static_cast<std::int64_t>(std::filesystem::file_size(path)));
 }
 
-TEST(ParquetRows, MakeThePairsThatTheSameLinesMake) {
+TEST(ParquetRows, GiveTheSamePairsAsJsonLines) {
   const test::Folder folder;
   const std::string rows =
       R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"A"}],)"
@@ -164,7 +164,7 @@ TEST(ParquetRows, MakeThePairsThatTheSameLinesMake) {
   }
 }
 
-TEST(ParquetRows, GiveAnnotationsWithNullsForWhatIsNotRecorded) {
+TEST(ParquetRows, ReadNullsAsMissingFieldsOfAnnotations) {
   const test::Folder folder;
   const auto path = test::write_parquet(
       folder / "a.parquet",
@@ -183,7 +183,7 @@ TEST(ParquetRows, GiveAnnotationsWithNullsForWhatIsNotRecorded) {
   EXPECT_EQ(read[1].sample, 0);
 }
 
-TEST(ParquetRows, NameFileRowAndColumnOfWhatIsWrong) {
+TEST(ParquetRows, NameFileRowAndColumnInErrors) {
   const test::Folder folder;
   const auto path = folder / "p.parquet";
   const auto refused = [&](const std::shared_ptr<arrow::Schema>& schema, std::string_view rows) {
@@ -219,7 +219,7 @@ TEST(ParquetRows, NameFileRowAndColumnOfWhatIsWrong) {
   EXPECT_THAT(twice.what(), HasSubstr(", first in line 1"));
 }
 
-TEST(ParquetRows, RefuseNumbersThatJsonLacksByColumn) {
+TEST(ParquetRows, RejectNumbersThatJsonLacks) {
   const test::Folder folder;
   arrow::DoubleBuilder score;
   test::require(score.AppendValues({1.0, std::numeric_limits<double>::quiet_NaN()}));
@@ -234,7 +234,7 @@ TEST(ParquetRows, RefuseNumbersThatJsonLacksByColumn) {
   EXPECT_EQ(error.field, "score");
 }
 
-TEST(ParquetRows, RefuseWhatIsNoWholeParquetFile) {
+TEST(ParquetRows, RejectTruncatedAndForeignFiles) {
   const test::Folder folder;
   std::string rows;
   for (int i = 0; i < 1000; ++i)
@@ -246,11 +246,12 @@ TEST(ParquetRows, RefuseWhatIsNoWholeParquetFile) {
   const auto trouble = [&](std::string_view content) {
     return error_of([&] { (void)read_pairs(parquet_rows(folder.write("bad.parquet", content))); });
   };
-  EXPECT_THAT(trouble(R"({"id":"a"})").what(), HasSubstr("no Parquet file"));
-  EXPECT_THAT(trouble("").what(), HasSubstr("no Parquet file"));
-  EXPECT_THAT(trouble(bytes.substr(0, bytes.size() - 1)).what(), HasSubstr("no Parquet file"));
-  EXPECT_THAT(trouble(bytes.substr(0, bytes.size() / 2)).what(), HasSubstr("no Parquet file"));
-  for (std::size_t at = 4; at < 200; at += 5) {  // in the first pages: found, or without effect
+  EXPECT_THAT(trouble(R"({"id":"a"})").what(), HasSubstr("not a Parquet file"));
+  EXPECT_THAT(trouble("").what(), HasSubstr("not a Parquet file"));
+  EXPECT_THAT(trouble(bytes.substr(0, bytes.size() - 1)).what(), HasSubstr("not a Parquet file"));
+  EXPECT_THAT(trouble(bytes.substr(0, bytes.size() / 2)).what(), HasSubstr("not a Parquet file"));
+  for (std::size_t at = 4; at < 200;
+       at += 5) {  // damage in the first pages is detected or harmless
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(~damaged[at]);
     try {
@@ -279,7 +280,7 @@ Schedule two(bool weights = false) {
   return Schedule(std::move(entries));
 }
 
-TEST(ParquetSchedule, IsReadBackAsItWasWritten) {
+TEST(ParquetSchedule, RoundTrips) {
   const test::Folder folder;
   const ScheduleManifest manifest{.inputs = {{"pairs", "p.parquet", "ab", 2}},
                                   .aggregator = describe(Jmamp{}),
@@ -301,7 +302,7 @@ TEST(ParquetSchedule, IsReadBackAsItWasWritten) {
   EXPECT_EQ(test::slurp(folder / "again.parquet"), test::slurp(folder / "s.parquet"));
 }
 
-TEST(ParquetSchedule, HasTheColumnsOfTheLinesAndTheManifestBesideThem) {
+TEST(ParquetSchedule, HasTheColumnsOfJsonLinesAndTheManifest) {
   const test::Folder folder;
   write_parquet_schedule(folder / "s.parquet", two(), {});
   const auto table = test::read_parquet(folder / "s.parquet");
@@ -317,7 +318,7 @@ TEST(ParquetSchedule, HasTheColumnsOfTheLinesAndTheManifestBesideThem) {
   EXPECT_THAT(test::slurp(folder / "m.json"), HasSubstr(R"("format":"sp2dpo.schedule")"));
 }
 
-TEST(ParquetSchedule, AppearsWholeOrNotAtAll) {
+TEST(ParquetSchedule, IsWrittenAtomically) {
   const test::Folder folder;
   EXPECT_THROW(write_parquet_schedule(folder / "no/s.parquet", two(), {}), DataError);
   EXPECT_THROW(write_parquet_schedule("/dev/full", two(), {}), DataError);
@@ -325,7 +326,7 @@ TEST(ParquetSchedule, AppearsWholeOrNotAtAll) {
   EXPECT_TRUE(folder.names().empty());
 }
 
-TEST(JoinParquetSchedule, KeepsTheColumnsAndTheirTypesAndLeavesOutWhatHasNoBeta) {
+TEST(JoinParquetSchedule, KeepsColumnsAndTypesAndDropsPairsWithoutBeta) {
   const test::Folder folder;
   const auto schema =
       arrow::schema({arrow::field("id", arrow::large_utf8()), arrow::field("prompt", messages()),
@@ -377,7 +378,7 @@ TEST(JoinParquetSchedule, KeepsTheColumnsAndTheirTypesAndLeavesOutWhatHasNoBeta)
                         R"("schedule":"t"}})"));
 }
 
-TEST(JoinSchedule, TakesPairsInParquetToJsonLines) {
+TEST(JoinSchedule, ConvertsPairsInParquetToJsonLines) {
   const test::Folder folder;
   const auto pairs = test::write_parquet(
       folder / "p.parquet",

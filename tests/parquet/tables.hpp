@@ -19,7 +19,7 @@ inline void require(const arrow::Status& status) {
   if (!status.ok()) throw std::runtime_error(status.ToString());
 }
 
-/// JSON Lines as a table of these columns, by Arrow's own reader.
+/// Reads JSON Lines into a table of these columns with Arrow's reader.
 inline std::shared_ptr<arrow::Table> table(const std::shared_ptr<arrow::Schema>& schema,
                                            std::string_view rows) {
   auto options = arrow::json::ParseOptions::Defaults();
@@ -32,7 +32,7 @@ inline std::shared_ptr<arrow::Table> table(const std::shared_ptr<arrow::Schema>&
   return *table;
 }
 
-/// By Arrow's own writer.
+/// Writes a table with Arrow's writer.
 inline std::filesystem::path write_parquet(const std::filesystem::path& path,
                                            const arrow::Table& table, std::int64_t group = 1024) {
   auto file = arrow::io::FileOutputStream::Open(path.string());
@@ -44,7 +44,7 @@ inline std::filesystem::path write_parquet(const std::filesystem::path& path,
   return path;
 }
 
-/// By Arrow's own reader.
+/// Reads a table with Arrow's reader.
 inline std::shared_ptr<arrow::Table> read_parquet(const std::filesystem::path& path) {
   auto file = arrow::io::ReadableFile::Open(path.string());
   require(file.status());

@@ -23,11 +23,11 @@ std::vector<std::string> checks_of(const std::vector<Finding>& findings) {
   return names;
 }
 
-/// 100 even betas, `count` of which are replaced by `replacement`.
+/// Makes 100 even betas and replaces `count` of them by `replacement`.
 Schedule with(int count, const ScheduleEntry& replacement) {
   auto entries = even_entries(100);
   for (int i = 0; i < count; ++i) {
-    // From both ends in turn, so that the mean stays about where it is.
+    // From both ends in turn, which keeps the mean about constant.
     auto& entry = entries[static_cast<std::size_t>(i % 2 == 0 ? i / 2 : 99 - i / 2)];
     const auto id = entry.id;
     entry = replacement;
@@ -40,7 +40,7 @@ TEST(CheckSchedule, FindsNothingInEvenBetas) {
   EXPECT_THAT(check_schedule(Schedule(even_entries(100))), IsEmpty());
 }
 
-TEST(CheckSchedule, FindsSaturationAboveItsLimitAndNotAtIt) {
+TEST(CheckSchedule, WarnsOfSaturationAboveItsLimitButNotAtIt) {
   EXPECT_THAT(check_schedule(with(20, entry(0.03))), IsEmpty());
   EXPECT_THAT(check_schedule(with(20, entry(0.3))), IsEmpty());
 
@@ -54,12 +54,12 @@ TEST(CheckSchedule, FindsSaturationAboveItsLimitAndNotAtIt) {
   EXPECT_THAT(checks_of(check_schedule(with(22, entry(0.3)))), ElementsAre("saturation-high"));
 }
 
-TEST(CheckSchedule, HoldsTheEndsOfTheEnvelopeItIsGivenAgainstTheBetas) {
+TEST(CheckSchedule, UsesTheGivenEnvelope) {
   EXPECT_THAT(checks_of(check_schedule(with(30, entry(0.03)), {}, {.envelope = {0.01, 0.3}})),
               IsEmpty());
 }
 
-TEST(CheckSchedule, FindsThatBetaHardlyVaries) {
+TEST(CheckSchedule, WarnsIfBetaHardlyVaries) {
   // Half at 0.1 and half at 0.1 + d: the standard deviation is d / 2, the limit 0.05 · 0.27.
   const auto two_values = [](double d) {
     std::vector<ScheduleEntry> entries;
@@ -73,10 +73,10 @@ TEST(CheckSchedule, FindsThatBetaHardlyVaries) {
   EXPECT_NEAR(findings[0].value, 0.013 / 0.27, 1e-12);
 }
 
-TEST(CheckSchedule, FindsThatBetaFollowsLengthInEitherDirection) {
+TEST(CheckSchedule, WarnsIfBetaFollowsLengthInEitherDirection) {
   const Schedule schedule(even_entries(100));
   std::vector<double> lengths;
-  for (int i = 0; i < 100; ++i) lengths.push_back(i * i);  // ranks count, not sizes
+  for (int i = 0; i < 100; ++i) lengths.push_back(i * i);  // only ranks matter
   const auto longer = check_schedule(schedule, lengths);
   ASSERT_THAT(checks_of(longer), ElementsAre("length-bias"));
   EXPECT_NEAR(longer[0].value, 1, 1e-12);
@@ -92,7 +92,7 @@ TEST(CheckSchedule, ComputesSpearmansCorrelationWithTies) {
   const auto findings =
       check_schedule(Schedule(even_entries(5)), std::vector<double>{7, 7, 8, 9, 20},
                      {.length_correlation = 0.5, .share_missing = 1});
-  // √(5 − 1) · 0.975 is no more than chance gives: five pairs say nothing.
+  // √(5 − 1) · 0.975 is within chance: five pairs are too few.
   EXPECT_THAT(findings, IsEmpty());
 
   std::vector<ScheduleEntry> entries;
@@ -109,12 +109,12 @@ TEST(CheckSchedule, ComputesSpearmansCorrelationWithTies) {
   EXPECT_NEAR(enough[0].value, 0.97467943448, 1e-10);
 }
 
-TEST(CheckSchedule, DoesNotTakeConstantLengthsForABias) {
+TEST(CheckSchedule, PassesConstantLengths) {
   EXPECT_THAT(check_schedule(Schedule(even_entries(100)), std::vector<double>(100, 3.0)),
               IsEmpty());
 }
 
-TEST(CheckSchedule, FindsMissingAndClippedPairsAboveTheirLimits) {
+TEST(CheckSchedule, WarnsOfMissingAndClippedPairsAboveTheirLimits) {
   EXPECT_THAT(check_schedule(with(5, entry_without_gap(0.1))), IsEmpty());
   EXPECT_THAT(checks_of(check_schedule(with(6, entry_without_gap(0.1)))), ElementsAre("missing"));
 
@@ -130,7 +130,7 @@ const Finding& named(const std::vector<Finding>& findings, std::string_view chec
   return *found;
 }
 
-TEST(AllChecks, SaysOfEachWhetherItFoundAnythingOrWasNotMade) {
+TEST(AllChecks, ReportsAResultForEveryCheck) {
   const auto findings = all_checks(Schedule(even_entries(100)), {});
   EXPECT_THAT(checks_of(findings),
               ElementsAre("saturation-low", "saturation-high", "no-spread", "length-bias",
@@ -140,11 +140,11 @@ TEST(AllChecks, SaysOfEachWhetherItFoundAnythingOrWasNotMade) {
                                   ? CheckResult::not_checked
                                   : CheckResult::pass)
         << finding.check;
-  EXPECT_THAT(named(findings, "guessing").sentence, HasSubstr("not at hand"));
+  EXPECT_THAT(named(findings, "guessing").sentence, HasSubstr("annotations are missing"));
   EXPECT_THAT(named(findings, "no-spread").sentence, HasSubstr("28.9 %"));  // 1 / √12
 }
 
-TEST(AllChecks, TakesAnnotatorsThatDifferAsMuchAsPairsDoForGuessing) {
+TEST(AllChecks, WarnsOfGuessingBelowTheReliabilityLimit) {
   const auto verdict = [](stats::Estimate reliability) {
     return named(all_checks(Schedule(even_entries(10)), {.reliability = std::move(reliability)}),
                  "guessing");
@@ -157,7 +157,7 @@ TEST(AllChecks, TakesAnnotatorsThatDifferAsMuchAsPairsDoForGuessing) {
   EXPECT_THAT(undefined.sentence, HasSubstr("one annotator only"));
 }
 
-TEST(AllChecks, FindsPanelsThatAreNotCompleteAndCategoriesThatCollapse) {
+TEST(AllChecks, WarnsOfIncompletePanelsAndCategoryCollapse) {
   auto entries = even_entries(100);
   for (auto& entry : entries) entry.gap->n_annotators = 3;
   for (std::size_t i = 0; i < 11; ++i) entries[i].gap->n_annotators = 2;
@@ -170,7 +170,7 @@ TEST(AllChecks, FindsPanelsThatAreNotCompleteAndCategoriesThatCollapse) {
   EXPECT_THAT(findings[1].sentence, HasSubstr("instruction"));
 }
 
-TEST(CheckSchedule, RefusesWhatItCannotCheck) {
+TEST(CheckSchedule, RejectsEmptySchedulesAndMissingLengths) {
   EXPECT_THROW((void)check_schedule(Schedule({})), InvalidArgument);
   try {
     (void)check_schedule(Schedule(even_entries(3)), std::vector<double>{1, 2});

@@ -40,41 +40,41 @@ Page full_page() {
   return page;
 }
 
-/// As XML, for which the doctype is not made.
+/// Checks a page as XML, without its doctype.
 std::string fault_in_page(const std::string& html) {
   const std::string doctype = "<!doctype html>\n";
   if (!html.starts_with(doctype)) return "no doctype";
   return fault_in(html.substr(doctype.size()));
 }
 
-TEST(HtmlPage, IsWellFormedWithAllPartsAndWithNone) {
+TEST(HtmlPage, IsWellFormedWithEveryPartAndWithoutAny) {
   const Schedule schedule(even_entries(20));
   EXPECT_EQ(fault_in_page(html_page(schedule, full_page())), "");
   EXPECT_EQ(fault_in_page(html_page(schedule, {})), "");
 }
 
-TEST(HtmlPage, LoadsNothingAndRunsNothing) {
+TEST(HtmlPage, LoadsNoFileAndRunsNoScript) {
   const auto html = html_page(Schedule(even_entries(20)), full_page());
   EXPECT_THAT(html, Not(HasSubstr("<script")));
   for (const char* const reference :
        {"src=", "href=", "url(", "@import", "<link", "<iframe", "<object", "javascript:", "onload"})
     EXPECT_THAT(html, Not(HasSubstr(reference)));
-  // A namespace is a name, not a place.
+  // A namespace is a name that is never loaded.
   EXPECT_THAT(std::regex_replace(html, std::regex("xmlns=\"http://www.w3.org/2000/svg\""), ""),
               Not(HasSubstr("http")));
 }
 
-TEST(HtmlPage, SaysWhatEveryPartSays) {
+TEST(HtmlPage, ShowsEveryPart) {
   const auto html = html_page(Schedule(even_entries(20)), full_page());
   for (const char* const said : {"▲ WARN", "✓ PASS", "– not checked", "0.125", "0.100 to 0.200",
-                                 "undefined: ", "Signed gaps by annotator", "share that was right",
-                                 "{&quot;name&quot;:&quot;linear&quot;}",
+                                 "undefined: ", "Signed gaps by annotator",
+                                 "share of right verdicts", "{&quot;name&quot;:&quot;linear&quot;}",
                                  "&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;"})
     EXPECT_THAT(html, HasSubstr(said));
   EXPECT_THAT(html, HasSubstr(std::string(64, 'a')));
 }
 
-TEST(HtmlPage, HasPicturesForWideAndNarrowScreens) {
+TEST(HtmlPage, HasChartsForWideAndNarrowScreens) {
   const auto html = html_page(Schedule(even_entries(20)), full_page());
   const auto count = [&](std::string_view part) {
     std::size_t n = 0;
@@ -87,10 +87,10 @@ TEST(HtmlPage, HasPicturesForWideAndNarrowScreens) {
   EXPECT_EQ(count("width=\"360\" height"), 4u);
 }
 
-TEST(BetaEcdf, EndsAtAllPairsForEveryCategoryAndIsWellFormed) {
+TEST(BetaEcdf, EndsAtOneHundredPercentForEveryCategory) {
   const auto svg = beta_ecdf_svg(Schedule(even_entries(500)));
   EXPECT_EQ(fault_in(svg), "");
-  // 100 % is drawn at one height: every curve's last point is there.
+  // The last point of every curve lies at the height of 100 %.
   const std::regex last(R"re( ([0-9.]+)" fill="none")re");
   std::vector<std::string> ends;
   for (std::sregex_iterator i(svg.begin(), svg.end(), last), none; i != none; ++i)

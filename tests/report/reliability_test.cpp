@@ -18,7 +18,7 @@ std::size_t count(const std::string& text, const std::string& part) {
   return n;
 }
 
-TEST(Reliability, ShowsAPointForEveryBin) {
+TEST(Reliability, DrawsAPointForEveryBin) {
   const std::vector<ReliabilitySeries> series{{"before & after", {{5, 0.6, 0.5}, {5, 0.9, 0.7}}},
                                               {"after", {{10, 0.55, 0.6}}}};
   const auto svg = reliability_svg(series, "How <sure>");
@@ -29,7 +29,7 @@ TEST(Reliability, ShowsAPointForEveryBin) {
   EXPECT_EQ(svg, reliability_svg(series, "How <sure>"));
 }
 
-TEST(Reliability, RefusesWhatItCannotShow) {
+TEST(Reliability, RejectsInvalidSeries) {
   EXPECT_THROW((void)reliability_svg({}), InvalidArgument);
   const std::vector<ReliabilitySeries> outside{{"x", {{1, 1.5, 0.5}}}};
   EXPECT_THROW((void)reliability_svg(outside), InvalidArgument);

@@ -25,7 +25,7 @@ inline ScheduleEntry entry_without_gap(double beta) {
   return result;
 }
 
-/// Betas spread evenly over [0.03, 0.3], in the middles of `n` equal parts, of two categories.
+/// Makes `n` betas spread evenly over [0.03, 0.3], alternating between two categories.
 inline std::vector<ScheduleEntry> even_entries(int n) {
   std::vector<ScheduleEntry> entries;
   for (int i = 0; i < n; ++i)

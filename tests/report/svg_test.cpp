@@ -34,7 +34,7 @@ std::vector<Bar> bars_of(const std::string& svg) {
   return bars;
 }
 
-/// 4 pairs of safety and 2 of style in one bin, 1 of safety in another.
+/// One bin with 4 pairs of safety and 2 of style, another with 1 of safety.
 Schedule three_bars() {
   std::vector<ScheduleEntry> entries;
   for (int i = 0; i < 4; ++i) entries.push_back(entry(0.101));
@@ -43,7 +43,7 @@ Schedule three_bars() {
   return Schedule(std::move(entries));
 }
 
-TEST(WellFormed, TheCheckerSeesFaults) {
+TEST(WellFormed, TheCheckerFindsFaults) {
   EXPECT_EQ(fault_in("<a b=\"1\"><c/>&amp;</a>\n"), "");
   EXPECT_NE(fault_in("<a><b></a></b>"), "");
   EXPECT_NE(fault_in("<a>&</a>"), "");
@@ -53,7 +53,7 @@ TEST(WellFormed, TheCheckerSeesFaults) {
   EXPECT_NE(fault_in("<a/><b/>"), "");
 }
 
-TEST(BetaHistogram, HasBarsAsHighAsTheirCounts) {
+TEST(BetaHistogram, HasBarsProportionalToTheirCounts) {
   const auto bars = bars_of(beta_histogram_svg(three_bars()));
   ASSERT_EQ(bars.size(), 3u);
   EXPECT_GT(bars[0].height, 50);
@@ -110,7 +110,7 @@ TEST(BetaHistogram, EscapesNames) {
   EXPECT_THAT(svg, HasSubstr("x &lt; y"));
 }
 
-TEST(BetaHistogram, DrawsMoreCategoriesThanThereAreColoursAsOthers) {
+TEST(BetaHistogram, GroupsCategoriesBeyondThePaletteAsOthers) {
   std::vector<std::string> names;
   std::vector<ScheduleEntry> entries;
   for (std::size_t i = 0; i < 10; ++i) {
@@ -122,7 +122,7 @@ TEST(BetaHistogram, DrawsMoreCategoriesThanThereAreColoursAsOthers) {
   EXPECT_THAT(svg, HasSubstr("other categories: 5 pairs"));
 }
 
-TEST(BetaHistogram, DrawsASingleBetaAndAnEnvelopeOfOne) {
+TEST(BetaHistogram, DrawsASingleBetaAndAnEnvelopeOfWidthZero) {
   std::vector<ScheduleEntry> entries;
   entries.push_back(entry(0.1));
   const auto svg = beta_histogram_svg(Schedule(std::move(entries)), {.envelope = {0.1, 0.1}});
@@ -130,7 +130,7 @@ TEST(BetaHistogram, DrawsASingleBetaAndAnEnvelopeOfOne) {
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
 }
 
-TEST(BetaHistogram, RefusesNoPairsAndNoBins) {
+TEST(BetaHistogram, RejectsEmptySchedulesAndZeroBins) {
   EXPECT_THROW((void)beta_histogram_svg(Schedule({})), InvalidArgument);
   EXPECT_THROW((void)beta_histogram_svg(three_bars(), {.bins = 0}), InvalidArgument);
 }
@@ -153,14 +153,14 @@ std::vector<std::vector<Place>> paths_of(const std::string& svg, const std::stri
   return paths;
 }
 
-TEST(TrainingCurves, DrawTheMeanAndTheBandOfAllRuns) {
-  const std::vector<CurveChart> panels{
+TEST(TrainingCurves, DrawTheMeanAndTheRangeOfTheRuns) {
+  const std::vector<CurveChart> charts{
       {"accuracy", {{"one", {0, 10, 20}, {{0, 1, 2}, {0, 3, 6}}}, {"two", {0, 20}, {{0, 10}}}}}};
-  const auto svg = training_curves_svg(panels);
+  const auto svg = training_curves_svg(charts);
   const auto lines = paths_of(svg, "curve");
   ASSERT_EQ(lines.size(), 2u);
   ASSERT_EQ(lines[0].size(), 3u);
-  // The second curve rises by 10 over the panel; means of the first are 0, 2 and 4.
+  // The second curve rises by 10 over the chart; the means of the first are 0, 2 and 4.
   const double unit = (lines[1][0].y - lines[1][1].y) / 10;
   EXPECT_GT(unit, 0);
   EXPECT_NEAR(lines[0][0].y - lines[0][1].y, 2 * unit, 0.02);
@@ -174,26 +174,26 @@ TEST(TrainingCurves, DrawTheMeanAndTheBandOfAllRuns) {
   EXPECT_NEAR(lines[0][0].y - bands[0][3].y, 2 * unit, 0.02);  // smallest there
 }
 
-TEST(TrainingCurves, TakeTheMeanOfTheRunsThatCameSoFar) {
-  const std::vector<CurveChart> panels{{"p", {{"c", {0, 1, 2, 3}, {{0, 2, 4}, {0, 4}, {}}}}}};
-  const auto lines = paths_of(training_curves_svg(panels), "curve");
+TEST(TrainingCurves, AverageTheRunsThatReachedAStep) {
+  const std::vector<CurveChart> charts{{"p", {{"c", {0, 1, 2, 3}, {{0, 2, 4}, {0, 4}, {}}}}}};
+  const auto lines = paths_of(training_curves_svg(charts), "curve");
   ASSERT_EQ(lines.size(), 1u);
-  ASSERT_EQ(lines[0].size(), 3u);  // no run came to step 3
+  ASSERT_EQ(lines[0].size(), 3u);  // every run ends before step 3
   EXPECT_NEAR((lines[0][0].y - lines[0][2].y) / (lines[0][0].y - lines[0][1].y), 4.0 / 3, 0.01);
 }
 
 TEST(TrainingCurves, AreWellFormedWithEscapedNamesAndConstantValues) {
-  const std::vector<CurveChart> panels{{"a < b", {{"c & d", {0}, {{5}}}}},
+  const std::vector<CurveChart> charts{{"a < b", {{"c & d", {0}, {{5}}}}},
                                        {"zero", {{"e", {0, 1}, {{0, 0}}}}}};
-  const auto svg = training_curves_svg(panels, "\"T\"");
+  const auto svg = training_curves_svg(charts, "\"T\"");
   EXPECT_EQ(fault_in(svg), "");
   EXPECT_THAT(svg, HasSubstr("c &amp; d"));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
   EXPECT_THAT(svg, Not(HasSubstr("inf")));
 }
 
-TEST(TrainingCurves, RefuseWhatTheyCannotDraw) {
-  const auto draw = [](std::vector<CurveChart> panels) { (void)training_curves_svg(panels); };
+TEST(TrainingCurves, RejectInvalidCharts) {
+  const auto draw = [](std::vector<CurveChart> charts) { (void)training_curves_svg(charts); };
   EXPECT_THROW(draw({}), InvalidArgument);
   EXPECT_THROW(draw({{"p", {}}}), InvalidArgument);
   EXPECT_THROW(draw({{"p", {{"c", {0, 1}, {{}}}}}}), InvalidArgument);

@@ -27,12 +27,12 @@ std::vector<std::string> row(const std::string& table, const std::string& name) 
   return {};
 }
 
-TEST(BetaTable, GivesQuartilesByCategoryAndOfAll) {
+TEST(BetaTable, ListsQuartilesByCategoryAndOfAllPairs) {
   std::vector<ScheduleEntry> entries;
   for (const double beta : {0.3, 0.1, 0.2, 0.25, 0.15}) entries.push_back(entry(beta));
   entries.push_back(entry(0.03, 5));
   const auto table = beta_table(Schedule(std::move(entries)));
-  // The gaps are (beta − 0.03) / 0.27; their mean that of 0.2.
+  // The gaps are (beta − 0.03) / 0.27; their mean is that of beta 0.2.
   EXPECT_THAT(row(table, "safety"),
               ElementsAre("5", "0.100", "0.150", "0.200", "0.250", "0.300", "0.630"));
   EXPECT_THAT(row(table, "style"),
@@ -42,7 +42,7 @@ TEST(BetaTable, GivesQuartilesByCategoryAndOfAll) {
   EXPECT_THAT(table, Not(HasSubstr("factuality")));
 }
 
-TEST(BetaTable, CountsTheEndsTheClippedAndTheMissing) {
+TEST(BetaTable, CountsSaturatedClippedAndMissingPairs) {
   const auto table = beta_table(Schedule(
       {entry(0.03, 0, Clip::low), entry(0.0301), entry(0.3), entry(0.2), entry_without_gap(0.1)}));
   EXPECT_THAT(table, HasSubstr("2 pairs at 0.03 (40.0 %), 1 at 0.3 (20.0 %)"));
@@ -51,7 +51,7 @@ TEST(BetaTable, CountsTheEndsTheClippedAndTheMissing) {
               ElementsAre("1", "0.100", "0.100", "0.100", "0.100", "0.100", "-"));
 }
 
-TEST(BetaTable, RefusesAScheduleWithoutPairs) {
+TEST(BetaTable, RejectsAnEmptySchedule) {
   EXPECT_THROW((void)beta_table(Schedule({})), InvalidArgument);
 }
 

@@ -10,8 +10,8 @@
 
 namespace sp2dpo::report {
 
-/// Why `xml` is not well-formed, or nothing: tags nest, attributes are quoted and not repeated, and
-/// only known entities occur. Enough of XML for pictures without CDATA, comments and doctypes.
+/// Returns the first fault of `xml`, or an empty string: tags must nest, attributes be quoted and
+/// unique, and entities known. CDATA, comments and doctypes are unsupported.
 inline std::string fault_in(const std::string& xml) {
   static const std::regex text(R"(([^<&]|&(amp|lt|gt|quot);)*)");
   static const std::regex tag(
@@ -21,7 +21,7 @@ inline std::string fault_in(const std::string& xml) {
   std::vector<std::string> open;
   for (std::size_t at = 0; at < xml.size();) {
     const std::size_t next = std::min(xml.find('<', at), xml.size());
-    // By pieces: the library's regex recurses once a character.
+    // In pieces: std::regex recurses once per character.
     for (std::size_t i = at; i < next; i += 100)
       if (next - i < 100 && !std::regex_match(xml.substr(i, next - i), text))
         return "text: " + xml.substr(i, next - i);

@@ -24,7 +24,7 @@ double alpha(const std::vector<std::vector<double>>& rows, Scale scale) {
   return krippendorff_alpha(table(rows), scale, no_interval).value.value();
 }
 
-/// Whole numbers from 1 to 5 that agree more or less, some of them missing.
+/// Random ratings from 1 to 5 with partial agreement and missing cells.
 std::vector<std::vector<double>> random_rows(unsigned seed) {
   std::mt19937 random(seed);
   std::vector<std::vector<double>> rows(40, std::vector<double>(4));
@@ -38,7 +38,7 @@ std::vector<std::vector<double>> random_rows(unsigned seed) {
   return rows;
 }
 
-/// The definition, pair of values by pair of values.
+/// Alpha from its definition, over all pairs of values.
 double alpha_by_definition(const std::vector<std::vector<double>>& rows, Scale scale) {
   std::vector<double> all;
   std::vector<std::vector<double>> units;
@@ -69,7 +69,7 @@ double alpha_by_definition(const std::vector<std::vector<double>>& rows, Scale s
   return 1 - observed / (expected / static_cast<double>(all.size() - 1));
 }
 
-TEST(KrippendorffAlpha, IsThePublishedOneOfThreeCoders) {
+TEST(KrippendorffAlpha, MatchesThePublishedValueOfThreeCoders) {
   EXPECT_NEAR(alpha(test::three_coders(), Scale::nominal), 0.691358024691358, 1e-9);
   EXPECT_NEAR(alpha(test::three_coders(), Scale::ordinal), 0.8067214199413153, 1e-9);
   EXPECT_NEAR(alpha(test::three_coders(), Scale::interval), 0.8108448928121059, 1e-9);
@@ -77,14 +77,14 @@ TEST(KrippendorffAlpha, IsThePublishedOneOfThreeCoders) {
   EXPECT_EQ(krippendorff_alpha(table(test::three_coders()), Scale::nominal).n, 12);
 }
 
-TEST(KrippendorffAlpha, IsItsDefinitionOnAnyTable) {
+TEST(KrippendorffAlpha, EqualsItsDefinitionOnRandomTables) {
   for (unsigned seed = 1; seed <= 20; ++seed)
     for (const auto scale : scales)
       EXPECT_NEAR(alpha(random_rows(seed), scale), alpha_by_definition(random_rows(seed), scale),
                   1e-12);
 }
 
-TEST(KrippendorffAlpha, DoesNotDependOnTheOrderOfUnitsAndRaters) {
+TEST(KrippendorffAlpha, IgnoresTheOrderOfUnitsAndRaters) {
   auto rows = random_rows(1);
   for (auto& row : rows) std::ranges::reverse(row);
   std::ranges::reverse(rows);
@@ -92,7 +92,7 @@ TEST(KrippendorffAlpha, DoesNotDependOnTheOrderOfUnitsAndRaters) {
     EXPECT_NEAR(alpha(rows, scale), alpha(random_rows(1), scale), 1e-12);
 }
 
-TEST(KrippendorffAlpha, DoesNotDependOnWhatItsScaleLeavesOpen) {
+TEST(KrippendorffAlpha, IsInvariantUnderTheTransformationsOfItsScale) {
   auto renamed = random_rows(2), stretched = renamed, moved = renamed, scaled = renamed;
   constexpr double names[] = {0, 3, 1, 5, 2, 4};
   const auto each = [](auto& rows, auto change) {
@@ -112,7 +112,7 @@ TEST(KrippendorffAlpha, DoesNotDependOnWhatItsScaleLeavesOpen) {
             1e-3);
 }
 
-TEST(KrippendorffAlpha, HasAnIntervalAroundItThatTheSeedDecides) {
+TEST(KrippendorffAlpha, HasAnIntervalThatDependsOnTheSeedOnly) {
   const auto ratings = table(random_rows(3));
   for (const auto scale : scales) {
     const auto estimate = krippendorff_alpha(ratings, scale);
@@ -125,7 +125,7 @@ TEST(KrippendorffAlpha, HasAnIntervalAroundItThatTheSeedDecides) {
   }
 }
 
-TEST(KrippendorffAlpha, IsUndefinedForAReasonWhereNothingVariesOrNothingPairs) {
+TEST(KrippendorffAlpha, GivesAReasonWithoutVarianceOrPairableValues) {
   for (const auto scale : scales) {
     EXPECT_EQ(krippendorff_alpha(table({{2, 2}, {2, 2}}), scale).reason, "only one value occurs");
     for (const auto& rows : std::vector<std::vector<std::vector<double>>>{
@@ -138,7 +138,7 @@ TEST(KrippendorffAlpha, IsUndefinedForAReasonWhereNothingVariesOrNothingPairs) {
   EXPECT_THAT(krippendorff_alpha(table({{-1, 1}, {2, 2}}), Scale::ratio).reason, HasSubstr("-1"));
 }
 
-TEST(KrippendorffAlpha, OfManyContinuousValuesNeedsNoMatrix) {
+TEST(KrippendorffAlpha, HandlesManyContinuousValuesWithoutAMatrix) {
   std::mt19937 random(7);
   std::normal_distribution<double> normal;
   Ratings ratings(60000, 9);
@@ -147,7 +147,7 @@ TEST(KrippendorffAlpha, OfManyContinuousValuesNeedsNoMatrix) {
     for (std::size_t rater = 0; rater < 9; ++rater)
       ratings.set(unit, rater, truth + normal(random));
   }
-  // Half of the variance is the units'.
+  // Half of the variance lies between the units.
   EXPECT_NEAR(*krippendorff_alpha(ratings, Scale::interval, no_interval).value, 0.5, 0.01);
   EXPECT_NEAR(*krippendorff_alpha(ratings, Scale::ordinal, no_interval).value, 0.48, 0.02);
   EXPECT_THAT(krippendorff_alpha(ratings, Scale::ratio).reason, HasSubstr("more than 1000"));
@@ -155,8 +155,7 @@ TEST(KrippendorffAlpha, OfManyContinuousValuesNeedsNoMatrix) {
   EXPECT_THAT(gwet_ac(ratings).reason, HasSubstr("more than 1000"));
 }
 
-/// How many of fourteen raters put each of ten subjects into five categories: Fleiss (1971), as
-/// Wikipedia has it.
+/// Ten subjects, fourteen raters, five categories, as counts: Fleiss (1971), quoted from Wikipedia.
 std::vector<std::vector<double>> fourteen_raters() {
   constexpr int counts[10][5] = {
       {0, 0, 0, 0, 14}, {0, 2, 6, 4, 2}, {0, 0, 3, 5, 6}, {0, 3, 9, 2, 0}, {2, 2, 8, 1, 1},
@@ -170,29 +169,29 @@ std::vector<std::vector<double>> fourteen_raters() {
   return rows;
 }
 
-TEST(FleissKappa, IsThePublishedOneOfFourteenRaters) {
+TEST(FleissKappa, MatchesThePublishedValueOfFourteenRaters) {
   const auto kappa = fleiss_kappa(table(fourteen_raters()));
   EXPECT_NEAR(*kappa.value, 0.20993070442195522, 1e-9);
   EXPECT_EQ(kappa.n, 10);
   EXPECT_TRUE(kappa.ci);
 }
 
-TEST(FleissKappa, NeedsEquallyManyValuesInEveryUnit) {
+TEST(FleissKappa, NeedsTheSameNumberOfValuesInEveryUnit) {
   EXPECT_THAT(fleiss_kappa(table({{1, 2, 1}, {1, 2, none}})).reason,
-              HasSubstr("units with 3 and with 2 values"));
+              HasSubstr("some have 3, some 2"));
   EXPECT_EQ(fleiss_kappa(table({{1}, {2}})).reason, "no unit has two values");
   EXPECT_EQ(fleiss_kappa(table({{1, 1}, {1, 1}})).reason, "only one value occurs");
-  EXPECT_EQ(fleiss_kappa(table({{none, none}})).reason, "there are no values");
+  EXPECT_EQ(fleiss_kappa(table({{none, none}})).reason, "the table has no values");
 }
 
-TEST(GwetAc, IsTheKnownOneOfThreeCoders) {
+TEST(GwetAc, MatchesTheKnownValueOfThreeCoders) {
   const auto ratings = table(test::three_coders());
   EXPECT_NEAR(*gwet_ac(ratings, Agreement::identity).value, 0.709164, 1e-6);
   EXPECT_NEAR(*gwet_ac(ratings, Agreement::linear).value, 0.773422, 1e-6);
   EXPECT_NEAR(*gwet_ac(ratings, Agreement::quadratic).value, 0.835239, 1e-6);
 }
 
-TEST(GwetAc, KnowsCategoriesThatNobodyChose) {
+TEST(GwetAc, CountsCategoriesThatNoRaterChose) {
   // Observed 1/2; by chance Σ π (1 − π) / (q − 1) = (2 · 3/16) / (q − 1), and π = 3/4, 1/4.
   const auto ratings = table({{1, 2}, {1, 1}});
   EXPECT_NEAR(*gwet_ac(ratings).value, (0.5 - 0.375) / (1 - 0.375), 1e-12);
@@ -203,7 +202,7 @@ TEST(GwetAc, KnowsCategoriesThatNobodyChose) {
   EXPECT_THROW((void)gwet_ac(ratings, Agreement::identity, too_few), InvalidArgument);
 }
 
-TEST(CohenKappa, IsThePublishedOneOfTheTableInSas) {
+TEST(CohenKappa, MatchesThePublishedValueOfTheSasTable) {
   constexpr int counts[3][3] = {{0, 4, 1}, {0, 8, 0}, {0, 1, 5}};
   std::vector<double> a, b;
   for (int i = 0; i < 3; ++i)
@@ -220,11 +219,11 @@ TEST(CohenKappa, IsThePublishedOneOfTheTableInSas) {
 TEST(CohenKappa, IsUndefinedWithoutTwoCategories) {
   const std::vector<double> ones{1, 1}, nothing;
   EXPECT_EQ(cohen_kappa(ones, ones).reason, "only one value occurs");
-  EXPECT_EQ(cohen_kappa(nothing, nothing).reason, "no unit is rated by both");
+  EXPECT_EQ(cohen_kappa(nothing, nothing).reason, "both raters rated no common unit");
   EXPECT_THROW((void)cohen_kappa(ones, nothing), InvalidArgument);
 }
 
-TEST(Ratings, TakeOneFiniteValueACell) {
+TEST(Ratings, TakeOneFiniteValuePerCell) {
   Ratings ratings(1, 1);
   EXPECT_THROW(ratings.set(0, 0, none), InvalidArgument);
   ratings.set(0, 0, 1);

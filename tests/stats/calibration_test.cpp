@@ -17,7 +17,7 @@ std::vector<ScoredVerdict> eight() {
   return {{.95, 1}, {.9, 1}, {.85, 1}, {.8, 0}, {.7, 1}, {.6, 0}, {.55, 1}, {.5, 0}};
 }
 
-TEST(Calibration, HasTheFiguresOfAWorkedExample) {
+TEST(Calibration, MatchesAWorkedExample) {
   EXPECT_NEAR(brier_score(eight()), 0.1971875, 1e-12);
   EXPECT_NEAR(expected_calibration_error(reliability(eight(), 2)), 0.10625, 1e-12);
   EXPECT_NEAR(expected_calibration_error(reliability(eight(), 4)), 0.14375, 1e-12);
@@ -38,7 +38,7 @@ TEST(Calibration, KeepsEqualScoresInOneBin) {
   EXPECT_DOUBLE_EQ(bins[1].right, 1);
 }
 
-/// Least squares over all non-decreasing functions, by the min-max formula.
+/// The least-squares fit among non-decreasing functions, from the min-max formula.
 std::vector<double> min_max(const std::vector<double>& right) {
   std::vector<double> result;
   for (std::size_t i = 0; i < right.size(); ++i) {
@@ -57,7 +57,7 @@ std::vector<double> min_max(const std::vector<double>& right) {
   return result;
 }
 
-TEST(Calibration, IsotonicIsTheMinMaxFormula) {
+TEST(Calibration, IsotonicEqualsTheMinMaxFormula) {
   std::mt19937_64 random(8);
   for (int round = 0; round < 20; ++round) {
     std::vector<ScoredVerdict> verdicts;
@@ -74,9 +74,9 @@ TEST(Calibration, IsotonicIsTheMinMaxFormula) {
   }
 }
 
-TEST(Calibration, PlattHasNoSlopeLeft) {
+TEST(Calibration, PlattIsStationaryAtItsOptimum) {
   const Platt platt(eight());
-  // The gradient of the likelihood at Platt's targets: 6/7 for the five right, 1/5 for the others.
+  // The gradient of the likelihood for Platt's targets: 6/7 for the five right, 1/5 for the others.
   double by_slope = 0, by_offset = 0;
   for (const auto& [score, right] : eight()) {
     const double residual = platt(score) - (right == 1 ? 6.0 / 7 : 1.0 / 5);
@@ -88,18 +88,18 @@ TEST(Calibration, PlattHasNoSlopeLeft) {
   EXPECT_GT(platt.slope(), 0);
 }
 
-TEST(Calibration, PlattOfEqualScoresIsTheMean) {
+TEST(Calibration, PlattPredictsTheMeanForEqualScores) {
   const Platt platt(std::vector<ScoredVerdict>{{.5, 1}, {.5, 1}, {.5, 0}});
   EXPECT_NEAR(platt(.5), (2 * 0.75 + 1.0 / 3) / 3, 1e-10);
 }
 
-TEST(Calibration, StaysFiniteWhereScoresPartTheVerdicts) {
+TEST(Calibration, StaysFiniteForSeparableScores) {
   const Platt platt(std::vector<ScoredVerdict>{{.1, 0}, {.2, 0}, {.8, 1}, {.9, 1}});
   EXPECT_TRUE(std::isfinite(platt.slope()));
   EXPECT_LT(platt(.9), 1);
 }
 
-TEST(Calibration, RefusesWhatIsNoVerdict) {
+TEST(Calibration, RejectsInvalidVerdicts) {
   const std::vector<ScoredVerdict> nan{{std::nan(""), 1}}, wrong{{.5, 2}}, none;
   EXPECT_THROW((void)Isotonic(nan), InvalidArgument);
   EXPECT_THROW((void)Platt(wrong), InvalidArgument);

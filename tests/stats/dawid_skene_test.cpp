@@ -20,8 +20,8 @@ Annotation said(std::string annotator, int category) {
   return {.annotator = std::move(annotator), .category = static_cast<Category>(category)};
 }
 
-/// Dawid and Skene (1979), table 1: 45 patients, class 1 to 4 by five anaesthetists, of whom the
-/// first judged three times.
+/// Dawid and Skene (1979), table 1: five anaesthetists assign 45 patients to classes 1 to 4; the
+/// first one does so three times.
 const std::vector<std::vector<Annotation>>& patients() {
   static const auto result = [] {
     const char* rows[] = {
@@ -58,8 +58,8 @@ TEST(DawidSkene, FindsThePublishedErrorRates) {
   for (std::size_t i = 0; i < 16; ++i) EXPECT_NEAR(model.confusion("1")[i], first[i], 0.0051) << i;
 }
 
-TEST(DawidSkene, HearsAReliableAnnotatorOverTwoGuessers) {
-  // Who is right in 19 of 20 cases against two who are in 11 of 20: the majority is often wrong.
+TEST(DawidSkene, TrustsAReliableAnnotatorOverTwoGuessers) {
+  // One annotator is right in 19 of 20 cases, two in 11 of 20: the majority is often wrong.
   std::mt19937_64 random(5);
   std::vector<std::vector<Annotation>> pairs;
   std::vector<int> truth;
@@ -84,7 +84,7 @@ TEST(DawidSkene, HearsAReliableAnnotatorOverTwoGuessers) {
   EXPECT_NEAR(model.confusion("poor")[3], 0.65, 0.03);
 }
 
-TEST(DawidSkene, DependsOnNoOrder) {
+TEST(DawidSkene, IgnoresTheOrderOfItsInput) {
   auto pairs = patients();
   const auto model = fit(pairs, 4);
   std::ranges::reverse(pairs);
@@ -95,18 +95,18 @@ TEST(DawidSkene, DependsOnNoOrder) {
               again.posterior(std::span<const Annotation>(patients()[44 - i])));
 }
 
-TEST(DawidSkene, IsCertainWhereAllAgree) {
+TEST(DawidSkene, IsCertainIfAllAgree) {
   const auto model = fit({{said("a", 0), said("b", 0)}, {said("a", 2), said("b", 2)}}, 3);
   EXPECT_EQ(model(std::vector{said("a", 2)}), static_cast<Category>(2));
   EXPECT_EQ(model.shares()[1], 0);
-  // No category can make a say 0 and b say 2.
+  // Every category has probability zero of a saying 0 and b saying 2.
   EXPECT_EQ(model(std::vector{said("a", 0), said("b", 2)}), std::nullopt);
 }
 
-TEST(DawidSkene, NamesWhatItDoesNotKnow) {
+TEST(DawidSkene, NamesUnknownAnnotatorsAndCategories) {
   const auto model = fit({{said("a", 0)}, {said("a", 1)}}, 2);
   EXPECT_THAT([&] { (void)model(std::vector{said("new", 0)}); },
-              ThrowsMessage<InvalidArgument>(HasSubstr("annotator new was not there")));
+              ThrowsMessage<InvalidArgument>(HasSubstr("annotator new was not part of the fit")));
   EXPECT_THAT([&] { (void)fit({{said("a", 2)}}, 2); },
               ThrowsMessage<InvalidArgument>(HasSubstr("category number 2")));
   EXPECT_THROW((void)DawidSkeneFit(2).fit(), InvalidArgument);

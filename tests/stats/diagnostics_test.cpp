@@ -28,7 +28,7 @@ Annotation said(std::string pair, std::string annotator, double gap,
 
 constexpr auto chosen_first = Order::chosen_first, rejected_first = Order::rejected_first;
 
-TEST(Diagnostics, SeeAnAnnotatorThatPrefersWhatComesFirst) {
+TEST(Diagnostics, DetectPositionBias) {
   std::vector<Annotation> all;
   for (const std::string pair : {"a", "b", "c", "d"}) {
     all.push_back(said(pair, "first", 1, chosen_first));
@@ -52,7 +52,7 @@ TEST(Diagnostics, CountTwoTiesAsTheSameVerdict) {
   EXPECT_FALSE(result.at("x").first_preferred.value.has_value());
 }
 
-TEST(Diagnostics, SeeAnAnnotatorThatFollowsLength) {
+TEST(Diagnostics, DetectLengthBias) {
   std::vector<Annotation> all;
   const std::vector<double> lengths{5, -3, 8, -1, 2, 0};
   for (std::size_t i = 0; i < lengths.size(); ++i) {
@@ -70,7 +70,7 @@ TEST(Diagnostics, SeeAnAnnotatorThatFollowsLength) {
   EXPECT_FALSE(diagnose(all).at("long").longer_preferred.value.has_value());
 }
 
-TEST(Diagnostics, HoldAnAnnotatorAgainstTheMeanOfTheOthers) {
+TEST(Diagnostics, CompareAnAnnotatorWithTheMeanOfTheOthers) {
   std::vector<Annotation> all;
   std::vector<double> own, others;
   for (int i = 0; i < 30; ++i) {
@@ -91,7 +91,7 @@ TEST(Diagnostics, HoldAnAnnotatorAgainstTheMeanOfTheOthers) {
   EXPECT_NEAR(result.at("c").parse_rate.value.value(), 20.0 / 30, 1e-15);
 }
 
-TEST(Diagnostics, CountWhatIsMissingUnderAnyPrompt) {
+TEST(Diagnostics, CountMissingJudgmentsUnderEveryPrompt) {
   const std::vector all{said("a", "x", 1), said("a", "x", 1, std::nullopt, "q"), said("b", "x", 1)};
   EXPECT_EQ(diagnose(all).at("x").parse_rate.value, 0.75);
   EXPECT_EQ(diagnose(all, {.n_pairs = 6}).at("x").parse_rate.value, 0.25);

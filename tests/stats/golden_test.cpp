@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Known answers from a file: published ones to the digits they have, computed ones to 1e-9.
+// Known values from a file: published ones to their digits, computed ones to 1e-9.
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -46,7 +46,7 @@ class Golden : public testing::Test {
     return rows;
   }
 
-  /// To the digits that the file prints: half a unit of the last one, which rounding may cost.
+  /// Half a unit of the last digit that the file prints, the error of rounding.
   void expect(const Estimate& estimate, std::string_view pointer) const {
     ASSERT_TRUE(estimate.value) << pointer << ": " << estimate.reason;
     const element golden = at(pointer);

@@ -10,7 +10,7 @@ namespace {
 using test::none;
 using test::table;
 
-TEST(Icc, IsThePublishedOneOfFourJudges) {
+TEST(Icc, MatchesThePublishedValuesOfFourJudges) {
   const auto icc = stats::icc(table(test::four_judges()));
   constexpr double single[] = {0.16574176840547544, 0.2897637795275591, 0.7148407148407149};
   constexpr double mean[] = {0.44279713367926865, 0.6200505475989891, 0.9093155423770695};
@@ -28,7 +28,7 @@ TEST(Icc, IsThePublishedOneOfFourJudges) {
   }
 }
 
-TEST(Icc, LeavesOutUnitsThatARaterMissed) {
+TEST(Icc, SkipsUnitsThatARaterMissed) {
   auto rows = test::four_judges();
   rows.insert(rows.begin(), {9, 9, none, 9});
   const auto icc = stats::icc(table(rows));
@@ -36,7 +36,7 @@ TEST(Icc, LeavesOutUnitsThatARaterMissed) {
   EXPECT_EQ(icc.single[1].n, 6);
 }
 
-TEST(Icc, DoesNotDependOnUnitOfMeasureAndZero) {
+TEST(Icc, IsInvariantUnderScaleAndOffset) {
   auto rows = test::four_judges();
   for (auto& row : rows)
     for (double& cell : row) cell = 1000 - 3 * cell;
@@ -47,16 +47,16 @@ TEST(Icc, DoesNotDependOnUnitOfMeasureAndZero) {
   }
 }
 
-TEST(Icc, OfRatersThatDifferInLevelAloneIsOneInForm3) {
+TEST(Icc, IsOneInForm3IfRatersDifferInLevelOnly) {
   const auto icc = stats::icc(table({{1, 2}, {2, 3}, {5, 6}}));
   EXPECT_DOUBLE_EQ(*icc.single[2].value, 1);
   EXPECT_LT(*icc.single[1].value, 1);
 }
 
-TEST(Icc, IsUndefinedForAReason) {
+TEST(Icc, GivesAReasonIfUndefined) {
   EXPECT_EQ(stats::icc(table({{1}, {2}})).single[0].reason, "fewer than two raters");
   EXPECT_EQ(stats::icc(table({{1, 2}, {1, none}})).mean[2].reason,
-            "fewer than two units are rated by every rater");
+            "every rater rated fewer than two common units");
   EXPECT_EQ(stats::icc(table({{.1, .1}, {.1, .1}})).single[1].reason, "only one value occurs");
   const auto level = stats::icc(table({{1, 2}, {1, 2}}));  // units all alike
   for (const auto& estimate : level.mean)

@@ -20,7 +20,7 @@ TEST(Mean, HasAboutTheIntervalOfTheNormalApproximation) {
   EXPECT_NEAR(mean.ci->high, 0.75 + half, 0.006);
 }
 
-TEST(Mean, IsSureOfWhatDoesNotVary) {
+TEST(Mean, HasAnIntervalOfWidthZeroForConstantValues) {
   const std::vector<double> same(50, 0.25), none;
   EXPECT_DOUBLE_EQ(stats::mean(same).ci->low, 0.25);
   EXPECT_DOUBLE_EQ(stats::mean(same).ci->high, 0.25);
@@ -28,7 +28,7 @@ TEST(Mean, IsSureOfWhatDoesNotVary) {
   EXPECT_FALSE(stats::mean(none).reason.empty());
 }
 
-TEST(Mean, IsTheSameForTheSameSeed) {
+TEST(Mean, IsReproducibleForASeed) {
   std::vector<double> values;
   for (int i = 0; i < 30; ++i) values.push_back(std::sin(i));
   EXPECT_EQ(stats::mean(values, {.seed = 4}).ci, stats::mean(values, {.seed = 4}).ci);

@@ -14,13 +14,13 @@ namespace {
 const std::vector<double> a{1, 2, 2, 3, 4, 5, 5, 5, 6, 7};
 const std::vector<double> b{2, 1, 3, 3, 5, 4, 6, 6, 7, 5};
 
-TEST(RankCorrelation, OfListsWithTiesIsWhatScipyComputes) {
+TEST(RankCorrelation, MatchesScipyOnListsWithTies) {
   EXPECT_NEAR(*spearman(a, b).value, 0.8229972417186726, 1e-12);
   EXPECT_NEAR(*kendall_tau_b(a, b).value, 0.6988459044322258, 1e-12);
   EXPECT_EQ(spearman(a, b).n, 10);
 }
 
-TEST(RankCorrelation, DependsOnTheOrderOfValuesAlone) {
+TEST(RankCorrelation, DependsOnRanksOnly) {
   std::vector<double> grown = a, fallen = b;
   for (double& x : grown) x = std::exp(x);
   for (double& x : fallen) x = -x * x * x;
@@ -28,7 +28,7 @@ TEST(RankCorrelation, DependsOnTheOrderOfValuesAlone) {
   EXPECT_NEAR(*kendall_tau_b(fallen, grown).value, -*kendall_tau_b(a, b).value, 1e-12);
 }
 
-TEST(KendallTauB, IsItsDefinitionOnAnyLists) {
+TEST(KendallTauB, EqualsItsDefinitionOnRandomLists) {
   std::mt19937 random(5);
   for (std::size_t n = 2; n < 60; ++n) {
     std::vector<double> x(n), y(n);
@@ -50,11 +50,11 @@ TEST(KendallTauB, IsItsDefinitionOnAnyLists) {
   }
 }
 
-TEST(RankCorrelation, IsUndefinedWhereASideIsConstant) {
+TEST(RankCorrelation, IsUndefinedIfAListIsConstant) {
   const std::vector<double> same{3, 3, 3}, other{1, 2, 3}, one{1};
-  EXPECT_EQ(spearman(same, other).reason, "one side is constant");
-  EXPECT_EQ(kendall_tau_b(other, same).reason, "one side is constant");
-  EXPECT_EQ(spearman(one, one).reason, "fewer than two units are rated by both");
+  EXPECT_EQ(spearman(same, other).reason, "one list is constant");
+  EXPECT_EQ(kendall_tau_b(other, same).reason, "one list is constant");
+  EXPECT_EQ(spearman(one, one).reason, "both raters rated fewer than two common units");
   EXPECT_THROW((void)kendall_tau_b(one, other), InvalidArgument);
 }
 

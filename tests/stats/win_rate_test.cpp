@@ -11,7 +11,7 @@
 namespace sp2dpo::stats {
 namespace {
 
-/// Judgments that follow the model with the given weights.
+/// Judgments drawn from the model with the given weights.
 std::vector<Comparison> judged(double by_length, double by_difficulty, double bias) {
   std::mt19937 random(3);
   std::normal_distribution<double> normal;
@@ -41,7 +41,7 @@ TEST(WinRate, IsTheMeanWithItsStandardError) {
   EXPECT_FALSE(win_rate(std::vector<Comparison>{{.win = 1}}).standard_error);
 }
 
-TEST(LengthControlledWinRate, FindsTheWeightsThatMadeTheJudgments) {
+TEST(LengthControlledWinRate, RecoversTheWeightsThatMadeTheJudgments) {
   const auto rows = judged(-0.8, 0.6, 0.3);
   const auto result = length_controlled_win_rate(rows, {.c = 1e9});
   EXPECT_NEAR(result.weights[0], -0.8, 1e-6);
@@ -52,16 +52,16 @@ TEST(LengthControlledWinRate, FindsTheWeightsThatMadeTheJudgments) {
   EXPECT_NEAR(result.rate->value, 100 * sum / 2000, 1e-4);
 }
 
-TEST(LengthControlledWinRate, OfTheBaselineItselfIsAHalf) {
+TEST(LengthControlledWinRate, IsOneHalfForTheBaselineItself) {
   const auto result = length_controlled_win_rate(judged(0, 0, 0), {});
   EXPECT_EQ(result.weights, (std::array<double, 3>{0, 0, 0}));
   EXPECT_EQ(result.rate->value, 50);
 }
 
-TEST(LengthControlledWinRate, IsUndefinedWhereLengthsHaveNoScale) {
+TEST(LengthControlledWinRate, IsUndefinedIfLengthsDoNotVary) {
   const std::vector<Comparison> rows{{.len_model = 1, .win = 1}, {.len_model = 1, .win = 0}};
   EXPECT_FALSE(length_controlled_win_rate(rows, {}).rate);
-  EXPECT_EQ(length_controlled_win_rate(rows, {}).reason, "all differences of lengths are equal");
+  EXPECT_EQ(length_controlled_win_rate(rows, {}).reason, "all differences in length are equal");
   EXPECT_THROW((void)length_controlled_win_rate(rows, {.c = 0}), InvalidArgument);
   EXPECT_THROW((void)win_rate({}), InvalidArgument);
   EXPECT_THROW((void)win_rate(std::vector<Comparison>{{.win = 1.5}}), InvalidArgument);

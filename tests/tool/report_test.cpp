@@ -69,9 +69,10 @@ TEST_F(ReportCommand, EndsWithAStatusOfItsOwnWhereACheckFindsSomethingAndItWasAs
   EXPECT_EQ(report("").status, 0);
 }
 
-TEST_F(ReportCommand, ListsTheMostContestedPairsFirstWithTheirTexts) {
-  const auto outcome =
-      report("--pairs p.jsonl --annotations a.jsonl --contested c.jsonl --contested-pairs 2");
+TEST_F(ReportCommand, ListsPairsByDisagreementWithTheirTexts) {
+  const auto outcome = report(
+      "--pairs p.jsonl --annotations a.jsonl --high-disagreement c.jsonl "
+      "--high-disagreement-pairs 2");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto rows = slurp(folder_ / "c.jsonl");
   EXPECT_THAT(rows,
@@ -81,6 +82,18 @@ TEST_F(ReportCommand, ListsTheMostContestedPairsFirstWithTheirTexts) {
   // Of those that agree, the one with the smallest gap.
   EXPECT_THAT(rows.substr(rows.find('\n')), HasSubstr(R"("id":"p0")"));
   EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 2);
+}
+
+TEST_F(ReportCommand, AcceptsTheOldNamesOfTheDisagreementOptionsWithANotice) {
+  const auto old_names =
+      report("--pairs p.jsonl --annotations a.jsonl --contested old.jsonl --contested-pairs 2");
+  ASSERT_EQ(old_names.status, 0) << old_names.err;
+  EXPECT_THAT(old_names.err, HasSubstr("--contested is now called --high-disagreement"));
+  ASSERT_EQ(report("--pairs p.jsonl --annotations a.jsonl --high-disagreement new.jsonl "
+                   "--high-disagreement-pairs 2")
+                .status,
+            0);
+  EXPECT_EQ(slurp(folder_ / "old.jsonl"), slurp(folder_ / "new.jsonl"));
 }
 
 TEST_F(ReportCommand, WritesPagePicturesCardAndCroissant) {

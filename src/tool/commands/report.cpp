@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -43,8 +44,8 @@ struct Options {
   PairOptions pairs;
   std::vector<std::string> annotations;
   bool check = false;
-  std::string contested;
-  std::size_t n_contested = 50;
+  std::string high_disagreement;
+  std::uint64_t n_high_disagreement = 50;
   std::string page;
   std::string pictures;
   std::string card;
@@ -182,10 +183,10 @@ void append(text::JsonWriter& json, const Text& text) {
   json.close(']');
 }
 
-/// The pairs whose annotators are furthest apart, for people to look at: one line a pair, the most
-/// contested first; among equals, the one with the smaller gap.
-void write_contested(const Options& options, const Schedule& schedule,
-                     const ScheduleBuilder& builder) {
+/// Writes the pairs on which the annotators disagree most, one line per pair, highest disagreement
+/// first and, among equals, smallest gap first.
+void write_high_disagreement(const Options& options, const Schedule& schedule,
+                             const ScheduleBuilder& builder) {
   std::vector<const ScheduleEntry*> order;
   for (const auto& entry : schedule.entries())
     if (entry.gap && entry.gap->n_annotators > 1) order.push_back(&entry);
@@ -193,7 +194,7 @@ void write_contested(const Options& options, const Schedule& schedule,
     return std::pair(-a->gap->spread, std::abs(a->gap->value)) <
            std::pair(-b->gap->spread, std::abs(b->gap->value));
   });
-  order.resize(std::min(order.size(), options.n_contested));
+  order.resize(std::min(order.size(), options.n_high_disagreement));
   std::map<std::string, std::vector<Annotation>, std::less<>> votes;
   std::map<std::string, PreferencePair, std::less<>> texts;
   for (const auto* const entry : order) votes[entry->id];
@@ -207,7 +208,7 @@ void write_contested(const Options& options, const Schedule& schedule,
       if (votes.contains(pair.id)) texts.insert_or_assign(pair.id, pair);
   }
 
-  io::OutputFile out(options.contested);
+  io::OutputFile out(options.high_disagreement);
   std::string line;
   for (const auto* const entry : order) {
     line.clear();
@@ -307,7 +308,7 @@ void run(const Options& options) {
   }
   page.checks = report::all_checks(schedule, evidence, {.envelope = page.envelope});
 
-  if (!options.contested.empty()) write_contested(options, schedule, builder);
+  if (!options.high_disagreement.empty()) write_high_disagreement(options, schedule, builder);
   if (!options.pictures.empty()) write_pictures(options.pictures, schedule, page);
   if (!options.page.empty()) write_file(options.page, report::html_page(schedule, page));
   const Publication publication{
@@ -340,16 +341,23 @@ Run declare_report(args::Command app) {
   const auto annotations =
       app.option("--annotations", &options->annotations,
                  "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated");
-  app.flag("--check", &options->check, "End with status 5 where a check finds something");
-  const auto contested =
-      app.option("--contested", &options->contested,
-                 "File for the pairs whose annotators are furthest apart, .jsonl")
-          .needs(annotations);
-  app.option("--contested-pairs", &options->n_contested, "How many of them")
-      .needs(contested)
+  app.flag("--check", &options->check, "Exit with status 5 if a check warns");
+  auto high_disagreement = app.option("--high-disagreement", &options->high_disagreement,
+                                      "File for the pairs on which judges disagree most, .jsonl")
+                               .needs(annotations);
+  app.option("--high-disagreement-pairs", &options->n_high_disagreement, "Number of these pairs")
+      .needs(high_disagreement)
       .show_default();
-  app.option("--out", &options->page, "Report for people, .html");
-  app.option("--svg", &options->pictures, "Folder for the report's pictures, as SVG files");
+  const auto contested = app.option("--contested", &options->high_disagreement, "Old name")
+                             .needs(annotations)
+                             .excludes(high_disagreement)
+                             .group("");
+  const auto contested_pairs =
+      app.option("--contested-pairs", &options->n_high_disagreement, "Old name")
+          .needs(contested)
+          .group("");
+  app.option("--out", &options->page, "HTML report, .html");
+  app.option("--svg", &options->pictures, "Folder for the report's charts, as SVG files");
   app.option("--card", &options->card, "Dataset card, README.md for the Hugging Face Hub");
   app.option("--croissant", &options->croissant, "Croissant metadata, .json");
   app.option("--name", &options->name,
@@ -361,11 +369,16 @@ Run declare_report(args::Command app) {
       .show_default();
   app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
   app.footer(
-      "Without --pairs lengths are not looked at, without --annotations the panel is not.\n\n"
+      "Without --pairs the report leaves out lengths; without --annotations it leaves out the "
+      "panel.\n\n"
       "Example:\n"
       "  sp2dpo report --schedule schedule.jsonl --pairs pairs.jsonl --annotations "
       "annotations.jsonl \\\n    --out report.html --check");
-  return [options] {
+  return [options, contested, contested_pairs] {
+    for (const auto& [option, old_name, new_name] :
+         {std::tuple{contested, "--contested", "--high-disagreement"},
+          std::tuple{contested_pairs, "--contested-pairs", "--high-disagreement-pairs"}})
+      if (option.given()) fmt::print(stderr, "{} is now called {}\n", old_name, new_name);
     if (options->name.empty())
       options->name = std::filesystem::path(options->schedule).stem().string();
     run(*options);
