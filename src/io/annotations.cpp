@@ -21,15 +21,12 @@ namespace {
 constexpr std::int64_t max_samples = std::numeric_limits<std::int32_t>::max();
 
 /// The value that the field names.
-template <class Enum, class AField>
-Enum one_of(const AField& field, std::initializer_list<Enum> values) {
+template <NamedEnum Enum, class AField>
+Enum named(const AField& field) {
   const auto text = field.text();
-  std::string names;
-  for (const Enum value : values) {
-    if (name(value) == text) return value;
-    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", name(value));
-  }
-  field.fail(fmt::format("expected one of {}, not \"{}\"", names, text));
+  const auto found = find_enum<Enum>(text);
+  if (!found) field.fail(expected_name<Enum>(text));
+  return *found;
 }
 
 /// key == name, with a size that the compiler knows.
@@ -84,10 +81,9 @@ void parse(const Row& row, const Categories& categories, Annotation& annotation)
       annotation.confidence = field.number(0, 1);
       seen |= confidence;
     } else if (is("preferred")) {
-      annotation.preferred =
-          one_of(field, {Preferred::chosen, Preferred::rejected, Preferred::tie});
+      annotation.preferred = named<Preferred>(field);
     } else if (is("order")) {
-      annotation.order = one_of(field, {Order::chosen_first, Order::rejected_first});
+      annotation.order = named<Order>(field);
     } else if (is("sample")) {
       annotation.sample = static_cast<std::int32_t>(field.integer(0, max_samples));
     } else if (is("rationale")) {

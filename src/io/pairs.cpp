@@ -67,22 +67,6 @@ void split_off_prompt(const text::Field& row, PreferencePair& pair) {
   rejected.erase(rejected.begin(), rejected.begin() + shared);
 }
 
-void append_text(std::string& to, const Text& text) {
-  text::JsonWriter json(to);
-  if (const auto* plain = std::get_if<std::string>(&text)) {
-    json.text(*plain);
-    return;
-  }
-  json.open('[');
-  for (const auto& message : std::get<Messages>(text)) {
-    json.item().open('{');
-    json.key("content").text(message.content);
-    json.key("role").text(message.role);
-    json.close('}');
-  }
-  json.close(']');
-}
-
 std::string_view id_column(const PairReaderOptions& options) {
   if (options.id_field.empty()) return "id";
   return options.id_field;
@@ -92,12 +76,9 @@ std::string content_id(const PreferencePair& pair, text::Sha256& hash) {
   std::string text;
   text::JsonWriter json(text);
   json.open('{');
-  json.key("chosen");
-  append_text(text, pair.chosen);
-  json.key("prompt");
-  append_text(text, pair.prompt);
-  json.key("rejected");
-  append_text(text, pair.rejected);
+  text::append(json.key("chosen"), pair.chosen);
+  text::append(json.key("prompt"), pair.prompt);
+  text::append(json.key("rejected"), pair.rejected);
   json.close('}');
   hash.update(text);
   return text::hex(hash.finish()).substr(0, 16);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstddef>
 #include <iterator>
+#include <variant>
+#include <vector>
 
 #include <fmt/compile.h>
 #include <simdjson.h>
@@ -62,6 +64,21 @@ void append_json(std::string& to, double number) {
 void require_utf8(std::string_view written) {
   detail::require(simdjson::validate_utf8(written.data(), written.size()),
                   "cannot write text that is not UTF-8");
+}
+
+void append(JsonWriter& json, const Text& text) {
+  if (const auto* const plain = std::get_if<std::string>(&text)) {
+    json.text(*plain);
+    return;
+  }
+  json.open('[');
+  for (const auto& message : std::get<std::vector<Message>>(text)) {
+    json.item().open('{');
+    json.key("content").text(message.content);
+    json.key("role").text(message.role);
+    json.close('}');
+  }
+  json.close(']');
 }
 
 }  // namespace sp2dpo::text

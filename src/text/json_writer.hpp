@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include <sp2dpo/schedule/pair.hpp>
+
 namespace sp2dpo::text {
 
 /// Append canonical JSON: no spaces, the fewest escapes, the shortest decimals that read back as
@@ -59,5 +61,8 @@ class JsonWriter {
   std::string& to_;
   bool first_ = true;
 };
+
+/// Appends a string, or a list of messages with their keys `content` and `role`.
+void append(JsonWriter& json, const Text& text);
 
 }  // namespace sp2dpo::text

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include <sp2dpo/enum_names.hpp>
 #include <sp2dpo/schedule/category.hpp>
 
 namespace sp2dpo {
@@ -17,14 +18,11 @@ enum class Preferred : std::uint8_t { chosen, rejected, tie };
 /// Which answer the annotator was shown first.
 enum class Order : std::uint8_t { chosen_first, rejected_first };
 
-/// As files have it.
-[[nodiscard]] constexpr std::string_view name(Preferred preferred) {
-  constexpr std::string_view names[] = {"chosen", "rejected", "tie"};
-  return names[static_cast<std::size_t>(preferred)];
-}
-[[nodiscard]] constexpr std::string_view name(Order order) {
-  return order == Order::chosen_first ? "chosen_first" : "rejected_first";
-}
+template <>
+inline constexpr std::array<std::string_view, 3> enum_names<Preferred>{"chosen", "rejected", "tie"};
+template <>
+inline constexpr std::array<std::string_view, 2> enum_names<Order>{"chosen_first",
+                                                                   "rejected_first"};
 
 /// What one annotator, under one prompt variant, said of one pair.
 struct Annotation {

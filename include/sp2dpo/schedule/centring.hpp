@@ -32,6 +32,9 @@ enum class Centring : std::uint8_t {
   zscore,  ///< and scaled, so that their standard deviation is the mean of all annotators'
   rank     ///< (below + equal / 2) / n among all its own gaps, in (0, 1)
 };
+template <>
+inline constexpr std::array<std::string_view, 4> enum_names<Centring>{"none", "center", "zscore",
+                                                                      "rank"};
 
 /// How often each annotator gave each gap, where an answer under one prompt is the mean over its
 /// orders and samples. Memory grows with the number of distinct gaps.

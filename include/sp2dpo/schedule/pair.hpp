@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <string>
@@ -19,6 +20,23 @@ struct Message {
 
 /// Plain text, or the turns of a conversation (TRL's standard and conversational forms).
 using Text = std::variant<std::string, std::vector<Message>>;
+
+/// Calls f with the plain text, or with the content of each message in turn.
+template <class F>
+void for_each_part(const Text& text, F f) {
+  if (const auto* const plain = std::get_if<std::string>(&text)) {
+    f(*plain);
+    return;
+  }
+  for (const auto& message : std::get<std::vector<Message>>(text)) f(message.content);
+}
+
+/// Number of bytes in the text, or in the contents of all messages.
+[[nodiscard]] inline std::size_t text_size(const Text& text) {
+  std::size_t size = 0;
+  for_each_part(text, [&](const std::string& part) { size += part.size(); });
+  return size;
+}
 
 /// A prompt with the answer that was preferred and the one that was not.
 struct PreferencePair {
