@@ -119,7 +119,7 @@ def check_schedules(folder):
 
     # What another program wrote again is a schedule still.
     polars.read_parquet(folder / "s.parquet").write_parquet(folder / "again.parquet")
-    run("report", "--schedule", folder / "again.parquet", "--contested", folder / "c.jsonl",
+    run("report", "--schedule", folder / "again.parquet", "--high-disagreement", folder / "c.jsonl",
         "--annotations", folder / "a.parquet", "--out", folder / "r.html")
     return betas
 

@@ -154,7 +154,7 @@ TEST_F(OfficialLayout, JoinsDifficultiesByTheInstructionsHash) {
   const auto outcome = winrate(row("How?", "m", "ab", "c", "1.25"), "--difficulty d.csv --c 1000");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.err,
-              HasSubstr("1 instructions of d.csv are not in a.json: 0000000000000000"));
+              HasSubstr("d.csv: 1 instruction missing from a.json: 0000000000000000"));
   EXPECT_THAT(winrate(row("Why?", "m", "ab", "c", "1.25"), "--difficulty d.csv").err,
               HasSubstr("\"Why?\" has no difficulty (its hash is "));
 }

@@ -16,7 +16,7 @@
 #include "input/annotations.hpp"
 #include "input/pairs.hpp"
 #include "input/ratings_table.hpp"
-#include "output/estimates.hpp"
+#include "output/figures.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 
@@ -36,7 +36,7 @@ using stats::Agreement;
 using stats::Estimate;
 using stats::Scale;
 
-struct Options {
+struct AgreeOptions {
   PairOptions pairs;
   CategoryOptions categories;
   std::string annotations;
@@ -116,7 +116,7 @@ void save(const std::string& file, std::string json) {
   out.commit();
 }
 
-void run_ratings(const Options& options) {
+void run_ratings(const AgreeOptions& options) {
   const Table table = read_table(options.ratings, options.categories.names);
   Figures figures;
   add_nominal(figures, table, options.bootstrap);
@@ -219,7 +219,7 @@ void add_diagnostics(text::JsonWriter& json, std::span<const Annotation> annotat
   json.close('}');
 }
 
-void run_annotations(const Options& options) {
+void run_annotations(const AgreeOptions& options) {
   const Categories categories = options.categories.categories();
   std::vector<Annotation> annotations;
   std::set<std::string> prompts;
@@ -258,7 +258,7 @@ void run_annotations(const Options& options) {
 }  // namespace
 
 Run declare_agree(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<AgreeOptions>();
   options->pairs.declare(app, PairOptions::Need::optional);
   options->categories.declare(app);
   const auto annotations = app.option("--annotations", &options->annotations,

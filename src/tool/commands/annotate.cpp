@@ -22,7 +22,7 @@ namespace sp2dpo::tool {
 
 namespace {
 
-struct Options {
+struct AnnotateOptions {
   PanelOptions panel;
   std::string out;
   std::string failures;
@@ -32,7 +32,7 @@ struct Options {
   std::optional<std::int64_t> max_requests;
 };
 
-void show_plan(const Options& options, const Panel& panel) {
+void show_plan(const AnnotateOptions& options, const PanelRun& panel) {
   std::unique_ptr<annotate::Store> store;
   if (std::filesystem::exists(options.panel.store))
     store = std::make_unique<annotate::Store>(options.panel.store, annotate::Store::Access::read);
@@ -41,12 +41,13 @@ void show_plan(const Options& options, const Panel& panel) {
     fmt::print("No limit is set; --max-cost C would end the run before more than C is spent\n");
 }
 
-std::string failures_file(const Options& options) {
+std::string failures_file(const AnnotateOptions& options) {
   return options.failures.empty() ? options.out + ".failures" : options.failures;
 }
 
 /// Writes annotations and failures, pair by pair; returns what the table shows of them.
-PanelTable write_answers(const Options& options, const Panel& panel, const annotate::Store& store) {
+PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
+                         const annotate::Store& store) {
   PanelTable table(panel);
   io::AnnotationWriter out(options.out, panel.config.prompts.front().categories());
   FailureWriter failures(failures_file(options));
@@ -73,7 +74,7 @@ PanelTable write_answers(const Options& options, const Panel& panel, const annot
   return table;
 }
 
-[[noreturn]] void unfinished(const Options& options, const annotate::RunResult& result,
+[[noreturn]] void unfinished(const AnnotateOptions& options, const annotate::RunResult& result,
                              std::int64_t unanswered) {
   using End = annotate::RunResult::End;
   const auto rest =
@@ -94,8 +95,8 @@ PanelTable write_answers(const Options& options, const Panel& panel, const annot
   throw Unfinished(4, why + rest);
 }
 
-void run(const Options& options) {
-  Panel panel(options.panel);
+void run(const AnnotateOptions& options) {
+  PanelRun panel(options.panel);
   if (options.plan) {
     show_plan(options, panel);
     return;
@@ -139,7 +140,7 @@ void run(const Options& options) {
 }  // namespace
 
 Run declare_annotate(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<AnnotateOptions>();
   options->panel.declare(app);
   app.option("--out", &options->out, "Annotations to write, .jsonl");
   app.option("--failures", &options->failures, "What became no annotation, and why [OUT.failures]");

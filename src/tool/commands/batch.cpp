@@ -20,7 +20,7 @@ namespace sp2dpo::tool {
 
 namespace {
 
-struct Options {
+struct BatchOptions {
   PanelOptions panel;  // of write
   std::string out;
   annotate::BatchLimits limits;
@@ -33,8 +33,8 @@ struct Options {
   int every = 60;
 };
 
-void write(const Options& options) {
-  Panel panel(options.panel);
+void write(const BatchOptions& options) {
+  PanelRun panel(options.panel);
   const auto store = open_store(options.panel, panel);
   if (!options.panel.allow_unpriced) panel.require_prices();
   print_plan(panel, annotate::plan_panel(panel.pairs, panel.members, store.get()), true);
@@ -54,7 +54,7 @@ void report(const annotate::BatchResults& results) {
   for (const auto& note : results.notes) fmt::print(stderr, "{}\n", note);
 }
 
-void read(const Options& options) {
+void read(const BatchOptions& options) {
   annotate::Store store(options.store);
   annotate::BatchResults all;
   for (const auto& file : options.files) all += annotate::read_batch(file, store);
@@ -69,7 +69,7 @@ const annotate::Teacher& teacher_named(const annotate::PanelConfig& config,
   return *found;
 }
 
-void submit(const Options& options) {
+void submit(const BatchOptions& options) {
   const auto config = annotate::read_panel_config(options.config);
   annotate::Endpoint endpoint(teacher_named(config, options.teacher).endpoint);
   annotate::Store store(options.store);
@@ -80,7 +80,7 @@ void submit(const Options& options) {
                    : "was sent before, and is not sent again");
 }
 
-void wait(const Options& options) {
+void wait(const BatchOptions& options) {
   const auto config = annotate::read_panel_config(options.config);
   annotate::Store store(options.store);
   std::map<std::string, std::unique_ptr<annotate::Endpoint>> endpoints;
@@ -116,7 +116,7 @@ void wait(const Options& options) {
 }  // namespace
 
 Run declare_batch(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<BatchOptions>();
   app.require_subcommand();
 
   auto writing = app.subcommand("write", "Write what is to be asked as batch files");

@@ -14,7 +14,7 @@
 #include "input/annotations.hpp"
 #include "input/gold.hpp"
 #include "input/pairs.hpp"
-#include "output/estimates.hpp"
+#include "output/figures.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
 #include "text/json_writer.hpp"
@@ -28,7 +28,7 @@ namespace sp2dpo::tool {
 
 namespace {
 
-struct Options {
+struct CompareOptions {
   PairOptions pairs;
   CategoryOptions categories;
   std::vector<std::string> annotations;
@@ -132,7 +132,7 @@ void print(const std::vector<Row>& rows) {
   }
 }
 
-std::string to_json(const std::vector<Row>& rows, const Options& options, const Gold& gold,
+std::string to_json(const std::vector<Row>& rows, const CompareOptions& options, const Gold& gold,
                     std::size_t gold_ties) {
   std::string text;
   text::JsonWriter json(text);
@@ -163,7 +163,7 @@ std::string to_json(const std::vector<Row>& rows, const Options& options, const 
   return text;
 }
 
-void run(const Options& options) {
+void run(const CompareOptions& options) {
   const Categories categories = options.categories.categories();
   AggregatorDefaults defaults = options.panel;
   defaults.n_categories = categories.size();
@@ -198,7 +198,7 @@ void run(const Options& options) {
 }  // namespace
 
 Run declare_compare(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CompareOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
   app.option("--annotations", &options->annotations,

@@ -18,7 +18,7 @@ namespace sp2dpo::tool {
 
 namespace {
 
-struct Options {
+struct ExplainOptions {
   std::string schedule;
   std::string store;
   std::string annotations;
@@ -53,7 +53,8 @@ void print_entry(const io::ScheduleFile& file, const ScheduleEntry& entry,
     fmt::print("  {} {}, SHA-256 {}\n", input.role, input.path, input.sha256);
 }
 
-std::vector<Annotation> annotations_of(const Options& options, const Categories& categories) {
+std::vector<Annotation> annotations_of(const ExplainOptions& options,
+                                       const Categories& categories) {
   std::vector<Annotation> found;
   if (options.annotations.empty()) return found;
   read_annotations(options.annotations, {.categories = categories},
@@ -95,7 +96,7 @@ void print_question(const annotate::Store& store, const annotate::StoredQuestion
                failure.detail);
 }
 
-void run(const Options& options) {
+void run(const ExplainOptions& options) {
   auto categories = options.categories.categories();
   const auto file = io::read_schedule(rows_of(options.schedule), categories);
   categories = file.schedule.categories();
@@ -118,7 +119,7 @@ void run(const Options& options) {
 }  // namespace
 
 Run declare_explain(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ExplainOptions>();
   app.option("--schedule", &options->schedule, "The schedule").required();
   app.option("--store", &options->store, "Store of the panel's answers").required();
   app.option("--annotations", &options->annotations,

@@ -18,7 +18,7 @@ namespace sp2dpo::tool {
 
 namespace {
 
-struct Options {
+struct ImportVotesOptions {
   PairOptions pairs;
   CategoryOptions categories;
   std::string votes;
@@ -30,7 +30,7 @@ struct Options {
   std::vector<std::string> category_map;
 };
 
-io::VoteImportOptions import_options(const Options& options) {
+io::VoteImportOptions import_options(const ImportVotesOptions& options) {
   io::VoteImportOptions result{.annotators = options.annotators,
                                .prompts = options.prompts,
                                .categories = options.categories.categories(),
@@ -63,7 +63,7 @@ io::VoteImportOptions import_options(const Options& options) {
   return result;
 }
 
-void run(const Options& options) {
+void run(const ImportVotesOptions& options) {
   const auto import = import_options(options);
   io::AnnotationWriter writer(options.out, import.categories);
   io::PairReader pairs = open_pairs(options.pairs);
@@ -90,7 +90,7 @@ void run(const Options& options) {
 }  // namespace
 
 Run declare_import_votes(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ImportVotesOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
   app.option("--votes", &options->votes,

@@ -39,7 +39,7 @@ namespace {
 
 constexpr int found_something = 5;  // the status of --check
 
-struct Options {
+struct ReportOptions {
   std::string schedule;
   PairOptions pairs;
   std::vector<std::string> annotations;
@@ -70,7 +70,7 @@ void warn_if_another(const io::ScheduleFile& file, const io::InputFile& input) {
 }
 
 /// By pair in the schedule's order, chosen minus rejected.
-std::vector<double> read_lengths(const Options& options, const io::ScheduleFile& file) {
+std::vector<double> read_lengths(const ReportOptions& options, const io::ScheduleFile& file) {
   const auto entries = file.schedule.entries();
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> lengths(entries.size(), unknown);
@@ -88,7 +88,7 @@ std::vector<double> read_lengths(const Options& options, const io::ScheduleFile&
 
 /// The annotations of the schedule's pairs. Those of other pairs, which a policy for missing gaps
 /// has left out, are passed over.
-void add_annotations(const Options& options, const io::ScheduleFile& file,
+void add_annotations(const ReportOptions& options, const io::ScheduleFile& file,
                      ScheduleBuilder& builder) {
   for (const auto& path : options.annotations) {
     const auto input =
@@ -168,24 +168,9 @@ std::vector<report::AgreementFigure> agreement_of(const PanelView& view, const s
           {named, "Fleiss' kappa", fleiss_kappa(view.categories, bootstrap)}};
 }
 
-void append(text::JsonWriter& json, const Text& text) {
-  if (const auto* const plain = std::get_if<std::string>(&text)) {
-    json.text(*plain);
-    return;
-  }
-  json.open('[');
-  for (const auto& message : std::get<std::vector<Message>>(text)) {
-    json.item().open('{');
-    json.key("content").text(message.content);
-    json.key("role").text(message.role);
-    json.close('}');
-  }
-  json.close(']');
-}
-
 /// Writes the pairs on which the annotators disagree most, one line per pair, highest disagreement
 /// first and, among equals, smallest gap first.
-void write_high_disagreement(const Options& options, const Schedule& schedule,
+void write_high_disagreement(const ReportOptions& options, const Schedule& schedule,
                              const ScheduleBuilder& builder) {
   std::vector<const ScheduleEntry*> order;
   for (const auto& entry : schedule.entries())
@@ -227,12 +212,12 @@ void write_high_disagreement(const Options& options, const Schedule& schedule,
     json.close(']');
     json.key("beta").number(entry->beta);
     json.key("category").text(schedule.categories().name(entry->gap->category));
-    if (text != texts.end()) append(json.key("chosen"), text->second.chosen);
+    if (text != texts.end()) text::append(json.key("chosen"), text->second.chosen);
     json.key("gap").number(entry->gap->value);
     json.key("id").text(entry->id);
     if (text != texts.end()) {
-      append(json.key("prompt"), text->second.prompt);
-      append(json.key("rejected"), text->second.rejected);
+      text::append(json.key("prompt"), text->second.prompt);
+      text::append(json.key("rejected"), text->second.rejected);
     }
     json.key("spread").number(entry->gap->spread);
     json.close('}');
@@ -279,7 +264,7 @@ void write_pictures(const std::filesystem::path& folder, const Schedule& schedul
     write_file(folder / "reliability.svg", report::reliability_svg(page.reliability));
 }
 
-void run(const Options& options) {
+void run(const ReportOptions& options) {
   const io::ScheduleFile file = io::read_schedule(rows_of(options.schedule));
   const Schedule& schedule = file.schedule;
   if (schedule.size() == 0) throw DataError(options.schedule, 0, "", "has no pairs");
@@ -334,7 +319,7 @@ void run(const Options& options) {
 }  // namespace
 
 Run declare_report(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ReportOptions>();
   options->pairs.declare(app, PairOptions::Need::optional);
   app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
       .required();

@@ -39,7 +39,7 @@ namespace sp2dpo::tool {
 
 namespace {
 
-struct Options {
+struct ScheduleOptions {
   PairOptions pairs;
   CategoryOptions categories;
   std::vector<std::string> annotations;
@@ -58,7 +58,7 @@ struct Options {
   FitOptions fit;
 };
 
-Linear linear(const Options& options) {
+Linear linear(const ScheduleOptions& options) {
   try {
     return Linear(parse_interval("--envelope", options.envelope),
                   parse_interval("--gap-range", options.gap_range));
@@ -67,7 +67,7 @@ Linear linear(const Options& options) {
   }
 }
 
-Missing missing(const Options& options) {
+Missing missing(const ScheduleOptions& options) {
   constexpr std::string_view base_beta = "base-beta=";
   if (options.missing == "error") return {};
   if (options.missing == "drop") return {.policy = Missing::Policy::drop};
@@ -168,7 +168,7 @@ std::string findings_of(const SpooledSchedule& schedule, std::span<const float> 
 }
 
 /// Where what is said to people does not get into the schedule: `--out /dev/stdout` and the like.
-std::FILE* for_people(const Options& options) {
+std::FILE* for_people(const ScheduleOptions& options) {
   for (const auto& file : {options.out, options.join, options.manifest}) {
     std::error_code none;
     if (!file.empty() && std::filesystem::equivalent(file, "/dev/stdout", none)) return stderr;
@@ -176,7 +176,7 @@ std::FILE* for_people(const Options& options) {
   return stdout;
 }
 
-void run(const Options& options) {
+void run(const ScheduleOptions& options) {
   std::FILE* const people = for_people(options);
   if (!options.join.empty() && !std::filesystem::is_regular_file(options.pairs.file))
     throw UsageError("--join reads the pairs twice, so they must be in a regular file");
@@ -250,7 +250,7 @@ void run(const Options& options) {
 }  // namespace
 
 Run declare_schedule(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ScheduleOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
   app.option("--annotations", &options->annotations,

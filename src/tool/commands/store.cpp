@@ -21,12 +21,12 @@ namespace {
 
 using annotate::Store;
 
-struct Options {
+struct StoreOptions {
   std::string out;
   std::vector<std::string> in;
 };
 
-void merge(const Options& options) {
+void merge(const StoreOptions& options) {
   Store store(options.out);
   for (const auto& file : options.in) {
     const auto merged = store.merge(file);
@@ -78,7 +78,7 @@ std::string line_of(const annotate::StoredAnswer& answer, const Store& store) {
   return line + '\n';
 }
 
-void write(const Options& options) {
+void write(const StoreOptions& options) {
   const Store store(options.in.front(), Store::Access::read);
   io::OutputFile out(options.out);
   std::int64_t count = 0;
@@ -93,7 +93,7 @@ void write(const Options& options) {
 }  // namespace
 
 Run declare_store(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<StoreOptions>();
   app.require_subcommand();
   auto merging = app.subcommand("merge", "Take the answers of other stores into one");
   merging.option("OUT", &options->out, "Store that takes them in, made where there is none")

@@ -10,6 +10,7 @@
 #include "command.hpp"
 #include "input/numbers.hpp"
 #include "input/winrate_input.hpp"
+#include "text/counted.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -26,7 +27,7 @@ namespace {
 constexpr auto alpaca_judge = "weighted_alpaca_eval_gpt4_turbo";
 constexpr auto alpaca_baseline = "gpt4_1106_preview";
 
-struct Options {
+struct WinRateOptions {
   std::string preferences;
   std::vector<std::string> official;
   std::string difficulty;
@@ -71,21 +72,126 @@ class Strengths {
   std::map<std::string, double> by_model_;
 };
 
-void write_rate(text::JsonWriter& json, bool defined, double value) {
-  if (defined)
-    json.number(value);
-  else
-    json.raw("null");
+/// Win rates of one model.
+struct ModelResult {
+  std::string name;
+  std::int64_t n;
+  double c;
+  stats::WinRate raw;
+  stats::LengthControlledWinRate controlled;
+};
+
+/// A number that may be undefined. Not std::optional, whose value gcc 12 takes for uninitialised.
+struct Maybe {
+  bool defined;
+  double value;
+};
+
+Maybe raw_error(const ModelResult& result) {
+  return {result.raw.standard_error.has_value(), result.raw.standard_error.value_or(0)};
 }
 
-void run(const Options& options) {
+Maybe controlled_rate(const ModelResult& result) {
+  const auto& rate = result.controlled.rate;
+  return {rate.has_value(), rate ? rate->value : 0};
+}
+
+Maybe controlled_error(const ModelResult& result) {
+  const auto& rate = result.controlled.rate;
+  return {rate.has_value(), rate ? rate->standard_error.value_or(0) : 0};
+}
+
+/// The figure's name and the variant of the length control.
+struct FigureNames {
+  std::string label;
+  std::string variant;
+};
+
+void write(text::JsonWriter& json, const ModelResult& result, const FigureNames& names) {
+  const auto maybe = [&](const Maybe& number) {
+    if (number.defined)
+      json.number(number.value);
+    else
+      json.raw("null");
+  };
+  json.item().open('{');
+  json.key("c").number(result.c);
+  json.key("label").text(names.label);
+  json.key("lc_standard_error");
+  maybe(controlled_error(result));
+  json.key("lc_win_rate");
+  maybe(controlled_rate(result));
+  json.key("model").text(result.name);
+  json.key("n").integer(result.n);
+  json.key("reason");
+  if (result.controlled.reason.empty())
+    json.raw("null");
+  else
+    json.text(result.controlled.reason);
+  json.key("standard_error");
+  maybe(raw_error(result));
+  json.key("variant").text(names.variant);
+  json.key("win_rate").number(result.raw.value);
+  json.close('}');
+}
+
+void print(const std::vector<ModelResult>& results, const FigureNames& names,
+           const std::string& judge) {
+  const auto cell = [](const Maybe& number) {
+    return number.defined ? fmt::format("{:.2f}", number.value) : "-";
+  };
+  fmt::print("{}, {}, judge {}\n\n{:<44}{:>6}{:>10}{:>8}{:>10}{:>8}{:>12}\n", names.label,
+             names.variant, judge, "model", "n", "win rate", "+-", "LC", "+-", "c");
+  for (const auto& result : results) {
+    fmt::print("{:<44}{:>6}{:>10.2f}{:>8}{:>10}{:>8}{:>12.6g}\n", result.name, result.n,
+               result.raw.value, cell(raw_error(result)), cell(controlled_rate(result)),
+               cell(controlled_error(result)), result.c);
+    if (!result.controlled.reason.empty()) fmt::print("  no LC: {}\n", result.controlled.reason);
+  }
+}
+
+ModelResult result_of(const Model& model, const Strengths& strengths, const std::string& file,
+                      bool use_difficulty, const std::vector<stats::GamedRow>& gamed) {
+  std::vector<stats::Comparison> comparisons;
+  for (const auto& [index, row] : model.rows)
+    if (row) comparisons.push_back(*row);
+  if (comparisons.empty())
+    throw DataError(file, 0, "preference", fmt::format("model {} has no preference", model.name));
+  const double c = strengths.of(model.name);
+  return {model.name, std::ssize(comparisons), c, stats::win_rate(comparisons),
+          stats::length_controlled_win_rate(
+              comparisons, {.use_difficulty = use_difficulty, .gamed = gamed, .c = c})};
+}
+
+/// The judge that the files name, else the one that the user names.
+std::string judge_of(const WinRateOptions& options, const WinRateInput& input,
+                     const std::string& file) {
+  if (!options.judge.empty() && !input.judge.empty() && options.judge != input.judge)
+    throw DataError(file, 0, "annotator",
+                    fmt::format("the judge is {}, not {}", input.judge, options.judge));
+  if (!input.judge.empty()) return input.judge;
+  if (!options.judge.empty()) return options.judge;
+  return options.official.empty() ? alpaca_judge : "unknown";
+}
+
+void warn_about_unused(const Difficulties& difficulties, const WinRateInput& input,
+                       const std::string& difficulty_file, const std::string& file) {
+  std::vector<std::string> unused;
+  for (const auto& [index, difficulty] : difficulties)
+    if (!input.models.front().rows.contains(index)) unused.push_back(index);
+  if (!unused.empty())
+    fmt::print(stderr, "{}: {} missing from {}: {}\n", difficulty_file,
+               text::counted(unused.size(), "instruction"), file, fmt::join(unused, ", "));
+}
+
+void run(const WinRateOptions& options) {
   if (!options.gamed.empty() && options.difficulty.empty())
     throw UsageError("--gamed goes with --difficulty");
   const Strengths strengths(options.c);
-  Difficulties difficulties;
   const bool official = !options.official.empty();
   if (official == !options.preferences.empty())
     throw UsageError("winrate needs either --preferences or --alpaca-eval");
+  Difficulties difficulties;
   if (!options.difficulty.empty())
     difficulties =
         read_difficulties(options.difficulty, official ? "instruction_sha256_16" : "index");
@@ -94,91 +200,35 @@ void run(const Options& options) {
   const auto* const known = options.difficulty.empty() ? nullptr : &difficulties;
   const auto input = official ? read_official(options.official, known)
                               : read_preferences(options.preferences, known);
-  const auto& models = input.models;
   const std::string& file = official ? options.official.front() : options.preferences;
-  if (!options.judge.empty() && !input.judge.empty() && options.judge != input.judge)
-    throw DataError(file, 0, "annotator",
-                    fmt::format("the judge is {}, not {}", input.judge, options.judge));
-  const std::string judge = !input.judge.empty()     ? input.judge
-                            : !options.judge.empty() ? options.judge
-                            : official               ? "unknown"
-                                                     : alpaca_judge;
+  const std::string judge = judge_of(options, input, file);
+  warn_about_unused(difficulties, input, options.difficulty, file);
 
-  std::vector<std::string> unused;
-  for (const auto& [index, difficulty] : difficulties)
-    if (!models.front().rows.contains(index)) unused.push_back(index);
-  if (!unused.empty())
-    fmt::print(stderr, "{} instructions of {} are not in {}: {}\n", unused.size(),
-               options.difficulty, file, fmt::join(unused, ", "));
-
-  const bool whole = !gamed.empty();
-  const std::string variant = whole                   ? "length_controlled_v1"
-                              : !difficulties.empty() ? "length_controlled_noreg"
-                                                      : "length_controlled_minimal";
-  const std::string label =
-      whole && judge == alpaca_judge && (!official || input.baseline == alpaca_baseline)
-          ? "AlpacaEval 2 LC"
-          : "LC-style";
+  const bool is_alpaca_eval =
+      !gamed.empty() && judge == alpaca_judge && (!official || input.baseline == alpaca_baseline);
+  const FigureNames names{is_alpaca_eval ? "AlpacaEval 2 LC" : "LC-style",
+                          !gamed.empty()          ? "length_controlled_v1"
+                          : !difficulties.empty() ? "length_controlled_noreg"
+                                                  : "length_controlled_minimal"};
+  std::vector<ModelResult> results;
+  for (const auto& model : input.models)
+    results.push_back(result_of(model, strengths, file, !difficulties.empty(), gamed));
+  print(results, names, judge);
+  if (options.json.empty()) return;
   std::string text;
   text::JsonWriter json(text);
   json.open('[');
-  fmt::print("{}, {}, judge {}\n\n{:<44}{:>6}{:>10}{:>8}{:>10}{:>8}{:>12}\n", label, variant, judge,
-             "model", "n", "win rate", "+-", "LC", "+-", "c");
-  for (const auto& model : models) {
-    std::vector<stats::Comparison> comparisons;
-    for (const auto& [index, row] : model.rows)
-      if (row) comparisons.push_back(*row);
-    if (comparisons.empty())
-      throw DataError(file, 0, "preference", fmt::format("{} has not a single one", model.name));
-    const double c = strengths.of(model.name);
-    const auto raw = stats::win_rate(comparisons);
-    const auto controlled = stats::length_controlled_win_rate(
-        comparisons, {.use_difficulty = !difficulties.empty(), .gamed = gamed, .c = c});
-    // No optional doubles: gcc 12 takes those for uninitialised.
-    const bool defined = controlled.rate.has_value();
-    const double lc = defined ? controlled.rate->value : 0;
-    const double lc_error = defined ? controlled.rate->standard_error.value_or(0) : 0;
-
-    json.item().open('{');
-    json.key("c").number(c);
-    json.key("label").text(label);
-    json.key("lc_standard_error");
-    write_rate(json, defined, lc_error);
-    json.key("lc_win_rate");
-    write_rate(json, defined, lc);
-    json.key("model").text(model.name);
-    json.key("n").integer(std::ssize(comparisons));
-    json.key("reason");
-    if (controlled.reason.empty())
-      json.raw("null");
-    else
-      json.text(controlled.reason);
-    json.key("standard_error");
-    write_rate(json, raw.standard_error.has_value(), raw.standard_error.value_or(0));
-    json.key("variant").text(variant);
-    json.key("win_rate").number(raw.value);
-    json.close('}');
-
-    const auto cell = [](bool there, double value) {
-      return there ? fmt::format("{:.2f}", value) : "-";
-    };
-    fmt::print("{:<44}{:>6}{:>10.2f}{:>8}{:>10}{:>8}{:>12.6g}\n", model.name, comparisons.size(),
-               raw.value, cell(raw.standard_error.has_value(), raw.standard_error.value_or(0)),
-               cell(defined, lc), cell(defined, lc_error), c);
-    if (!controlled.reason.empty()) fmt::print("  no LC: {}\n", controlled.reason);
-  }
+  for (const auto& result : results) write(json, result, names);
   json.close(']');
-  if (options.json.empty()) return;
-  text += '\n';
   io::OutputFile out(options.json);
-  out.write(text);
+  out.write(text + '\n');
   out.commit();
 }
 
 }  // namespace
 
 Run declare_winrate(args::Command app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<WinRateOptions>();
   app.option("--preferences", &options->preferences,
              "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
              "baseline wins, 2: the model, 0: a draw)");

@@ -8,6 +8,7 @@
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/csv.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 
 namespace sp2dpo::tool {
 
@@ -21,11 +22,11 @@ Gold read_gold(const std::string& file, const PairIds& pair_ids) {
       rows.fail(id, fmt::format("there is no pair {}", rows.cell(id)));
     if (!seen.insert(rows.cell(id)).second)
       rows.fail(id, fmt::format("a second verdict on the pair {}", rows.cell(id)));
-    const std::string& verdict = rows.cell(preferred);
-    if (verdict != "chosen" && verdict != "rejected" && verdict != "tie")
-      rows.fail(preferred, fmt::format("expected chosen, rejected or tie, not \"{}\"", verdict));
-    gold.labels.push_back(
-        {rows.cell(id), verdict == "chosen" ? 1.0 : (verdict == "rejected" ? -1.0 : 0.0)});
+    const auto label = find_enum<Preferred>(rows.cell(preferred));
+    if (!label) rows.fail(preferred, expected_name<Preferred>(rows.cell(preferred)));
+    gold.labels.push_back({rows.cell(id), *label == Preferred::chosen     ? 1.0
+                                          : *label == Preferred::rejected ? -1.0
+                                                                          : 0.0});
   }
   if (gold.labels.empty()) throw DataError(file, 0, "", "has no gold verdicts");
   gold.file = {"gold", file, rows.sha256(), std::ssize(gold.labels)};

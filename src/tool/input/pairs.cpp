@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "input/pairs.hpp"
 
-#include <variant>
-#include <vector>
-
 #include "input/skipped_rows.hpp"
 #include "output/files.hpp"
 #include "output/progress.hpp"
@@ -47,15 +44,8 @@ PairsSummary read_pairs(const PairOptions& options,
 }
 
 double length_difference(const PreferencePair& pair) {
-  const auto length = [](const Text& text) {
-    if (const auto* plain = std::get_if<std::string>(&text))
-      return static_cast<double>(plain->size());
-    double sum = 0;
-    for (const auto& message : std::get<std::vector<Message>>(text))
-      sum += static_cast<double>(message.content.size());
-    return sum;
-  };
-  return length(pair.chosen) - length(pair.rejected);
+  return static_cast<double>(text_size(pair.chosen)) -
+         static_cast<double>(text_size(pair.rejected));
 }
 
 }  // namespace sp2dpo::tool

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "output/estimates.hpp"
+#include "output/figures.hpp"
 
 #include <algorithm>
 #include <optional>

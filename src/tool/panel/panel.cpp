@@ -74,7 +74,7 @@ void PanelOptions::declare(args::Command app) {
   app.flag("--allow-unpriced", &allow_unpriced, "Ask models whose price is not known");
 }
 
-Panel::Panel(const PanelOptions& options)
+PanelRun::PanelRun(const PanelOptions& options)
     : config(annotate::read_panel_config(options.panel, options.prompts)) {
   pairs_sha256 = read_pairs(options.pairs, [&](PreferencePair& pair) {
                    pair.columns.clear();
@@ -84,7 +84,7 @@ Panel::Panel(const PanelOptions& options)
   members = annotate::panel_members(config, {});
 }
 
-void Panel::connect() {
+void PanelRun::connect() {
   std::vector<annotate::Endpoint*> borrowed;
   for (const auto& teacher : config.teachers) {
     endpoints.push_back(std::make_unique<annotate::Endpoint>(teacher.endpoint));
@@ -93,7 +93,7 @@ void Panel::connect() {
   members = annotate::panel_members(config, borrowed);
 }
 
-void Panel::require_prices() const {
+void PanelRun::require_prices() const {
   for (const auto& teacher : config.teachers)
     if (!teacher.price)
       throw Error(fmt::format(
@@ -103,7 +103,7 @@ void Panel::require_prices() const {
           teacher.name));
 }
 
-std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const Panel& panel) {
+std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const PanelRun& panel) {
   auto store = std::make_unique<annotate::Store>(options.store);
   const auto begun_with = store->pairs_sha256();
   if (begun_with.empty() || options.changed_pairs) {
@@ -117,7 +117,7 @@ std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const P
   return store;
 }
 
-void print_plan(const Panel& panel, const std::vector<annotate::MemberPlan>& plans, bool batch) {
+void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& plans, bool batch) {
   fmt::print("{} pairs, {} questions about each\n\n", panel.pairs.size(), plans.size());
   std::size_t width = std::string_view("teacher").size();
   for (const auto& teacher : panel.config.teachers) width = std::max(width, teacher.name.size());

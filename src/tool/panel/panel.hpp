@@ -34,10 +34,10 @@ struct PanelOptions {
 };
 
 /// A panel, ready to be asked.
-struct Panel {
-  explicit Panel(const PanelOptions& options);
-  Panel(const Panel&) = delete;
-  Panel& operator=(const Panel&) = delete;
+struct PanelRun {
+  explicit PanelRun(const PanelOptions& options);
+  PanelRun(const PanelRun&) = delete;
+  PanelRun& operator=(const PanelRun&) = delete;
 
   /// Makes the endpoints: members can be asked from here on.
   void connect();
@@ -53,10 +53,10 @@ struct Panel {
 
 /// Opens the store, new where there is none, and refuses one that was begun with other pairs.
 [[nodiscard]] std::unique_ptr<annotate::Store> open_store(const PanelOptions& options,
-                                                          const Panel& panel);
+                                                          const PanelRun& panel);
 
 /// Calls, tokens and cost, for a person. `batch`: at the price of batches.
-void print_plan(const Panel& panel, const std::vector<annotate::MemberPlan>& plans, bool batch);
+void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& plans, bool batch);
 
 /// True once the user has asked for an end (SIGINT, SIGTERM). The second time ends the program.
 class Interrupt {

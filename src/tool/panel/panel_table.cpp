@@ -85,7 +85,7 @@ void PanelTable::print() const {
   }
 }
 
-void FailureWriter::write(const Panel& panel, const annotate::PanelAnswer& read) {
+void FailureWriter::write(const PanelRun& panel, const annotate::PanelAnswer& read) {
   const auto& member = panel.members[read.member];
   const auto& failure = std::get<AnnotationFailure>(read.answer.outcome);
   const auto& order = read.question.order;

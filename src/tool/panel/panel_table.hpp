@@ -18,7 +18,7 @@ namespace sp2dpo::tool {
 /// What became of a panel's questions, by teacher and prompt.
 class PanelTable {
  public:
-  explicit PanelTable(const Panel& panel) : panel_(panel) {}
+  explicit PanelTable(const PanelRun& panel) : panel_(panel) {}
 
   /// To be called for all questions about a pair before those about the next.
   void count(const annotate::PanelAnswer& read);
@@ -45,7 +45,7 @@ class PanelTable {
     double cost = 0;
   };
 
-  const Panel& panel_;
+  const PanelRun& panel_;
   std::map<std::pair<std::string, std::string>, Row> rows_;  // by teacher and prompt
   std::string pair_;                                         // the one that is being counted
   std::map<std::tuple<std::string, std::string, int>, Preferred> of_pair_;
@@ -58,7 +58,7 @@ class PanelTable {
 class FailureWriter {
  public:
   explicit FailureWriter(std::filesystem::path path) : file_(std::move(path)) {}
-  void write(const Panel& panel, const annotate::PanelAnswer& read);
+  void write(const PanelRun& panel, const annotate::PanelAnswer& read);
   void finish() { file_.commit(); }
 
  private:

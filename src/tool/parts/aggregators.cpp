@@ -97,17 +97,12 @@ ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults)
 }
 
 ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
-  constexpr std::pair<std::string_view, Centring> ways[] = {{"none", Centring::none},
-                                                            {"center", Centring::center},
-                                                            {"zscore", Centring::zscore},
-                                                            {"rank", Centring::rank}};
   const auto name = spec.text("how").value_or("center");
-  const auto way = std::ranges::find(ways, name, [](const auto& entry) { return entry.first; });
-  if (way == std::end(ways))
-    throw UsageError(fmt::format("{}: how: expected none, center, zscore or rank, not \"{}\"",
-                                 spec.what(), name));
+  const auto how = find_enum<Centring>(name);
+  if (!how)
+    throw UsageError(fmt::format("{}: how: {}", spec.what(), expected_name<Centring>(name)));
   return around(spec, defaults,
-                [name, how = way->second](MadeAggregator& made, const ScheduleBuilder& builder) {
+                [name, how = *how](MadeAggregator& made, const ScheduleBuilder& builder) {
                   AnswerCounts counts;
                   builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
                   AnnotatorScales scales(how, counts);
