@@ -9,13 +9,13 @@
 
 namespace sp2dpo::tool {
 
-/// What ends the program with status 2: options that make no sense (together).
+/// Ends the program with status 2: invalid options, or options that contradict each other.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What ends the program with a status of its own, although nothing went wrong: work that is left,
-/// a check that found something.
+/// Ends the program with the given status although nothing failed: unfinished work, or a check that
+/// warns.
 struct Unfinished : std::runtime_error {
   Unfinished(int status_, const std::string& message)
       : std::runtime_error(message), status(status_) {}
@@ -23,7 +23,7 @@ struct Unfinished : std::runtime_error {
   int status;
 };
 
-/// A command declares its options on `app` and returns what runs it once they are read.
+/// Declares a command's options on `app` and returns the function that runs it after parsing.
 using Run = std::function<void()>;
 using Declare = Run(args::Command app);
 

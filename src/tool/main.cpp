@@ -13,7 +13,7 @@
 
 namespace {
 
-enum Status : int { fine = 0, bad_data = 1, usage = 2 };
+enum Status : int { success = 0, bad_data = 1, usage = 2 };
 
 struct Command {
   const char* name;
@@ -23,24 +23,25 @@ struct Command {
 
 constexpr Command commands[] = {
 #ifdef SP2DPO_WITH_ANNOTATE
-    {"annotate", "Ask a panel of teachers about every pair", sp2dpo::tool::declare_annotate},
-    {"batch", "Ask it by batch files instead", sp2dpo::tool::declare_batch},
-    {"store", "Merge stores of answers, and export them", sp2dpo::tool::declare_store},
-    {"explain", "From a beta back to the raw answers that made it", sp2dpo::tool::declare_explain},
+    {"annotate", "Ask a panel of LLM judges about every pair", sp2dpo::tool::declare_annotate},
+    {"batch", "Ask the panel through batch files", sp2dpo::tool::declare_batch},
+    {"store", "Merge and export stores of replies", sp2dpo::tool::declare_store},
+    {"explain", "Trace a beta back to the raw replies behind it", sp2dpo::tool::declare_explain},
 #endif
-    {"agree", "Measure how far annotators, or any raters, agree", sp2dpo::tool::declare_agree},
-    {"compare", "Hold every aggregator against gold verdicts", sp2dpo::tool::declare_compare},
-    {"winrate", "Win rates against a baseline, plain and length-controlled",
+    {"agree", "Measure agreement of annotators or other raters", sp2dpo::tool::declare_agree},
+    {"compare", "Score aggregators against gold labels", sp2dpo::tool::declare_compare},
+    {"winrate", "Compute win rates against a baseline, raw and length-controlled",
      sp2dpo::tool::declare_winrate},
-    {"import-votes", "Make annotations of pairwise verdicts that you have already",
+    {"import-votes", "Turn existing pairwise judgments into annotations",
      sp2dpo::tool::declare_import_votes},
     {"report", "Check a schedule, and show it to people", sp2dpo::tool::declare_report},
-    {"schedule", "Make a beta for every pair from its annotations", sp2dpo::tool::declare_schedule},
+    {"schedule", "Compute a beta for every pair from its annotations",
+     sp2dpo::tool::declare_schedule},
 };
 
 int run(int argc, char** argv) {
-  sp2dpo::args::Program program("sp2dpo",
-                                "From preference pairs and judgments to a beta per pair for DPO.");
+  sp2dpo::args::Program program(
+      "sp2dpo", "Turns preference pairs and judgments into a beta per pair for DPO.");
   program.version("sp2dpo " SP2DPO_VERSION);
   program.require_subcommand();
   std::vector<std::pair<sp2dpo::args::Command, sp2dpo::tool::Run>> runs;
@@ -52,14 +53,14 @@ int run(int argc, char** argv) {
   if (const auto status = program.parse(argc, argv)) return *status;
   for (const auto& [part, command] : runs)
     if (part.chosen()) command();
-  return fine;
+  return success;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
 #ifdef __GLIBC__
-  // What is large goes back to the system when it is let go of, and not by chance.
+  // Return large blocks to the system as soon as they are freed.
   mallopt(M_MMAP_THRESHOLD, 1 << 17);
 #endif
   try {

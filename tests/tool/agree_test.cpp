@@ -35,18 +35,19 @@ TEST_F(AgreeCommand, WritesEveryFigureUnderItsKey) {
 
 TEST_F(AgreeCommand, GivesNamesNominalFiguresOnly) {
   EXPECT_EQ(agree("1,a,yes\n1,b,yes\n2,a,no\n2,b,no\n").status, 0);
-  EXPECT_THAT(json(), HasSubstr(R"("interval":{"ci":null,"n":0,"reason":"\"yes\" is no number)"));
+  EXPECT_THAT(json(),
+              HasSubstr(R"("interval":{"ci":null,"n":0,"reason":"\"yes\" is not a number)"));
   EXPECT_THAT(json(),
               HasSubstr(R"("fleiss_kappa":{"ci":[1.0,1.0],"n":2,"reason":null,"value":1.0})"));
 }
 
-TEST_F(AgreeCommand, NamesACellThatComesTwiceAndAValueOutsideTheList) {
+TEST_F(AgreeCommand, NamesADuplicateCellAndAValueOutsideTheList) {
   auto outcome = agree("1,a,1\n1,a,2\n");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err,
-              HasSubstr("r.csv:3: field \"rater\": a second value for the unit 1 by a"));
+              HasSubstr("r.csv:3: field \"rater\": duplicate value for unit 1 by rater a"));
   outcome = agree("1,a,1\n1,b,3\n", "--categories 1,2");
-  EXPECT_THAT(outcome.err, HasSubstr("r.csv:3: field \"value\": \"3\" is none of --categories"));
+  EXPECT_THAT(outcome.err, HasSubstr("r.csv:3: field \"value\": \"3\" is not among --categories"));
   outcome = agree("1,a,1\n1,b,nan\n");
   EXPECT_THAT(outcome.err, HasSubstr("expected a number, not \"nan\""));
   EXPECT_EQ(run(folder_, "agree").status, 2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What looks at verdicts of people: `sp2dpo schedule --gold` and `sp2dpo compare`.
+// Gold labels: `sp2dpo schedule --gold` and `sp2dpo compare`.
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -17,11 +17,11 @@ namespace {
 
 using testing::HasSubstr;
 
-/// Forty pairs. x says 0.3 of the even ones, and is right of half of them; 0.9 of the odd ones, and
-/// is always right. y says the opposite of x, half as loudly.
-class GoldVerdicts : public testing::Test {
+/// Forty pairs. x gives the even ones 0.3 and is right in half of them; it gives the odd ones 0.9
+/// and is always right. y says the opposite of x at half the magnitude.
+class GoldLabels : public testing::Test {
  protected:
-  GoldVerdicts() {
+  GoldLabels() {
     std::string pairs, annotations, gold = "pair_id,preferred\n";
     for (int i = 0; i < 40; ++i) {
       const std::string id = "p" + std::to_string(i);
@@ -59,36 +59,36 @@ class GoldVerdicts : public testing::Test {
   Folder folder_;
 };
 
-TEST_F(GoldVerdicts, MakeAGapOfHowOftenSuchAVerdictIsRight) {
+TEST_F(GoldLabels, MakeAGapOfHowOftenSuchAVerdictIsRight) {
   const auto outcome = schedule("--gold g.csv --reliability r.svg --aggregator single:annotator=x");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("Calibrated (isotonic) on 40 gold verdicts: ECE "));
+  EXPECT_THAT(outcome.out, HasSubstr("Calibrated (isotonic) on 40 gold labels: ECE "));
   const auto file = io::read_schedule(folder_ / "s.jsonl");
-  // Half of them right: no gap. All of them right: a whole one.
+  // Half right means a gap of 0, all right a gap of 1.
   EXPECT_NEAR(file.schedule.find("p0")->gap->value, 0, 1e-12);
   EXPECT_NEAR(file.schedule.find("p1")->gap->value, 1, 1e-12);
   const auto& aggregator = file.manifest->aggregator;
   EXPECT_EQ(aggregator.name, "calibrated");
   EXPECT_EQ(aggregator.parameters.at("n"), io::Json(40));
-  // 0.3 and 0.9 read as 0.65 and 0.95, and are right in 0.5 and 1 of 1.
+  // 0.3 and 0.9 stand for probabilities of 0.65 and 0.95 and are right in shares of 0.5 and 1.
   EXPECT_THAT(aggregator.parameters.at("before").text(),
               HasSubstr(R"("n":20,"right":0.5,"stated":0.65)"));
   EXPECT_THAT(aggregator.parameters.at("before").text(), HasSubstr(R"("ece":0.1)"));
   EXPECT_EQ(file.manifest->inputs.back().role, "gold");
   EXPECT_EQ(file.manifest->inputs.back().rows, 40);
   EXPECT_THAT(slurp(folder_ / "r.svg"), HasSubstr("isotonic"));
-  // Who is always wrong where it is loud points the other way, once that is known.
+  // An annotator that is always wrong when it is loud is inverted by calibration.
   ASSERT_EQ(schedule("--gold g.csv --calibration platt --aggregator single:annotator=y").status, 0);
   EXPECT_GT(io::read_schedule(folder_ / "s.jsonl").schedule.find("p1")->gap->value, 0.5);
 }
 
-TEST_F(GoldVerdicts, AreRefusedWhereTheyCannotBeUsed) {
+TEST_F(GoldLabels, AreRefusedWhereTheyCannotBeUsed) {
   for (const auto& [rows, message] :
-       {std::pair{"", "g.csv: has no gold verdicts"},
-        {"nobody,chosen\n", "g.csv:2: field \"pair_id\": there is no pair nobody"},
-        {"p1,chosen\np1,chosen\n", "g.csv:3: field \"pair_id\": a second verdict on the pair p1"},
+       {std::pair{"", "g.csv: no gold labels"},
+        {"zz,chosen\n", "g.csv:2: field \"pair_id\": unknown pair zz"},
+        {"p1,chosen\np1,chosen\n", "g.csv:3: field \"pair_id\": duplicate pair p1"},
         {"p1,better\n", "g.csv:2: field \"preferred\": expected chosen, rejected or tie, not"},
-        {"p1,chosen\n", "needs 10 verdicts or more, and there are 1"}}) {
+        {"p1,chosen\n", "at least 10 gold labels with a gap, got 1"}}) {
     folder_.write("g.csv", std::string("pair_id,preferred\n") + rows);
     const auto outcome = schedule("--gold g.csv");
     EXPECT_EQ(outcome.status, 1) << rows;
@@ -96,12 +96,12 @@ TEST_F(GoldVerdicts, AreRefusedWhereTheyCannotBeUsed) {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "s.jsonl")) << rows;
   }
   folder_.write("g.csv", "pair_id\np1\n");
-  EXPECT_THAT(schedule("--gold g.csv").err, HasSubstr("there is no such column"));
+  EXPECT_THAT(schedule("--gold g.csv").err, HasSubstr("missing column"));
   folder_.write("g.csv", "pair_id,preferred\np1,tie\n");
-  EXPECT_THAT(compare("").err, HasSubstr("says nothing but ties"));
+  EXPECT_THAT(compare("").err, HasSubstr("holds only ties"));
 }
 
-TEST_F(GoldVerdicts, AreWhatAggregatorsAreComparedBy) {
+TEST_F(GoldLabels, AreWhatAggregatorsAreComparedBy) {
   const auto outcome =
       compare("--aggregator jmamp --aggregator single:annotator=y --aggregator order-consensus");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
@@ -118,13 +118,13 @@ TEST_F(GoldVerdicts, AreWhatAggregatorsAreComparedBy) {
   EXPECT_EQ(compare("--aggregator mode").status, 2);
 }
 
-TEST_F(GoldVerdicts, AreHeldAgainstEveryAggregatorByDefault) {
+TEST_F(GoldLabels, AreHeldAgainstEveryAggregatorByDefault) {
   const auto outcome = compare("--replicates 0");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto json = slurp(folder_ / "c.json");
   for (const char* name : {"jmamp", "mean-median", "reliability", "single:annotator=y"})
     EXPECT_THAT(json, HasSubstr("\"aggregator\":\"" + std::string(name) + '"'));
-  // y goes against x, so neither goes with the others: a reason, and no figure.
+  // y contradicts x, so neither correlates with the others: a reason instead of a figure.
   EXPECT_THAT(json, HasSubstr(R"("reason":"no annotator agrees with the others)"));
 }
 
@@ -158,7 +158,7 @@ TEST(RealPanel, AblationHasTheAccuraciesWorkedOutElsewhere) {
   EXPECT_NEAR(accuracy("median-median"), 0.700, 6e-4);
 }
 
-TEST_F(GoldVerdicts, AreComparedWithoutBadAnnotationsWhichAreListed) {
+TEST_F(GoldLabels, AreComparedWithoutBadAnnotationsWhichAreListed) {
   folder_.write("a.jsonl", slurp(folder_ / "a.jsonl") + "{}\n");
   EXPECT_EQ(compare("--aggregator jmamp").status, 1);
   const auto outcome = compare("--aggregator jmamp --lenient");

@@ -99,11 +99,12 @@ TEST_F(Parts, LookAtAllAnnotationsFirstWhereTheyMust) {
   EXPECT_EQ(manifest().aggregator.parameters.at("converged"), io::Json(true));
 }
 
-TEST_F(Parts, NameWhomAWeightTableForgetsOrInvents) {
+TEST_F(Parts, NameTheAnnotatorsThatAWeightTableLacksOrInvents) {
   for (const auto& [table, message] :
-       {std::pair{"x,1\n", "w.csv: field \"annotator\": there is no weight for y"},
-        {"x,1\ny,1\nz,1\n", "w.csv:4: field \"annotator\": no annotation is by z; there are: x, y"},
-        {"x,1\nx,2\n", "w.csv:3: field \"annotator\": a second weight for x"},
+       {std::pair{"x,1\n", "w.csv: field \"annotator\": missing weight for y"},
+        {"x,1\ny,1\nz,1\n",
+         "w.csv:4: field \"annotator\": unknown annotator z; the annotations have: x, y"},
+        {"x,1\nx,2\n", "w.csv:3: field \"annotator\": duplicate weight for x"},
         {"x,-1\ny,1\n", "w.csv:2: field \"weight\": a weight is a number >= 0, not \"-1\""},
         {"x,\ny,1\n", "not \"\""}}) {
     folder_.write("w.csv", std::string("annotator,weight\n") + table);
@@ -144,35 +145,35 @@ TEST_F(Parts, MapByName) {
               near({0.2055 / 0.1785, 0.3 / 0.1785, 0.03 / 0.1785}));
 }
 
-TEST_F(Parts, SayWhatThereIsWhereTheyAreAskedForSomethingElse) {
+TEST_F(Parts, ListTheChoicesForAnUnknownNameKeyOrValue) {
   struct Case {
     const char *options, *message;
   };
   for (const auto& [options, message] :
-       {Case{"--aggregator mode", "there is no \"mode\"; there are: jmamp, mean-mean, "},
-        Case{"--aggregator jmamp:share=1", "no key \"share\"; it takes none"},
+       {Case{"--aggregator mode", "unknown \"mode\"; expected one of: jmamp, mean-mean, "},
+        Case{"--aggregator jmamp:share=1", "unknown key \"share\"; it takes no keys"},
         Case{"--aggregator single", "annotator=NAME"},
-        Case{"--aggregator single:annotator=x,of=mode", "there is no \"mode\""},
+        Case{"--aggregator single:annotator=x,of=mode", "unknown \"mode\""},
         Case{"--aggregator trimmed-mean:share=0.5", "[0, 0.5), not 0.5"},
         Case{"--aggregator trimmed-mean:share=much", "expected a number, not \"much\""},
         Case{"--aggregator trimmed-mean:share", "key=value"},
-        Case{"--aggregator trimmed-mean:share=0.1,share=0.2", "there twice"},
+        Case{"--aggregator trimmed-mean:share=0.1,share=0.2", "duplicate key \"share\""},
         Case{"--aggregator order-consensus:otherwise=x", "tie or drop, not \"x\""},
         Case{"--aggregator centred:how=twist", "none, center, zscore or rank, not \"twist\""},
         Case{"--aggregator weighted", "needs table=FILE.csv"},
-        Case{"--aggregator reliability:of=jmamp", "no key \"of\"; it takes none"},
+        Case{"--aggregator reliability:of=jmamp", "unknown key \"of\"; it takes no keys"},
         Case{"--calibration platt", "--gold"},
         Case{"--gold g.csv --calibration spline", "spline"},
-        Case{"--mapper quadratic", "there is no \"quadratic\"; there are: linear, category, "},
-        Case{"--mapper shuffled:sede=1", "no key \"sede\"; there are: seed, of"},
+        Case{"--mapper quadratic", "unknown \"quadratic\"; expected one of: linear, category, "},
+        Case{"--mapper shuffled:sede=1", "unknown key \"sede\"; expected one of: seed, of"},
         Case{"--mapper shuffled:seed=-1", "not \"-1\""},
         Case{"--mapper constant", "constant:beta=NUMBER"},
         Case{"--mapper constant:beta=0", "must be positive and finite, not 0"},
         Case{"--mapper logistic:slope=0", "slope must be positive"},
-        Case{"--mapper category:tone=0.1..0.2", "no key \"tone\"; there are: safety, "},
+        Case{"--mapper category:tone=0.1..0.2", "unknown key \"tone\"; expected one of: safety, "},
         Case{"--mapper category:style=0.1", "LOW..HIGH, not \"0.1\""},
-        Case{"--mapper rank --gap-range 0,2", "no use for --gap-range"},
-        Case{"--mapper constant:beta=1 --envelope 0.1,0.2", "no use for --envelope"}}) {
+        Case{"--mapper rank --gap-range 0,2", "does not use --gap-range"},
+        Case{"--mapper constant:beta=1 --envelope 0.1,0.2", "does not use --envelope"}}) {
     const auto outcome = schedule(options);
     EXPECT_EQ(outcome.status, 2) << options;
     EXPECT_THAT(outcome.err, HasSubstr(message)) << options;
@@ -183,7 +184,7 @@ TEST_F(Parts, SayWhatThereIsWhereTheyAreAskedForSomethingElse) {
 /// The names that an error lists.
 std::vector<std::string> names_in(const std::string& error) {
   std::vector<std::string> names;
-  std::istringstream list(error.substr(error.find("there are: ") + 11));
+  std::istringstream list(error.substr(error.find("one of: ") + 8));
   for (std::string name; std::getline(list >> std::ws, name, ',');) {
     while (!name.empty() && name.back() == '\n') name.pop_back();
     names.push_back(name);
@@ -191,7 +192,7 @@ std::vector<std::string> names_in(const std::string& error) {
   return names;
 }
 
-TEST_F(Parts, AreInTheHelpAndOnThePage) {
+TEST_F(Parts, AreInTheHelpAndInTheDocs) {
   const std::string page = slurp(SP2DPO_AGGREGATORS_PAGE);
   const std::string help = run(folder_, "schedule --help").out;
   std::size_t count = 0;

@@ -308,7 +308,7 @@ TEST(ImportVotesCommand, SaysWhatIsWrongAndLeavesNothing) {
   };
   for (const auto& [options, status, message] :
        {Case{"--annotators X --prompts P", 2, "--category"},
-        Case{"--annotators X --prompts P --category tone", 2, "there is no category \"tone\""},
+        Case{"--annotators X --prompts P --category tone", 2, "unknown category \"tone\""},
         Case{"--annotators X --prompts P --category style --category-field meta.subset", 2,
              "--category"},
         Case{"--annotators X --prompts P --category style --category-map a=style", 2,

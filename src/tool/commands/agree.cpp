@@ -17,6 +17,7 @@
 #include "input/pairs.hpp"
 #include "input/ratings_table.hpp"
 #include "output/figures.hpp"
+#include "text/counted.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 
@@ -46,7 +47,7 @@ struct AgreeOptions {
 };
 
 template <class Statistic>
-std::vector<Paired> of_all_pairs(const Table& table, Statistic statistic) {
+std::vector<Paired> for_each_rater_pair(const Table& table, Statistic statistic) {
   std::vector<Paired> result;
   std::vector<double> x, y;
   for (std::size_t a = 0; a < table.raters.size(); ++a)
@@ -70,34 +71,32 @@ void add_nominal(Figures& figures, const Table& table, const stats::Bootstrap& b
   figures.single["fleiss_kappa"] = fleiss_kappa(table.ratings, bootstrap);
   figures.single["gwet_ac1"] =
       gwet_ac(table.ratings, Agreement::identity, table.categories, bootstrap);
-  figures.paired["cohen_kappa"] =
-      of_all_pairs(table, [](const auto& a, const auto& b) { return stats::cohen_kappa(a, b); });
+  figures.paired["cohen_kappa"] = for_each_rater_pair(
+      table, [](const auto& a, const auto& b) { return stats::cohen_kappa(a, b); });
 }
 
 void add_metric(Figures& figures, const Table& table, const stats::Bootstrap& bootstrap) {
   const auto figure = [&](auto compute) {
-    return table.nominal_because.empty() ? compute()
-                                         : Estimate::undefined(table.nominal_because, 0);
+    return table.nominal_reason.empty() ? compute() : Estimate::undefined(table.nominal_reason, 0);
   };
   figures.groups["krippendorff_alpha"]["interval"] =
       figure([&] { return krippendorff_alpha(table.ratings, Scale::interval, bootstrap); });
-  const auto icc = table.nominal_because.empty() ? stats::icc(table.ratings) : stats::Icc{};
+  const auto icc = table.nominal_reason.empty() ? stats::icc(table.ratings) : stats::Icc{};
   for (std::size_t form = 0; form < 3; ++form) {
     figures.groups["icc"][fmt::format("{},1", form + 1)] = figure([&] { return icc.single[form]; });
     figures.groups["icc"][fmt::format("{},k", form + 1)] = figure([&] { return icc.mean[form]; });
   }
-  figures.paired["spearman"] = of_all_pairs(table, [&](const auto& a, const auto& b) {
+  figures.paired["spearman"] = for_each_rater_pair(table, [&](const auto& a, const auto& b) {
     return figure([&] { return stats::spearman(a, b); });
   });
-  figures.paired["kendall_tau_b"] = of_all_pairs(table, [&](const auto& a, const auto& b) {
+  figures.paired["kendall_tau_b"] = for_each_rater_pair(table, [&](const auto& a, const auto& b) {
     return figure([&] { return stats::kendall_tau_b(a, b); });
   });
 }
 
 void add_other_scales(Figures& figures, const Table& table, const stats::Bootstrap& bootstrap) {
   const auto figure = [&](auto compute) {
-    return table.nominal_because.empty() ? compute()
-                                         : Estimate::undefined(table.nominal_because, 0);
+    return table.nominal_reason.empty() ? compute() : Estimate::undefined(table.nominal_reason, 0);
   };
   for (const auto& [name, scale] : {std::pair("ordinal", Scale::ordinal), {"ratio", Scale::ratio}})
     figures.groups["krippendorff_alpha"][name] =
@@ -133,13 +132,13 @@ void run_ratings(const AgreeOptions& options) {
         figures, table.raters);
 }
 
-/// Gaps and categories by unit and rater.
+/// Gaps and categories by pair and annotator.
 struct RatingsByRater {
   Table gaps;
   Table categories;
 };
 
-/// `by_prompt` picks one prompt; empty: each annotator's median over its prompts.
+/// The ratings under one prompt, or each annotator's median over its prompts if `prompt` is null.
 RatingsByRater ratings_by_rater(const std::vector<Annotation>& annotations,
                                 const std::string* prompt, const Categories& categories) {
   Names units, raters;
@@ -178,7 +177,7 @@ void add_panel(text::JsonWriter& json, const RatingsByRater& panel, const std::s
 
 using Lengths = std::unordered_map<std::string, double>;
 
-/// Chosen minus rejected, by pair.
+/// Length of chosen minus rejected, by pair.
 Lengths read_lengths(const PairOptions& options) {
   Lengths lengths;
   read_pairs(options, [&](const PreferencePair& pair) {
@@ -193,12 +192,11 @@ void add_diagnostics(text::JsonWriter& json, std::span<const Annotation> annotat
   if (!lengths.empty())
     options.length_difference = [&](std::string_view id) {
       const auto found = lengths.find(std::string(id));
-      if (found == lengths.end())
-        throw Error(fmt::format("annotation for the unknown pair {}", id));
+      if (found == lengths.end()) throw Error(fmt::format("annotation of unknown pair {}", id));
       return found->second;
     };
   json.key("annotators").open('{');
-  fmt::print("\n{}: each annotator by itself\n", title);
+  fmt::print("\n{}: each annotator alone\n", title);
   for (const auto& [annotator, found] : stats::diagnose(annotations, options)) {
     const std::pair<const char*, const stats::Estimate*> figures[] = {
         {"first_preferred", &found.first_preferred},
@@ -209,7 +207,7 @@ void add_diagnostics(text::JsonWriter& json, std::span<const Annotation> annotat
         {"parse_rate", &found.parse_rate},
         {"positional_agreement", &found.positional_agreement}};
     json.key(annotator).open('{');
-    fmt::print("  {}, {} annotations\n", annotator, found.annotations);
+    fmt::print("  {}, {}\n", annotator, text::counted(found.annotations, "annotation"));
     for (const auto& [name, estimate] : figures) {
       write_json(json.key(name), *estimate);
       fmt::print("    {:<30}{:>8}  {}\n", name, estimate->n, shown(*estimate));
@@ -267,15 +265,16 @@ Run declare_agree(args::Command app) {
              "CSV with the columns unit, rater, value; a blank value is missing")
       .excludes(annotations)
       .excludes("--pairs");
-  app.option("--json", &options->json, "File for the figures");
+  app.option("--json", &options->json, "Write the figures to this file, .json");
   app.option("--replicates", &options->bootstrap.replicates,
-             "Resamples of the units for the intervals; 0 for none")
+             "Bootstrap resamples of the units for the intervals; 0 omits the intervals")
       .non_negative()
       .show_default();
-  app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
+  app.option("--seed", &options->bootstrap.seed, "Seed of the resampling").show_default();
   app.footer(
-      "With --ratings, --categories are all values that a rater can choose from [those seen].\n"
-      "With --annotations, --pairs tells how many pairs were asked, and the answers' lengths.\n\n"
+      "With --ratings, --categories lists all values that raters can choose from [those that "
+      "occur].\n"
+      "With --annotations, --pairs adds the number of pairs and the lengths of the responses.\n\n"
       "Example:\n"
       "  sp2dpo agree --ratings ratings.csv --json agreement.json");
   return [options] {

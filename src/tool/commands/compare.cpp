@@ -17,6 +17,7 @@
 #include "output/figures.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
+#include "text/counted.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 
@@ -39,18 +40,18 @@ struct CompareOptions {
   stats::Bootstrap bootstrap;
 };
 
-/// How an aggregator does on the gold pairs.
+/// The score of one aggregator on the pairs with gold labels.
 struct Row {
   std::string spec;
-  std::string trouble{};        // why it could not be made; empty: it was
-  std::vector<double> right{};  // by gold pair: 1, 0, or 0.5 without a verdict
+  std::string failure{};        // why it could not be built; empty on success
+  std::vector<double> right{};  // by gold pair: 1, 0, or 0.5 for a tie or missing gap
   std::int64_t ties = 0;
   std::int64_t without_gap = 0;
   stats::Estimate accuracy{};
-  stats::Estimate difference{};  // to the first row's, pair by pair
+  stats::Estimate difference{};  // to the first aggregator, paired
 };
 
-/// Every aggregator that needs no key, and each annotator alone.
+/// Every aggregator without required keys, and each annotator alone.
 std::vector<std::string> all_aggregators(const ScheduleBuilder& builder) {
   auto specs = plain_aggregators();
   specs.emplace_back("centred:how=zscore");
@@ -69,7 +70,7 @@ Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builde
   try {
     made = chosen.make(builder);
   } catch (const InvalidArgument& error) {
-    row.trouble = error.what();
+    row.failure = error.what();
     return row;
   }
   std::unordered_map<std::string_view, double> gaps;
@@ -94,13 +95,13 @@ Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builde
 
 void estimate(std::vector<Row>& rows, const stats::Bootstrap& bootstrap) {
   for (auto& row : rows) {
-    if (!row.trouble.empty()) {
-      row.accuracy = row.difference = stats::Estimate::undefined(row.trouble, 0);
+    if (!row.failure.empty()) {
+      row.accuracy = row.difference = stats::Estimate::undefined(row.failure, 0);
       continue;
     }
     row.accuracy = stats::mean(row.right, bootstrap);
-    if (!rows.front().trouble.empty()) {
-      row.difference = stats::Estimate::undefined("the first one is undefined", 0);
+    if (!rows.front().failure.empty()) {
+      row.difference = stats::Estimate::undefined("the first aggregator is undefined", 0);
       continue;
     }
     std::vector<double> differences = row.right;
@@ -117,7 +118,7 @@ void print(const std::vector<Row>& rows) {
   for (const auto& row : rows) {
     fmt::print("{:{}}", row.spec, widest);
     if (!row.accuracy.value) {
-      fmt::print("  undefined: {}\n", row.trouble);
+      fmt::print("  undefined: {}\n", row.failure);
       continue;
     }
     const auto interval = [](const stats::Estimate& of, double unit, int digits) {
@@ -173,7 +174,7 @@ void run(const CompareOptions& options) {
   Gold gold = read_gold(options.gold, builder.ids());
   const auto gold_ties =
       std::erase_if(gold.labels, [](const GoldLabel& label) { return label.preferred == 0; });
-  if (gold.labels.empty()) throw DataError(options.gold, 0, "preferred", "says nothing but ties");
+  if (gold.labels.empty()) throw DataError(options.gold, 0, "preferred", "holds only ties");
   add_annotations(builder, options.annotations, options.pairs.reader.lenient);
 
   std::vector<Row> rows;
@@ -182,11 +183,12 @@ void run(const CompareOptions& options) {
     rows.push_back(judge({.spec = spec}, choose_aggregator(spec, defaults), builder, gold.labels));
   estimate(rows, options.bootstrap);
 
-  fmt::print("{} pairs with a gold verdict", gold.labels.size());
-  if (gold_ties > 0) fmt::print("; {} more are gold ties, and left out", gold_ties);
+  fmt::print("{} with a gold label", text::counted(gold.labels.size(), "pair"));
+  if (gold_ties > 0) fmt::print("; {} left out", text::counted(gold_ties, "gold tie"));
   fmt::print(
-      "\nA gap's sign is the verdict; a tie, or no gap, counts half. Points are the "
-      "difference to {}, pair by pair.\n\n",
+      "\nThe sign of the gap is the prediction; ties and missing gaps count half. Points are the "
+      "paired "
+      "difference to {}.\n\n",
       rows.front().spec);
   print(rows);
   if (options.json.empty()) return;
@@ -208,15 +210,15 @@ Run declare_compare(args::Command app) {
              "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
       .required();
   app.option("--aggregator", &options->aggregators,
-             "One to compare, as of `schedule`; may be repeated, the others are compared with "
-             "the first [all that need no key, and each annotator alone]");
+             "Aggregator, as for `schedule`; may be repeated, and the first is the reference "
+             "[all without required keys, and each annotator alone]");
   options->panel.declare(app);
   app.option("--replicates", &options->bootstrap.replicates,
-             "Resamples of the pairs for the intervals; 0 for none")
+             "Bootstrap resamples of the pairs for the intervals; 0 omits the intervals")
       .non_negative()
       .show_default();
-  app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
-  app.option("--json", &options->json, "File for the figures");
+  app.option("--seed", &options->bootstrap.seed, "Seed of the resampling").show_default();
+  app.option("--json", &options->json, "Write the figures to this file, .json");
   app.footer(list_aggregators() +
              "\n\nExample:\n"
              "  sp2dpo compare --pairs p.jsonl --annotations a.jsonl --gold gold.csv \\\n"

@@ -66,7 +66,7 @@ std::vector<Annotation> annotations_of(const ExplainOptions& options,
 
 void print_annotation(const annotate::StoredQuestion& question,
                       const std::vector<Annotation>& annotations, const Categories& categories) {
-  // The key stands in meta.request; it occurs nowhere by chance.
+  // The key is a hash in meta.request and cannot occur by chance.
   for (const auto& a : annotations)
     if (a.annotator == question.annotator && a.prompt == question.prompt &&
         a.sample == question.sample && a.meta.find(question.key) != std::string::npos)
@@ -101,12 +101,12 @@ void run(const ExplainOptions& options) {
   const auto file = io::read_schedule(rows_of(options.schedule), categories);
   categories = file.schedule.categories();
   const auto* entry = file.schedule.find(options.id);
-  if (entry == nullptr) throw Error(fmt::format("{} has no pair {}", options.schedule, options.id));
+  if (entry == nullptr) throw Error(fmt::format("{} lacks pair {}", options.schedule, options.id));
   const annotate::Store store(options.store, annotate::Store::Access::read);
   const auto annotations = annotations_of(options, categories);
   print_entry(file, *entry, categories);
   const auto questions = store.questions(options.id);
-  if (questions.empty()) fmt::print("\n{} knows no question about it\n", options.store);
+  if (questions.empty()) fmt::print("\n{} holds no question about this pair\n", options.store);
   for (const auto& question : questions) {
     fmt::print("\n{}, prompt {}{}{}, sample {}\n  request {}\n", question.annotator,
                question.prompt, question.order.empty() ? "" : ", ", question.order, question.sample,
@@ -120,12 +120,13 @@ void run(const ExplainOptions& options) {
 
 Run declare_explain(args::Command app) {
   const auto options = std::make_shared<ExplainOptions>();
-  app.option("--schedule", &options->schedule, "The schedule").required();
-  app.option("--store", &options->store, "Store of the panel's answers").required();
+  app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+      .required();
+  app.option("--store", &options->store, "Store of the panel's replies").required();
   app.option("--annotations", &options->annotations,
-             "Annotations that the schedule was made of, to be shown beside the answers");
-  app.option("ID", &options->id, "The pair").required();
-  app.flag("--brief", &options->brief, "Without the texts of requests and answers");
+             "Annotations of the schedule, to show next to the replies");
+  app.option("ID", &options->id, "Id of the pair").required();
+  app.flag("--brief", &options->brief, "Omit the texts of requests and replies");
   options->categories.declare(app);
   app.footer(
       "Example:\n"

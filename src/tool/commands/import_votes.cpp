@@ -8,6 +8,7 @@
 #include "input/annotations.hpp"
 #include "input/pairs.hpp"
 #include "input/skipped_rows.hpp"
+#include "text/counted.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
@@ -36,15 +37,16 @@ io::VoteImportOptions import_options(const ImportVotesOptions& options) {
                                .categories = options.categories.categories(),
                                .category_field = options.category_field};
   if (options.category.empty() == options.category_field.empty())
-    throw UsageError(fmt::format(
-        "an annotation needs a category, and votes have none: name one for all pairs with "
-        "--category, or the field of the pair that has it with --category-field\n"
-        "  the categories: {}",
-        result.categories.list()));
+    throw UsageError(
+        fmt::format("votes have no category: set one for all pairs with --category, or name the "
+                    "field of the pair "
+                    "that holds it with --category-field\n"
+                    "  categories: {}",
+                    result.categories.list()));
   const auto known = [&](std::string_view option, const std::string& name) {
     const auto category = result.categories.find(name);
     if (!category)
-      throw UsageError(fmt::format("{}: there is no category \"{}\"; there are: {}", option, name,
+      throw UsageError(fmt::format("{}: unknown category \"{}\"; expected one of: {}", option, name,
                                    result.categories.list()));
     return *category;
   };
@@ -53,7 +55,7 @@ io::VoteImportOptions import_options(const ImportVotesOptions& options) {
     const auto equals = entry.rfind('=');
     if (equals == std::string::npos || options.category_field.empty())
       throw UsageError(
-          fmt::format("--category-map goes with --category-field, and takes "
+          fmt::format("--category-map requires --category-field and takes "
                       "VALUE=CATEGORY, not \"{}\"",
                       entry));
     const auto category = entry.substr(equals + 1);
@@ -73,18 +75,19 @@ void run(const ImportVotesOptions& options) {
                               [&](const Annotation& annotation) { writer.write(annotation); });
   } catch (const DataError& error) {
     if (import.category_field.empty() || error.field != import.category_field) throw;
-    throw Error(fmt::format(
-        "{}\n  --category-map VALUE=CATEGORY,... makes categories of such values", error.what()));
+    throw Error(fmt::format("{}\n  --category-map VALUE=CATEGORY,... translates such values",
+                            error.what()));
   }
   list_skipped(pairs);
   writer.finish();
   fmt::print(
-      "{} annotations of {} pairs by {} annotators under {} prompts, from {} votes\n"
-      "  {} votes have no winner; {} times there was none that has, and no annotation\n"
-      "{} is written; next: sp2dpo schedule --pairs {} --annotations {} --out SCHEDULE\n",
-      counts.annotations, counts.pairs, import.annotators.size(), import.prompts.size(),
-      counts.votes, counts.unreadable, counts.without, options.out, options.pairs.file,
-      options.out);
+      "{} of {} by {} under {}, from {}\n"
+      "  votes without a winner: {}; (pair, annotator, prompt) cells without a usable vote: {}\n"
+      "wrote {}; next: sp2dpo schedule --pairs {} --annotations {} --out SCHEDULE\n",
+      text::counted(counts.annotations, "annotation"), text::counted(counts.pairs, "pair"),
+      text::counted(import.annotators.size(), "annotator"),
+      text::counted(import.prompts.size(), "prompt"), text::counted(counts.votes, "vote"),
+      counts.unreadable, counts.without, options.out, options.pairs.file, options.out);
 }
 
 }  // namespace
@@ -96,22 +99,23 @@ Run declare_import_votes(args::Command app) {
   app.option("--votes", &options->votes,
              "CSV with the columns pair_id, llm, prompt_variant, swapped, winner")
       .required();
-  app.option("--annotators", &options->annotators, "Wanted values of llm: A,B,C")
+  app.option("--annotators", &options->annotators, "Values of llm to import: A,B,C")
       .required()
       .separated_by(',');
-  app.option("--prompts", &options->prompts, "Wanted values of prompt_variant: X,Y,Z")
+  app.option("--prompts", &options->prompts, "Values of prompt_variant to import: X,Y,Z")
       .required()
       .separated_by(',');
   app.option("--category", &options->category, "Category of every pair");
   app.option("--category-field", &options->category_field,
-             "Field of the pair that has its category, such as meta.subset");
+             "Field of the pair that holds its category, such as meta.subset");
   app.option("--category-map", &options->category_map,
-             "Category by the field's value: VALUE=CATEGORY,...")
+             "Translation of the field's values: VALUE=CATEGORY,...")
       .separated_by(',');
   app.option("--out", &options->out, "Annotations to write, .jsonl").required();
   app.footer(
-      "Votes say 1 or 2, in the numbering in which meta.gold_label of the pair says which answer\n"
-      "is the chosen one. The mean over both orders becomes preferred and magnitude.\n\n"
+      "A vote is 1 or 2; meta.gold_label of the pair says which of the two responses is the chosen "
+      "one.\n"
+      "The mean over both orders gives preferred and magnitude.\n\n"
       "Example:\n"
       "  sp2dpo import-votes --pairs pairs.jsonl --votes votes.csv --annotators GPT-4,PaLM2 \\\n"
       "    --prompts Vanilla,CoT --category instruction --out annotations.jsonl\n");

@@ -37,7 +37,7 @@ struct WinRateOptions {
   std::string json;
 };
 
-/// `--c VALUE` for all models, or `--c FILE.csv:COLUMN` for each.
+/// Values of `--c`: a number for all models, or a column of a CSV file.
 class Strengths {
  public:
   explicit Strengths(const std::string& option) {
@@ -54,7 +54,7 @@ class Strengths {
       const auto number = rows.number(c);
       if (number && !(*number > 0)) rows.fail(c, fmt::format("must be positive, not {}", *number));
       if (number && !by_model_.emplace(rows.cell(model), *number).second)
-        rows.fail(model, fmt::format("the model {} comes twice", rows.cell(model)));
+        rows.fail(model, fmt::format("duplicate model {}", rows.cell(model)));
     }
   }
 
@@ -62,7 +62,7 @@ class Strengths {
     if (file_.empty()) return all_;
     const auto found = by_model_.find(model);
     if (found == by_model_.end())
-      throw DataError(file_, 0, "model", fmt::format("there is no c for {}", model));
+      throw DataError(file_, 0, "model", fmt::format("missing c for {}", model));
     return found->second;
   }
 
@@ -186,7 +186,7 @@ void warn_about_unused(const Difficulties& difficulties, const WinRateInput& inp
 
 void run(const WinRateOptions& options) {
   if (!options.gamed.empty() && options.difficulty.empty())
-    throw UsageError("--gamed goes with --difficulty");
+    throw UsageError("--gamed requires --difficulty");
   const Strengths strengths(options.c);
   const bool official = !options.official.empty();
   if (official == !options.preferences.empty())
@@ -231,23 +231,25 @@ Run declare_winrate(args::Command app) {
   const auto options = std::make_shared<WinRateOptions>();
   app.option("--preferences", &options->preferences,
              "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
-             "baseline wins, 2: the model, 0: a draw)");
+             "baseline wins, 2: the model wins, 0: draw)");
   app.option("--alpaca-eval", &options->official,
-             "Instead: AlpacaEval's annotations.json; may be repeated")
+             "AlpacaEval's annotations.json instead; may be repeated")
       .excludes("--preferences");
   app.option("--difficulty", &options->difficulty,
              "CSV with the columns index, difficulty; with --alpaca-eval "
              "instruction_sha256_16, difficulty");
   app.option("--gamed", &options->gamed,
              "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference");
-  app.option("--c", &options->c, "Inverse strength of the penalty, or FILE.csv:COLUMN by model")
+  app.option("--c", &options->c,
+             "Inverse strength of the penalty, or FILE.csv:COLUMN for a value per model")
       .show_default();
-  app.option("--judge", &options->judge,
-             fmt::format("Who said the preferences [as the files say, or {}]", alpaca_judge));
-  app.option("--json", &options->json, "File for the figures");
+  app.option(
+      "--judge", &options->judge,
+      fmt::format("Judge that gave the preferences [from the files, else {}]", alpaca_judge));
+  app.option("--json", &options->json, "Write the figures to this file, .json");
   app.footer(
-      "Without --difficulty and --gamed, or with another judge, the figure is LC-style, and not to "
-      "be\ncompared with AlpacaEval 2's.");
+      "Without --difficulty and --gamed, or with another judge, the figure is LC-style and not "
+      "comparable\nwith AlpacaEval 2.");
   return [options] { run(*options); };
 }
 

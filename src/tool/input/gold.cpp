@@ -19,16 +19,16 @@ Gold read_gold(const std::string& file, const PairIds& pair_ids) {
   const auto id = rows.column("pair_id"), preferred = rows.column("preferred");
   while (rows.next()) {
     if (pair_ids.find(rows.cell(id)) == PairIds::none)
-      rows.fail(id, fmt::format("there is no pair {}", rows.cell(id)));
+      rows.fail(id, fmt::format("unknown pair {}", rows.cell(id)));
     if (!seen.insert(rows.cell(id)).second)
-      rows.fail(id, fmt::format("a second verdict on the pair {}", rows.cell(id)));
+      rows.fail(id, fmt::format("duplicate pair {}", rows.cell(id)));
     const auto label = find_enum<Preferred>(rows.cell(preferred));
     if (!label) rows.fail(preferred, expected_name<Preferred>(rows.cell(preferred)));
     gold.labels.push_back({rows.cell(id), *label == Preferred::chosen     ? 1.0
                                           : *label == Preferred::rejected ? -1.0
                                                                           : 0.0});
   }
-  if (gold.labels.empty()) throw DataError(file, 0, "", "has no gold verdicts");
+  if (gold.labels.empty()) throw DataError(file, 0, "", "no gold labels");
   gold.file = {"gold", file, rows.sha256(), std::ssize(gold.labels)};
   return gold;
 }

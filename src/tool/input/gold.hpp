@@ -21,8 +21,8 @@ struct Gold {
   io::InputFile file;
 };
 
-/// A CSV file with the columns pair_id, preferred. Throws DataError for a pair that is not among
-/// `pair_ids` or comes twice, for a verdict that is none, and where there is none at all.
+/// Reads a CSV file with the columns pair_id, preferred. Throws DataError for an unknown or
+/// duplicate pair, an invalid label, and a file without labels.
 [[nodiscard]] Gold read_gold(const std::string& file, const PairIds& pair_ids);
 
 }  // namespace sp2dpo::tool

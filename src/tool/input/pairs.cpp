@@ -11,12 +11,11 @@ void PairOptions::declare(args::Command app, Need need) {
   app.option("--pairs", &file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
       .required(need == Need::required);
   app.option("--id-field", &reader.id_field,
-             "Column with the pairs' ids [id, or where there is none, a hash of the pair]");
-  app.option("--duplicates", &duplicates,
-             "Pairs with an id that was there before: error, or first to keep the first one")
+             "Column with the ids [id, or a hash of the pair if the rows have no id]");
+  app.option("--duplicates", &duplicates, "Duplicate ids: error, or first to keep the first row")
       .one_of({"error", "first"})
       .show_default();
-  app.flag("--lenient", &reader.lenient, "Leave bad rows out, and list them");
+  app.flag("--lenient", &reader.lenient, "Leave bad rows out and list them");
 }
 
 io::PairReaderOptions PairOptions::reader_options() const {

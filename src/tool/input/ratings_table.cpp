@@ -36,29 +36,29 @@ Table read_table(const std::string& file, const std::vector<std::string>& catego
   Names units, raters, values;
   std::vector<Cell> cells;
   std::set<std::string> allowed(categories.begin(), categories.end());
-  std::unordered_map<std::size_t, std::set<std::size_t>> there;  // raters by unit
+  std::unordered_map<std::size_t, std::set<std::size_t>> seen;  // raters by unit
   while (rows.next()) {
     for (const auto column : {unit_column, rater_column})
       if (rows.cell(column).empty()) rows.fail(column, "is blank");
     const std::size_t unit = units.place(rows.cell(unit_column));
     const std::size_t rater = raters.place(rows.cell(rater_column));
-    if (!there[unit].insert(rater).second)
-      rows.fail(rater_column, fmt::format("a second value for the unit {} by {}",
+    if (!seen[unit].insert(rater).second)
+      rows.fail(rater_column, fmt::format("duplicate value for unit {} by rater {}",
                                           rows.cell(unit_column), rows.cell(rater_column)));
     const std::string& value = rows.cell(value_column);
     if (value.empty()) continue;
     if (!allowed.empty() && !allowed.contains(value))
-      rows.fail(value_column, fmt::format("\"{}\" is none of --categories", value));
-    if (number(value)) (void)rows.number(value_column);  // refuses what is not finite
+      rows.fail(value_column, fmt::format("\"{}\" is not among --categories", value));
+    if (number(value)) (void)rows.number(value_column);  // throws if it is not finite
     cells.push_back({unit, rater, values.place(value)});
   }
-  if (units.list().empty()) throw DataError(file, 0, "", "has no ratings");
+  if (units.list().empty()) throw DataError(file, 0, "", "no ratings");
 
   Table table{.ratings = {units.list().size(), raters.list().size()}, .raters = raters.list()};
   const auto& names = allowed.empty() ? values.list() : categories;
   const auto text = std::ranges::find_if(names, [](const auto& name) { return !number(name); });
   if (text != names.end())
-    table.nominal_because = fmt::format("\"{}\" is no number, so the values are names", *text);
+    table.nominal_reason = fmt::format("\"{}\" is not a number, so the values are names", *text);
   std::vector<double> codes;
   for (std::size_t i = 0; i < values.list().size(); ++i)
     codes.push_back(text == names.end() ? *number(values.list()[i]) : static_cast<double>(i));

@@ -9,7 +9,7 @@
 
 namespace sp2dpo::tool {
 
-/// Names in the order in which they first came.
+/// Names in the order of their first occurrence.
 class Names {
  public:
   std::size_t place(const std::string& name) {
@@ -24,17 +24,17 @@ class Names {
   std::unordered_map<std::string, std::size_t> places_;
 };
 
-/// Ratings with what the program knows besides.
+/// Ratings, the names of the raters, and the categories.
 struct Table {
   stats::Ratings ratings;
   std::vector<std::string> raters;
-  std::vector<double> categories{};  // all that there are; empty: those that occur
-  std::string nominal_because{};     // why nothing but nominal figures is defined; empty: more is
+  std::vector<double> categories{};  // all possible values; empty: those that occur
+  std::string nominal_reason{};      // why only nominal figures are defined; empty if others are
 };
 
-/// A CSV file with the columns unit, rater, value; a blank value is missing. `categories`: all
-/// values that a rater can choose from; none: those that occur. Throws DataError with file, line
-/// and column.
+/// Reads a CSV file with the columns unit, rater, value; a blank value counts as missing.
+/// `categories` lists all values that raters can choose from; empty means those that occur. Throws
+/// DataError with file, line and column.
 [[nodiscard]] Table read_table(const std::string& file, const std::vector<std::string>& categories);
 
 }  // namespace sp2dpo::tool

@@ -24,14 +24,14 @@ double needed(const io::CsvReader& rows, std::size_t column) {
 
 double length(const io::CsvReader& rows, std::size_t column) {
   const double number = needed(rows, column);
-  if (number < 0) rows.fail(column, fmt::format("a length is not negative, as {} is", number));
+  if (number < 0) rows.fail(column, fmt::format("a length must be >= 0, not {}", number));
   return number;
 }
 
-/// `texts` are what the instructions say, where that is known.
+/// `texts` holds the instructions, if known.
 void check_same_instructions(const std::string& file, const std::vector<Model>& models,
                              const std::map<std::string, std::string>& texts) {
-  constexpr std::size_t most = 20;
+  constexpr std::size_t max_shown = 20;
   for (const auto& model : models)
     for (const auto& other : models) {
       std::vector<std::string> missing;
@@ -42,24 +42,24 @@ void check_same_instructions(const std::string& file, const std::vector<Model>& 
         }
       if (missing.empty()) continue;
       const std::size_t n = missing.size();
-      if (n > most) missing.resize(most);
+      if (n > max_shown) missing.resize(max_shown);
       throw DataError(
           file, 0, texts.empty() ? "index" : "instruction",
-          fmt::format(
-              "{} has the instruction{} {}{}, and {} has not; a row with a blank preference "
-              "says that there is none",
-              model.name, n > 1 ? "s" : "", fmt::join(missing, ", "),
-              n > most ? fmt::format(" and {} more", n - most) : "", other.name));
+          fmt::format("{} has the instruction{} {}{}, which {} lacks; mark a missing preference by "
+                      "a row with a "
+                      "blank preference",
+                      model.name, n > 1 ? "s" : "", fmt::join(missing, ", "),
+                      n > max_shown ? fmt::format(" and {} more", n - max_shown) : "", other.name));
     }
 }
 
-/// The beginning of a text, in one line.
+/// The start of a text, on one line.
 std::string shortened(const std::string& text) {
   constexpr std::size_t longest = 60;
   std::string line = text.substr(0, longest);
   if (text.size() > longest) {
     while (!line.empty() && (static_cast<unsigned char>(text[line.size()]) & 0xC0U) == 0x80U)
-      line.pop_back();  // not inside a character
+      line.pop_back();  // do not cut a UTF-8 character
     line += "…";
   }
   std::ranges::replace(line, '\n', ' ');
@@ -74,7 +74,7 @@ Difficulties read_difficulties(const std::string& file, const char* key) {
   const auto index = rows.column(key), difficulty = rows.column("difficulty");
   while (rows.next())
     if (!difficulties.emplace(rows.cell(index), needed(rows, difficulty)).second)
-      rows.fail(index, fmt::format("the instruction {} comes twice", rows.cell(index)));
+      rows.fail(index, fmt::format("duplicate instruction {}", rows.cell(index)));
   return difficulties;
 }
 
@@ -86,9 +86,9 @@ std::vector<stats::GamedRow> read_gamed(const std::string& file) {
   while (rows.next()) {
     gamed.push_back({needed(rows, length), needed(rows, difficulty), needed(rows, win)});
     if (!(gamed.back().win >= 0 && gamed.back().win <= 1))
-      rows.fail(win, fmt::format("must lie in [0, 1], not {}", gamed.back().win));
+      rows.fail(win, fmt::format("expected a number in [0, 1], not {}", gamed.back().win));
   }
-  if (gamed.empty()) throw DataError(file, 0, "", "has no rows");
+  if (gamed.empty()) throw DataError(file, 0, "", "no rows");
   return gamed;
 }
 
@@ -107,26 +107,25 @@ WinRateInput read_preferences(const std::string& file, const Difficulties* diffi
     if (fresh) models.push_back({name});
     const auto [row, first] = models[place->second].rows.try_emplace(index);
     if (!first)
-      rows.fail(index_column,
-                fmt::format("a second row of {} for the instruction {}", name, index));
+      rows.fail(index_column, fmt::format("duplicate row of {} for instruction {}", name, index));
 
     stats::Comparison comparison{.len_baseline = length(rows, baseline_column),
                                  .len_model = length(rows, length_column)};
     if (difficulties != nullptr) {
       const auto difficulty = difficulties->find(index);
       if (difficulty == difficulties->end())
-        rows.fail(index_column, fmt::format("the instruction {} has no difficulty", index));
+        rows.fail(index_column, fmt::format("missing difficulty of instruction {}", index));
       comparison.difficulty = difficulty->second;
     }
     const auto preference = rows.number(preference_column);
     if (!preference) continue;
     if (*preference != 0 && !(*preference >= 1 && *preference <= 2))
       rows.fail(preference_column,
-                fmt::format("must lie in [1, 2], or be 0 for a draw, not {}", *preference));
+                fmt::format("expected a number in [1, 2], or 0 for a draw, not {}", *preference));
     comparison.win = *preference == 0 ? 0.5 : *preference - 1;
     row->second = comparison;
   }
-  if (models.empty()) throw DataError(file, 0, "", "has no rows");
+  if (models.empty()) throw DataError(file, 0, "", "no rows");
 
   check_same_instructions(file, models, {});
   return {std::move(models)};
@@ -148,25 +147,26 @@ WinRateInput read_official(const std::vector<std::string>& files,
       for (const auto& [field, is, was] : {std::tuple{"annotator", &verdict.judge, &input.judge},
                                            {"generator_1", &verdict.baseline, &input.baseline}})
         if (*is != *was)
-          throw DataError(file, 0, field,
-                          fmt::format("\"{}\" for \"{}\", and \"{}\" before: win rates of two are "
-                                      "not to be compared",
-                                      *is, text, *was));
+          throw DataError(
+              file, 0, field,
+              fmt::format("\"{}\" for \"{}\", but \"{}\" before: win rates of different ones are "
+                          "not comparable",
+                          *is, text, *was));
       texts.emplace(verdict.instruction_id, text);
       const auto [place, fresh] = places.try_emplace(verdict.model, input.models.size());
       if (fresh) input.models.push_back({verdict.model});
       const auto [row, once] = input.models[place->second].rows.try_emplace(verdict.instruction_id);
       if (!once)
         throw DataError(file, 0, "instruction",
-                        fmt::format("a second verdict on {} for \"{}\"", verdict.model, text));
+                        fmt::format("duplicate record of {} for \"{}\"", verdict.model, text));
       stats::Comparison comparison{.len_baseline = static_cast<double>(verdict.len_baseline),
                                    .len_model = static_cast<double>(verdict.len_model)};
       if (difficulties != nullptr) {
         const auto difficulty = difficulties->find(verdict.instruction_id);
         if (difficulty == difficulties->end())
-          throw DataError(file, 0, "instruction",
-                          fmt::format("\"{}\" has no difficulty (its hash is {})", text,
-                                      verdict.instruction_id));
+          throw DataError(
+              file, 0, "instruction",
+              fmt::format("missing difficulty of \"{}\" (hash {})", text, verdict.instruction_id));
         comparison.difficulty = difficulty->second;
       }
       if (!verdict.preference) continue;

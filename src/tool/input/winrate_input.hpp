@@ -10,35 +10,35 @@
 
 namespace sp2dpo::tool {
 
-/// A model's rows by instruction; empty where there is no preference.
+/// A model's comparisons by instruction; nullopt if the preference is missing.
 struct Model {
   std::string name;
   std::map<std::string, std::optional<stats::Comparison>> rows{};
 };
 
-/// By instruction.
+/// Difficulty by instruction.
 using Difficulties = std::map<std::string, double>;
 
-/// What a command line names as input.
+/// The input of a win rate.
 struct WinRateInput {
   std::vector<Model> models;
-  std::string judge{};     ///< as the files say; empty where they do not
-  std::string baseline{};  ///< likewise
+  std::string judge{};     ///< as the files say; empty if they do not
+  std::string baseline{};  ///< as the files say; empty if they do not
 };
 
-/// A CSV file with the columns difficulty and `key`. Throws DataError as the readers below.
+/// Reads a CSV file with the columns difficulty and `key`. Throws DataError.
 [[nodiscard]] Difficulties read_difficulties(const std::string& file, const char* key);
 
-/// A CSV file with the columns tanh_std_delta_len, difficulty, pseudo_preference.
+/// Reads a CSV file with the columns tanh_std_delta_len, difficulty, pseudo_preference.
 [[nodiscard]] std::vector<stats::GamedRow> read_gamed(const std::string& file);
 
-/// A CSV file with the columns model, index, len_baseline, len_model, preference; all models have
-/// rows for the same instructions. `difficulties` may be null.
+/// Reads a CSV file with the columns model, index, len_baseline, len_model, preference, in which
+/// all models have the same instructions. `difficulties` may be null.
 [[nodiscard]] WinRateInput read_preferences(const std::string& file,
                                             const Difficulties* difficulties);
 
-/// AlpacaEval's annotations.json of one model or more, by the instructions' hashes; otherwise as
-/// read_preferences(). All files have the same judge and baseline.
+/// Reads AlpacaEval's annotations.json of one or more models, keyed by the instructions' hashes.
+/// All files must have the same judge and baseline. `difficulties` may be null.
 [[nodiscard]] WinRateInput read_official(const std::vector<std::string>& files,
                                          const Difficulties* difficulties);
 

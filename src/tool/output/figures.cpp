@@ -97,12 +97,13 @@ void print(const std::string& title, const Figures& figures,
   for (const auto& [name, group] : figures.groups)
     for (const auto& [key, estimate] : group) line(name + " " + key, estimate);
   for (const auto& [name, estimate] : figures.single) line(name, estimate);
-  constexpr std::size_t most = 20;
+  constexpr std::size_t max_shown = 20;
   for (const auto& [name, list] : figures.paired) {
     fmt::print("  {}\n", name);
-    for (std::size_t i = 0; i < std::min(most, list.size()); ++i)
+    for (std::size_t i = 0; i < std::min(max_shown, list.size()); ++i)
       line(fmt::format("  {} - {}", raters[list[i].a], raters[list[i].b]), list[i].estimate);
-    if (list.size() > most) fmt::print("    and {} more pairs of raters\n", list.size() - most);
+    if (list.size() > max_shown)
+      fmt::print("    and {} more pairs of raters\n", list.size() - max_shown);
   }
 }
 

@@ -12,30 +12,30 @@
 
 namespace sp2dpo::tool {
 
-/// A figure of two raters.
+/// A figure of a pair of raters.
 struct Paired {
   std::size_t a, b;
   stats::Estimate estimate;
 };
 
-/// Figures by the place that they have in the JSON file, such as krippendorff_alpha.nominal.
+/// Figures by their key in the JSON file, such as krippendorff_alpha.nominal.
 struct Figures {
   std::map<std::string, std::map<std::string, stats::Estimate>> groups{};
   std::map<std::string, stats::Estimate> single{};
   std::map<std::string, std::vector<Paired>> paired{};
 };
 
-/// `{"ci":…,"n":…,"reason":…,"value":…}`
+/// Writes `{"ci":…,"n":…,"reason":…,"value":…}`.
 void write_json(text::JsonWriter& json, const stats::Estimate& estimate);
 
-/// The keys of one block, without its braces; sorted by name.
+/// Writes the figures as sorted keys of an object, without its braces.
 void write_json(text::JsonWriter& json, const Figures& figures,
                 const std::vector<std::string>& raters);
 
-/// Value and interval, or why there are none.
+/// Value and interval, or the reason why they are undefined.
 [[nodiscard]] std::string shown(const stats::Estimate& estimate);
 
-/// A table of all figures on stdout.
+/// Prints a table of all figures to stdout.
 void print(const std::string& title, const Figures& figures,
            const std::vector<std::string>& raters);
 

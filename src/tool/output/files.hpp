@@ -10,11 +10,11 @@
 
 namespace sp2dpo::tool {
 
-/// Whether the file's name ends in `.parquet`. Throws UsageError where it does and this program was
+/// True if the file's name ends in `.parquet`. Throws UsageError in that case if this program was
 /// built without Parquet.
 [[nodiscard]] bool is_parquet(const std::filesystem::path& path);
 
-/// From and to JSON Lines or Parquet, by the files' names.
+/// Read and write JSON Lines or Parquet, depending on the file's name.
 [[nodiscard]] io::RowsFrom rows_of(const std::filesystem::path& path);
 void save_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                    const io::ScheduleManifest& manifest,

@@ -10,17 +10,17 @@
 
 namespace sp2dpo::tool {
 
-/// How far the reading of a file has come, on stderr: a bar on a terminal, a line every few seconds
-/// elsewhere, nothing where the reading is done at once.
+/// Shows on stderr how much of a file was read: a bar on a terminal, a line every few seconds
+/// elsewhere, nothing if reading is fast.
 class Progress {
  public:
   explicit Progress(const io::RowReader& reader);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  /// Wipes the bar away.
+  /// Erases the bar.
   ~Progress();
 
-  /// To be called after every row.
+  /// Call it after every row.
   void row() {
     if (++rows_ % 4096 == 0) show();
   }
@@ -31,7 +31,7 @@ class Progress {
   void show();
 
   const io::RowReader& reader_;
-  std::uintmax_t size_ = 0;  // 0: not known
+  std::uintmax_t size_ = 0;  // 0 if unknown
   bool terminal_;
   bool shown_ = false;
   std::int64_t rows_ = 0;

@@ -31,7 +31,7 @@ io::Json::Object json_object(const Numbers& numbers) {
 
 constexpr std::string_view aggregator_option = "--aggregator";
 
-/// An aggregator that looks at one pair alone.
+/// An aggregator that depends on one pair only.
 ChosenAggregator plain(MadeAggregator made) {
   return {[made = std::move(made)](const ScheduleBuilder&) { return made; }};
 }
@@ -52,8 +52,8 @@ ChosenAggregator trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
   return plain({aggregate, io::describe(aggregate)});
 }
 
-/// The aggregator that the key `of` names, and what is put around it:
-/// wrap(its MadeAggregator, the annotations) gives the whole.
+/// Builds the aggregator that the key `of` names, then calls wrap(aggregator, annotations) to
+/// extend it.
 template <class Wrap>
 ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, Wrap wrap) {
   auto of = choose_aggregator(spec.text("of").value_or("jmamp"), defaults);
@@ -148,20 +148,20 @@ ChosenAggregator reliability(Spec& spec, const AggregatorDefaults& defaults) {
   }};
 }
 
-/// A weight for each of the annotators, and for nobody else.
+/// Reads the weights of annotators; other names are an error.
 AnnotatorWeights read_weights(io::CsvReader& rows, const std::set<std::string>& annotators) {
   const auto annotator = rows.column("annotator"), weight = rows.column("weight");
   AnnotatorWeights weights;
   while (rows.next()) {
     const std::string& name = rows.cell(annotator);
     if (!annotators.contains(name))
-      rows.fail(annotator, fmt::format("no annotation is by {}; there are: {}", name,
+      rows.fail(annotator, fmt::format("unknown annotator {}; the annotations have: {}", name,
                                        fmt::join(annotators, ", ")));
     const auto number = rows.number(weight);
     if (!number || *number < 0)
-      rows.fail(weight, fmt::format("a weight is a number >= 0, not \"{}\"", rows.cell(weight)));
+      rows.fail(weight, fmt::format("expected a weight >= 0, not \"{}\"", rows.cell(weight)));
     if (!weights.emplace(name, *number).second)
-      rows.fail(annotator, fmt::format("a second weight for {}", name));
+      rows.fail(annotator, fmt::format("duplicate weight for {}", name));
   }
   return weights;
 }
@@ -178,7 +178,7 @@ ChosenAggregator weighted(Spec& spec, const AggregatorDefaults& defaults) {
     auto weights = read_weights(rows, annotators);
     for (const auto& annotator : annotators)
       if (!weights.contains(annotator))
-        throw DataError(file, 0, "annotator", fmt::format("there is no weight for {}", annotator));
+        throw DataError(file, 0, "annotator", fmt::format("missing weight for {}", annotator));
     const auto n = std::ssize(weights);
     auto made = weighted_jmamp(name, defaults, std::move(weights));
     made.inputs.push_back({"weights", file, rows.sha256(), n});
@@ -200,29 +200,29 @@ constexpr AggregatorEntry aggregators[] = {
     {io::part_name<MedianMedian>, "", "median over prompts, median over annotators",
      panel<MedianMedian>},
     {io::part_name<MeanMedian>, "", "mean over prompts, median over annotators", panel<MeanMedian>},
-    {io::part_name<PooledMedian>, "", "median of all answers", panel<PooledMedian>},
+    {io::part_name<PooledMedian>, "", "median of all annotations", panel<PooledMedian>},
     {io::part_name<PooledTrimmedMean>, "share=0.2",
-     "mean of all answers without that share at either end", trimmed_mean},
+     "mean of all annotations without that share at either end", trimmed_mean},
     {"single", "annotator=A,prompt=P,of=jmamp", "one annotator, one prompt, or both", single, true},
     {"order-consensus", "otherwise=tie|drop,of=jmamp",
-     "only what was asked in both orders; verdicts that turn become ties", order_consensus},
+     "annotations in both orders only; preferences that flip become ties", order_consensus},
     {"centred", "how=center|zscore|rank|none,of=jmamp",
-     "each annotator's gaps brought to the panel's mean (and spread), or to ranks", centred},
-    {"weighted", "table=FILE.csv", "as jmamp, with a weight for each annotator", weighted, true},
-    {"reliability", "", "as jmamp, weighted by each annotator's correlation with the others",
+     "gaps shifted to the panel's mean (and scaled to its spread), or ranked, by annotator",
+     centred},
+    {"weighted", "table=FILE.csv", "jmamp with a weight per annotator", weighted, true},
+    {"reliability", "", "jmamp, weighted by each annotator's correlation with the others",
      reliability},
-    {"dawid-skene", "of=jmamp", "the category by the annotators' error rates, the gap by `of`",
+    {"dawid-skene", "of=jmamp", "category from the annotators' error rates, gap from `of`",
      dawid_skene},
 };
 
 }  // namespace
 
 void AggregatorDefaults::declare(args::Command app) {
-  app.option("--min-annotators", &min_annotators, "Fewer annotators than this make no gap")
+  app.option("--min-annotators", &min_annotators, "Fewest annotators for a gap")
       .positive()
       .show_default();
-  app.option("--min-prompts", &min_prompts,
-             "An annotator that answered fewer prompts does not count")
+  app.option("--min-prompts", &min_prompts, "Fewest prompts for an annotator to count")
       .positive()
       .show_default();
 }

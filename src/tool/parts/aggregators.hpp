@@ -15,38 +15,38 @@
 
 namespace sp2dpo::tool {
 
-/// An aggregator, with what the manifest says of it.
+/// An aggregator and its description for the manifest.
 struct MadeAggregator {
   std::function<std::optional<SemanticGap>(std::span<const Annotation>)> aggregate{};
   io::PartDescription description;
-  std::vector<io::InputFile> inputs{};  ///< files that it was made of, beside the annotations
-  std::string summary{};                ///< lines for people; empty: nothing to say
+  std::vector<io::InputFile> inputs{};  ///< files it was built from, apart from the annotations
+  std::string summary{};                ///< lines for the terminal; may be empty
 };
 
-/// An aggregator by name, `NAME[:key=value,…]`. It is made when the annotations are there, since
-/// some look at all of them before they can aggregate one pair's.
+/// An aggregator selected by `NAME[:key=value,…]`. It is built after the annotations are read,
+/// because some aggregators depend on all annotations.
 struct ChosenAggregator {
   std::function<MadeAggregator(const ScheduleBuilder& annotations)> make;
 };
 
-/// What all of them are told.
+/// Options of all aggregators.
 struct AggregatorDefaults {
   int min_annotators = 1;
   int min_prompts = 1;
-  /// Not an option: as many as the run has.
+  /// Number of categories of this run; not an option.
   std::size_t n_categories = Categories().size();
 
   void declare(args::Command app);
 };
 
-/// Throws UsageError for a name, key or value that there is not, with those there are.
+/// Throws UsageError for an unknown name, key or value and lists the valid ones.
 [[nodiscard]] ChosenAggregator choose_aggregator(std::string_view text,
                                                  const AggregatorDefaults& defaults);
 
-/// The names of the aggregators that need no key.
+/// The names of the aggregators without required keys.
 [[nodiscard]] std::vector<std::string> plain_aggregators();
 
-/// The table for people: a line each, name, keys and meaning.
+/// The table for --help: name, keys and meaning of each.
 [[nodiscard]] std::string list_aggregators();
 
 }  // namespace sp2dpo::tool

@@ -22,7 +22,7 @@ namespace sp2dpo::tool {
 namespace {
 
 constexpr std::size_t folds = 5;
-constexpr std::size_t fewest = 10;
+constexpr std::size_t min_labels = 10;
 
 using ToProbability = std::function<double(double strength)>;
 
@@ -33,7 +33,7 @@ ToProbability fit(const std::string& method, std::span<const stats::ScoredVerdic
 
 /// The panel's verdicts on the gold pairs, by how strong they are.
 struct Judged {
-  std::vector<stats::ScoredVerdict> verdicts{};  // in an order that the pairs' ids decide
+  std::vector<stats::ScoredVerdict> verdicts{};  // in an order that depends on the ids only
   std::size_t without_gap = 0;
   std::size_t ties = 0;
 };
@@ -61,7 +61,7 @@ Judged judge(const Gold& gold, const ScheduleBuilder& builder, const MadeAggrega
   return result;
 }
 
-/// What a fold's verdicts are said to be by a fit to the others.
+/// Scores each fold by a fit to the other folds.
 std::vector<stats::ScoredVerdict> out_of_fold(const std::string& method,
                                               const std::vector<stats::ScoredVerdict>& verdicts) {
   std::vector<stats::ScoredVerdict> result = verdicts;
@@ -102,17 +102,18 @@ std::optional<std::vector<stats::ReliabilityBin>> bins_of(const io::Json& json) 
   return bins;
 }
 
-/// An aggregator whose gaps say how often such a verdict is right.
+/// Wraps an aggregator so that its gaps are calibrated probabilities.
 MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Gold& gold,
                           const ScheduleBuilder& builder) {
   const Judged judged = judge(gold, builder, of);
   const std::size_t n = judged.verdicts.size();
-  if (n < fewest)
-    throw DataError(options.gold, 0, "",
-                    fmt::format("a calibration needs {} verdicts or more, and there are {}: of {} "
-                                "pairs {} have no gap, and {} a gap of 0",
-                                fewest, n, gold.labels.size(), judged.without_gap, judged.ties));
-  // What a gap says by itself: certain at 1, as good as a coin at 0.
+  if (n < min_labels)
+    throw DataError(
+        options.gold, 0, "",
+        fmt::format("calibration needs at least {} gold labels with a gap, got {}: of {} "
+                    "labelled pairs, {} have no gap and {} a gap of 0",
+                    min_labels, n, gold.labels.size(), judged.without_gap, judged.ties));
+  // An uncalibrated gap as a probability: 1 is certain, 0 is a coin flip.
   auto before = judged.verdicts;
   for (auto& verdict : before) verdict.score = std::min(1.0, (1 + verdict.score) / 2);
   const auto after = out_of_fold(options.calibration, judged.verdicts);
@@ -133,7 +134,7 @@ MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Go
   };
   made.summary =
       of.summary + fmt::format(
-                       "Calibrated ({}) on {} gold verdicts: ECE {:.4f} before, {:.4f} after, "
+                       "Calibrated ({}) on {} gold labels: ECE {:.4f} before, {:.4f} after, "
                        "the latter in {}-fold cross-validation\n",
                        options.calibration, n, ece(before), ece(after), folds);
   if (!options.picture.empty()) {
@@ -160,13 +161,14 @@ MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Go
 void FitOptions::declare(args::Command app) {
   const auto gold_option =
       app.option("--gold", &gold,
-                 "Calibrate gaps by these verdicts of people: CSV with the columns pair_id, "
+                 "Calibrate gaps by these gold labels: CSV with the columns pair_id, "
                  "preferred (chosen, rejected or tie)");
-  app.option("--calibration", &calibration, "How: isotonic or platt")
+  app.option("--calibration", &calibration, "Calibration method: isotonic or platt")
       .one_of({"isotonic", "platt"})
       .needs(gold_option)
       .show_default();
-  app.option("--reliability", &picture, "Reliability diagram to write, .svg").needs(gold_option);
+  app.option("--reliability", &picture, "Write a reliability diagram to this file, .svg")
+      .needs(gold_option);
 }
 
 MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions& options,

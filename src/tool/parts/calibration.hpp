@@ -14,10 +14,10 @@
 
 namespace sp2dpo::tool {
 
-/// Gaps no larger than this are ties: thirds that should add up to 0 do not quite.
+/// Gaps up to this size count as ties, because sums of thirds round to nearly 0.
 inline constexpr double tie_below = 1e-12;
 
-/// Options of what looks at all annotations before a schedule is made of them.
+/// Options of calibration.
 struct FitOptions {
   std::string gold;
   std::string calibration = "isotonic";
@@ -26,8 +26,8 @@ struct FitOptions {
   void declare(args::Command app);
 };
 
-/// The aggregator made of the annotations and, where there is gold, calibrated: a gap then is
-/// sign · (2p − 1), where p is how often verdicts of that strength are right.
+/// Builds the aggregator from the annotations and, if gold labels are given, calibrates it: a gap
+/// is then sign · (2p − 1), where p is the share of correct gaps of that size.
 [[nodiscard]] MadeAggregator make_aggregator(const ChosenAggregator& chosen,
                                              const FitOptions& options,
                                              const std::optional<Gold>& gold,

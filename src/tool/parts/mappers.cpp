@@ -64,7 +64,7 @@ ChosenMapper rank(Spec&, const MapperDefaults& defaults) {
   const Interval envelope = defaults.linear.envelope();
   return {[envelope](SpooledSchedule schedule) {
             auto gaps = gap_values(schedule);
-            if (gaps.empty()) return schedule;  // every beta is the one stated for that
+            if (gaps.empty()) return schedule;  // every pair has the base beta
             return remap(schedule, Rank(std::move(gaps), envelope));
           },
           io::describe(Rank({0}, envelope)), envelope};
@@ -85,7 +85,7 @@ ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
           std::move(description), envelope};
 }
 
-/// A mapper made of another one's schedule and envelope.
+/// A mapper that transforms another mapper's schedule.
 template <class Control>
 ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
   auto of = choose_mapper(spec.text("of").value_or("linear"), defaults);
@@ -132,17 +132,18 @@ struct MapperEntry {
 constexpr MapperEntry mappers[] = {
     {io::part_name<Linear>, "", "linear in the gap, clipped", true, true, linear},
     {io::part_name<ByCategory>, "NAME=LOW..HIGH,...",
-     "linear, with envelopes of their own for some categories", true, true, category},
+     "linear, with separate envelopes for some categories", true, true, category},
     {io::part_name<Logistic>, "midpoint=0.5,slope=8", "S-shaped in the gap", true, false, logistic},
-    {io::part_name<Rank>, "", "by the gap's rank among all: a flat histogram", true, false, rank},
-    {io::part_name<Constant>, "beta=B", "the same beta for all", false, false, constant},
-    {"mean", "of=linear", "control: all get the mean of another mapper's betas", true, true, mean},
-    {"random", "seed=0", "control: drawn evenly from the envelope, by pair id", true, false,
+    {io::part_name<Rank>, "", "linear in the gap's rank: a flat histogram", true, false, rank},
+    {io::part_name<Constant>, "beta=B", "the same beta for all pairs", false, false, constant},
+    {"mean", "of=linear", "control: the mean of another mapper's betas for all pairs", true, true,
+     mean},
+    {"random", "seed=0", "control: uniform in the envelope, seeded by pair id", true, false,
      random_beta},
-    {"shuffled", "seed=0,of=linear", "control: another mapper's betas, dealt to other pairs", true,
-     true, shuffled_betas},
+    {"shuffled", "seed=0,of=linear", "control: another mapper's betas, permuted among the pairs",
+     true, true, shuffled_betas},
     {"inverted", "of=linear", "control: large betas for small gaps", true, true, inverted_betas},
-    {"weight", "of=linear", "control: weights beta / mean in place of betas", true, true, weight},
+    {"weight", "of=linear", "control: weights beta / mean instead of betas", true, true, weight},
 };
 
 }  // namespace
@@ -151,9 +152,9 @@ ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults
   Spec spec(mapper_option, text);
   const auto& entry = find(mappers, mapper_option, spec.name());
   if (defaults.envelope_given && !entry.uses_envelope)
-    throw UsageError(fmt::format("{} has no use for --envelope", spec.what()));
+    throw UsageError(fmt::format("{} does not use --envelope", spec.what()));
   if (defaults.gap_range_given && !entry.uses_gap_range)
-    throw UsageError(fmt::format("{} has no use for --gap-range", spec.what()));
+    throw UsageError(fmt::format("{} does not use --gap-range", spec.what()));
   try {
     auto chosen = entry.make(spec, defaults);
     spec.finish();

@@ -13,8 +13,8 @@
 
 namespace sp2dpo::tool {
 
-/// A mapper by name. It is given the schedule that Linear made, since some look at all gaps, or at
-/// all betas, at once.
+/// A mapper selected by name. Takes the schedule that Linear made, because some mappers depend on
+/// all gaps or all betas.
 struct ChosenMapper {
   std::function<SpooledSchedule(SpooledSchedule)> map;
   io::PartDescription description;
@@ -28,10 +28,10 @@ struct MapperDefaults {
   Categories categories{};
 };
 
-/// Throws UsageError for a name, key or value that there is not, with those there are.
+/// Throws UsageError for an unknown name, key or value and lists the valid ones.
 [[nodiscard]] ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults);
 
-/// The table for people: a line each, name, keys and meaning.
+/// The table for --help: name, keys and meaning of each.
 [[nodiscard]] std::string list_mappers();
 
 /// The envelope of the mapper that a manifest describes, around those of the mappers inside it;

@@ -22,8 +22,7 @@ Spec::Spec(std::string_view option, std::string_view text) : option_(option) {
     if (equals == std::string_view::npos || equals == 0 || equals + 1 == item.size())
       throw UsageError(fmt::format("{}: expected NAME:key=value,..., not \"{}\"", what(), item));
     if (!values_.emplace(item.substr(0, equals), item.substr(equals + 1)).second)
-      throw UsageError(
-          fmt::format("{}: the key \"{}\" is there twice", what(), item.substr(0, equals)));
+      throw UsageError(fmt::format("{}: duplicate key \"{}\"", what(), item.substr(0, equals)));
   }
 }
 
@@ -55,9 +54,10 @@ std::uint64_t Spec::seed() {
 
 void Spec::finish() const {
   if (values_.empty()) return;
-  throw UsageError(fmt::format(
-      "{}: there is no key \"{}\"; {}", what(), values_.begin()->first,
-      known_.empty() ? "it takes none" : fmt::format("there are: {}", fmt::join(known_, ", "))));
+  throw UsageError(fmt::format("{}: unknown key \"{}\"; {}", what(), values_.begin()->first,
+                               known_.empty()
+                                   ? "it takes no keys"
+                                   : fmt::format("expected one of: {}", fmt::join(known_, ", "))));
 }
 
 }  // namespace sp2dpo::tool

@@ -16,7 +16,8 @@
 
 namespace sp2dpo::tool {
 
-/// `NAME[:key=value,…]`, whose values are taken out one by one: one that is left nobody knows.
+/// Parses `NAME[:key=value,…]`. Each key that is read is removed; finish() reports the rest as
+/// unknown. The methods throw UsageError.
 class Spec {
  public:
   Spec(std::string_view option, std::string_view text);
@@ -24,10 +25,13 @@ class Spec {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] std::string what() const { return fmt::format("{} {}", option_, name_); }
 
+  /// The value of a key; nullopt if it is missing.
   std::optional<std::string> text(std::string_view key);
+  /// The value as a number; `otherwise` if it is missing.
   double number(std::string_view key, std::optional<double> otherwise = std::nullopt);
+  /// The value of `seed`; 0 if it is missing.
   std::uint64_t seed();
-  /// To be called when all keys were asked for.
+  /// Throws if keys remain. Call it after reading all known keys.
   void finish() const;
 
  private:
@@ -37,7 +41,7 @@ class Spec {
   std::vector<std::string> known_;
 };
 
-/// The entry of that name.
+/// The entry with that name. Throws UsageError listing the names if the table lacks it.
 template <class Table>
 const auto& find(const Table& table, std::string_view option, std::string_view name) {
   const auto found = std::ranges::find(table, name, [](const auto& entry) { return entry.name; });
@@ -45,7 +49,7 @@ const auto& find(const Table& table, std::string_view option, std::string_view n
   std::string names;
   for (const auto& entry : table)
     names += fmt::format("{}{}", names.empty() ? "" : ", ", entry.name);
-  throw UsageError(fmt::format("{}: there is no \"{}\"; there are: {}", option, name, names));
+  throw UsageError(fmt::format("{}: unknown \"{}\"; expected one of: {}", option, name, names));
 }
 
 template <class Table>
