@@ -28,7 +28,7 @@ std::vector<Annotation> read(std::string_view text, const AnnotationReaderOption
   return read_annotations(folder.write("a.jsonl", text), options);
 }
 
-/// The line `least` with a field set to this JSON, or without it.
+/// The minimal line with a field set to this JSON, or removed.
 std::string with(const std::string& field, const std::string& value) {
   std::string line(least);
   const auto key = "\"" + field + "\":";
@@ -41,7 +41,7 @@ std::string with(const std::string& field, const std::string& value) {
   return line;
 }
 
-TEST(AnnotationReader, ReadsTheNeededFieldsAndLeavesTheOthersAtTheirDefaults) {
+TEST(AnnotationReader, ReadsTheRequiredFieldsAndKeepsTheDefaultsOfOthers) {
   const auto one = read(least).at(0);
   EXPECT_EQ(one.pair_id, "a");
   EXPECT_EQ(one.annotator, "x");
@@ -56,7 +56,7 @@ TEST(AnnotationReader, ReadsTheNeededFieldsAndLeavesTheOthersAtTheirDefaults) {
   EXPECT_EQ(one.meta, "");
 }
 
-TEST(AnnotationReader, ReadsAllFieldsAndForgetsThemForTheNextRow) {
+TEST(AnnotationReader, ReadsAllFieldsAndResetsThemForTheNextRow) {
   const Folder folder;
   AnnotationReader reader(folder.write(
       "a.jsonl",
@@ -122,8 +122,8 @@ TEST(AnnotationReader, ChecksEveryFieldByTypeAndRange) {
   }
 }
 
-// There is a faster way for rows that are plain, which others must not fall into.
-TEST(AnnotationReader, ReadsARowTheSameHoweverItIsWritten) {
+// Plain rows take a faster path, which other rows must not take.
+TEST(AnnotationReader, ReadsARowIndependentlyOfItsSpelling) {
   const auto plain = read(least).at(0);
   const auto expect_same = [&](const std::string& line) {
     SCOPED_TRACE(line);
@@ -155,7 +155,7 @@ TEST(AnnotationReader, ReadsARowTheSameHoweverItIsWritten) {
   EXPECT_EQ(read(with("meta", R"({"b":1,"a":2})")).at(0).meta, R"({"a":2,"b":1})");
 }
 
-TEST(AnnotationReader, RefusesWhatIsNoJsonInAnyPlaceOfARow) {
+TEST(AnnotationReader, RefusesInvalidJsonAnywhereInARow) {
   const std::string line(least);
   for (const auto& bad :
        {line + "}", line + " {}", line + line, line.substr(0, line.size() - 1), "[" + line + "]",
@@ -171,7 +171,7 @@ TEST(AnnotationReader, RefusesWhatIsNoJsonInAnyPlaceOfARow) {
       HasSubstr("duplicate key"));
 }
 
-TEST(AnnotationReader, GivesTheRowsOfALargeFileInTheirOrderWithTheirLines) {
+TEST(AnnotationReader, ReturnsTheRowsOfALargeFileInOrderWithTheirLines) {
   const Folder folder;
   std::string text;
   constexpr int n = 20'000;
@@ -203,13 +203,13 @@ TEST(AnnotationReader, GivesTheRowsOfALargeFileInTheirOrderWithTheirLines) {
   EXPECT_EQ(reader.bytes_read(), static_cast<std::int64_t>(text.size()));
 }
 
-TEST(AnnotationReader, KnowsTheCategoriesItIsGiven) {
+TEST(AnnotationReader, UsesTheGivenCategories) {
   const auto annotations =
       read(with("category", "\"tone\""), {.categories = Categories({"content", "tone"})});
   EXPECT_EQ(annotations.at(0).category, static_cast<Category>(1));
 }
 
-TEST(AnnotationWriter, WritesCanonicalLinesThatReadBackAsTheSame) {
+TEST(AnnotationWriter, WritesCanonicalLinesThatReadBackUnchanged) {
   const Folder folder;
   AnnotationWriter writer(folder / "a.jsonl");
   writer.write({.pair_id = "a\"\n",
@@ -248,7 +248,7 @@ TEST(AnnotationWriter, WritesCanonicalLinesThatReadBackAsTheSame) {
   EXPECT_EQ(slurp(folder / "b.jsonl"), slurp(folder / "a.jsonl"));
 }
 
-TEST(AnnotationWriter, RefusesWhatNoReaderWouldTake) {
+TEST(AnnotationWriter, RefusesWhatTheReaderWouldRefuse) {
   const Folder folder;
   const Annotation good{.pair_id = "a", .annotator = "x", .prompt = "p"};
   {

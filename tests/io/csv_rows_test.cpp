@@ -36,7 +36,7 @@ TEST(CsvRows, ReadsLineEndsOfEitherKindAndInsideQuotes) {
               ElementsAre(Cells{"1", "2"}, Cells{"3\n\n4", "5"}));
 }
 
-TEST(CsvRows, PassesOverAByteOrderMark) {
+TEST(CsvRows, SkipsAByteOrderMark) {
   EXPECT_THAT(read("\xEF\xBB\xBF\"a\",b\n1,2\n"), ElementsAre(Cells{"1", "2"}));
 }
 
@@ -49,7 +49,7 @@ TEST(CsvRows, FindsColumnsByName) {
   EXPECT_THAT(error.what(), HasSubstr("the file has: a, b c"));
 }
 
-TEST(CsvRows, NamesTheLineThatIsWrong) {
+TEST(CsvRows, NamesTheInvalidLine) {
   struct Case {
     std::string_view text;
     std::int64_t line;

@@ -17,7 +17,7 @@
 
 namespace sp2dpo::test {
 
-/// A folder that is gone with the test.
+/// A temporary folder, removed at the end of the test.
 class Folder {
  public:
   Folder() {
@@ -84,7 +84,7 @@ DataError error_of(Act act) {
   return {"", 0, "", ""};
 }
 
-/// A file of the real data, or an empty path where there is none.
+/// A file of the shared data; an empty path if it is missing.
 inline std::filesystem::path shared_data(std::string_view name) {
   const char* const folder = std::getenv("SP2DPO_SHARED_DATA");
   const auto path = std::filesystem::path(folder != nullptr ? folder : SP2DPO_SHARED_DATA) / name;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/formats.md shows what the readers read and the writer writes.
+// The examples in docs/formats.md are read and written as shown.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +14,7 @@
 namespace sp2dpo::io {
 namespace {
 
-/// The JSON blocks of the page, in its order.
+/// The JSON blocks of the page in order.
 std::vector<std::string> examples() {
   constexpr std::string_view open = "```json\n";
   const std::string page = test::slurp(SP2DPO_FORMATS_PAGE);
@@ -26,7 +26,7 @@ std::vector<std::string> examples() {
   return blocks;
 }
 
-TEST(FormatsPage, ShowsWhatIsReadAndWritten) {
+TEST(FormatsPage, ShowsValidFiles) {
   const auto blocks = examples();
   ASSERT_EQ(blocks.size(), 4u);
   const test::Folder folder;

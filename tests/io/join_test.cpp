@@ -31,7 +31,7 @@ std::string joined(const std::string& rows, const Schedule& schedule, bool overw
   return test::slurp(folder / "o.jsonl");
 }
 
-TEST(JoinSchedule, LeavesARowAsItIsWrittenAndPutsItsColumnsBehindIt) {
+TEST(JoinSchedule, CopiesARowVerbatimAndAppendsItsColumns) {
   EXPECT_EQ(joined(R"( {"rejected":"r" , "prompt":"pé","chosen":"c","score":1.50,"id":"a" } )"
                    "\r\n"
                    R"({"id":9,"prompt":"p","chosen":"c","rejected":"r","meta":{"z":1,"a":[]}})"
@@ -47,7 +47,7 @@ TEST(JoinSchedule, LeavesARowAsItIsWrittenAndPutsItsColumnsBehindIt) {
             "\n");
 }
 
-TEST(JoinSchedule, RefusesAColumnThatIsThereUnlessItMayReplaceIt) {
+TEST(JoinSchedule, RefusesADuplicateColumnUnlessItMayOverwriteIt) {
   const std::string row = R"({"id":"a","beta":7,"prompt":"p","chosen":"c","rejected":"r"})"
                           "\n";
   const auto error = test::error_of([&] { (void)joined(row, two()); });
@@ -59,7 +59,7 @@ TEST(JoinSchedule, RefusesAColumnThatIsThereUnlessItMayReplaceIt) {
             "\n");
 }
 
-TEST(JoinSchedule, TakesWeightForItsOwnColumnOnlyWhereTheScheduleHasWeights) {
+TEST(JoinSchedule, ReservesTheColumnWeightOnlyIfTheScheduleHasWeights) {
   const std::string row = R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","weight":3})"
                           "\n";
   EXPECT_THAT(joined(row, two()), HasSubstr(R"("weight":3,"beta":0.1)"));

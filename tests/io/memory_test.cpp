@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What readers hold, measured at the allocator.
+// Memory of the readers, measured at the allocator.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -65,11 +65,11 @@ void operator delete[](void* memory, std::size_t) noexcept {
 namespace sp2dpo::io {
 namespace {
 
-// At every moment, so also while the set of ids grows: the reader's fixed buffers and less than 48
-// bytes per pair.
-TEST(Memory, OfAPairReaderGrowsByLessThan48BytesPerPair) {
+// At any time, also while the set of ids grows: the reader's fixed buffers and less than 48 bytes
+// per pair.
+TEST(PairReaderMemory, GrowsByLessThan48BytesPerPair) {
   constexpr std::int64_t pairs = 300'000;
-  constexpr std::int64_t settled = 10'000;  // the buffers are there
+  constexpr std::int64_t settled = 10'000;  // all buffers exist
   const test::Folder folder;
   const auto path = folder / "p.jsonl";
   {
@@ -83,19 +83,19 @@ TEST(Memory, OfAPairReaderGrowsByLessThan48BytesPerPair) {
   PairReader reader(path);
   while (reader.rows() < settled && reader.next(pair)) {
   }
-  const std::int64_t buffers = held - 16 * settled;  // without the ids themselves
+  const std::int64_t buffers = held - 16 * settled;  // excluding the ids
   double worst = 0;
   for (most = held.load(); reader.next(pair); most = held.load())
     worst =
         std::max(worst, static_cast<double>(most - buffers) / static_cast<double>(reader.rows()));
   ASSERT_EQ(reader.rows(), pairs);
   EXPECT_LT(worst, 48);
-  EXPECT_GT(worst, 16);  // an id is 16 bytes: less would mean that nothing was measured
+  EXPECT_GT(worst, 16);  // an id is 16 bytes; less means that the measurement failed
   RecordProperty("bytes_per_pair_at_most", std::to_string(worst));
 }
 
-TEST(Memory, OfAnAnnotationReaderDoesNotGrow) {
-  constexpr std::int64_t settled = 50'000;  // each block that is read ahead has been used
+TEST(AnnotationReaderMemory, DoesNotGrow) {
+  constexpr std::int64_t settled = 50'000;  // every read-ahead block has been used
   const std::int64_t nothing = held;
   const test::Folder folder;
   const auto path = folder / "a.jsonl";

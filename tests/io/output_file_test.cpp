@@ -21,7 +21,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-TEST(OutputFile, AppearsWholeOnCommit) {
+TEST(OutputFile, AppearsCompleteOnCommit) {
   const Folder folder;
   OutputFile file(folder / "out.txt");
   const std::string much(1'000'000, 'x');
@@ -33,7 +33,7 @@ TEST(OutputFile, AppearsWholeOnCommit) {
   EXPECT_THAT(folder.names(), ElementsAre("out.txt"));
 }
 
-TEST(OutputFile, LeavesNothingWithoutACommit) {
+TEST(OutputFile, LeavesNothingWithoutCommit) {
   const Folder folder;
   try {
     OutputFile file(folder / "out.txt");
@@ -44,7 +44,7 @@ TEST(OutputFile, LeavesNothingWithoutACommit) {
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 
-TEST(OutputFile, KeepsWhatWasThereUntilTheCommit) {
+TEST(OutputFile, KeepsTheOldFileUntilCommit) {
   const Folder folder;
   folder.write("out.txt", "old");
   ::chmod((folder / "out.txt").c_str(), 0640);
@@ -59,7 +59,7 @@ TEST(OutputFile, KeepsWhatWasThereUntilTheCommit) {
   EXPECT_EQ(status.st_mode & 0777, 0640u);
 }
 
-TEST(OutputFile, WritesBehindASymbolicLink) {
+TEST(OutputFile, FollowsASymbolicLink) {
   const Folder folder;
   folder.write("real.txt", "old");
   std::filesystem::create_symlink("real.txt", folder / "link.txt");
@@ -70,7 +70,7 @@ TEST(OutputFile, WritesBehindASymbolicLink) {
   EXPECT_EQ(slurp(folder / "real.txt"), "new");
 }
 
-TEST(OutputFile, NamesThePathAndTheReasonWhereItCannotBeMade) {
+TEST(OutputFile, NamesThePathAndTheReasonIfItCannotBeCreated) {
   const Folder folder;
   folder.write("file", "");
   const auto missing = folder / "no/out.txt";
@@ -81,7 +81,7 @@ TEST(OutputFile, NamesThePathAndTheReasonWhereItCannotBeMade) {
               HasSubstr("Not a directory"));
 }
 
-TEST(OutputFile, RefusesAFolderThatMayNotBeWrittenTo) {
+TEST(OutputFile, RefusesAReadOnlyFolder) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
   const Folder folder;
   std::filesystem::create_directory(folder / "locked");
@@ -90,7 +90,7 @@ TEST(OutputFile, RefusesAFolderThatMayNotBeWrittenTo) {
               HasSubstr("Permission denied"));
 }
 
-TEST(OutputFile, SaysThatTheDiskIsFull) {
+TEST(OutputFile, ReportsAFullDisk) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
   OutputFile file("/dev/full");
   file.write("x");
@@ -98,7 +98,7 @@ TEST(OutputFile, SaysThatTheDiskIsFull) {
               HasSubstr("/dev/full: cannot be written: No space"));
 }
 
-TEST(OutputFile, WritesStraightToWhatIsNoRegularFile) {
+TEST(OutputFile, WritesDirectlyToOtherThanRegularFiles) {
   const Folder folder;
   const auto pipe = folder / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
@@ -114,7 +114,7 @@ TEST(OutputFile, WritesStraightToWhatIsNoRegularFile) {
   EXPECT_THAT(folder.names(), ElementsAre("pipe"));
 }
 
-TEST(OutputFile, IsOverAfterACommit) {
+TEST(OutputFile, RefusesCallsAfterCommit) {
   const Folder folder;
   OutputFile file(folder / "out.txt");
   file.commit();

@@ -54,7 +54,7 @@ constexpr std::string_view implied =
     R"({"role":"user","content":"q2"},{"role":"assistant","content":"no"},{"role":"user",)"
     R"("content":"q3"}]})";
 
-TEST(PairReader, TakesTheCommonBeginningOfConversationsForThePrompt) {
+TEST(PairReader, TakesTheSharedStartOfConversationsAsThePrompt) {
   const auto pairs = read(R"({"id":"a",)" + std::string(implied));
   EXPECT_EQ(std::get<Messages>(pairs.at(0).prompt),
             (Messages{{"user", "q"}, {"assistant", "a"}, {"user", "q2"}}));
@@ -62,7 +62,7 @@ TEST(PairReader, TakesTheCommonBeginningOfConversationsForThePrompt) {
   EXPECT_EQ(std::get<Messages>(pairs[0].rejected), (Messages{{"assistant", "no"}, {"user", "q3"}}));
 }
 
-TEST(PairReader, KeepsAPromptInTextBesideWholeConversationsAsAColumn) {
+TEST(PairReader, KeepsATextPromptBesideConversationsAsAColumn) {
   const auto pairs =
       read(R"({"prompt_id":"a","prompt":"q2",)" + std::string(implied), {.id_field = "prompt_id"});
   EXPECT_EQ(std::get<Messages>(pairs.at(0).prompt).size(), 3u);
@@ -82,7 +82,7 @@ TEST(PairReader, KeepsEveryOtherColumnAsCanonicalJson) {
                   Pair("score_chosen", "8.5"), Pair("small", "1e-07"), Pair("whole", "8.0")));
 }
 
-TEST(PairReader, ForgetsTheColumnsOfTheRowBefore) {
+TEST(PairReader, ClearsTheColumnsOfThePreviousRow) {
   const Folder folder;
   PairReader reader(
       folder.write("p.jsonl", R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","x":1}
@@ -95,7 +95,7 @@ TEST(PairReader, ForgetsTheColumnsOfTheRowBefore) {
   EXPECT_FALSE(reader.next(pair));
 }
 
-TEST(PairReader, NamesTheFieldThatIsWrong) {
+TEST(PairReader, NamesTheInvalidField) {
   struct Case {
     std::string_view line, field, message;
   };
@@ -138,18 +138,18 @@ TEST(PairReader, NamesTheFieldThatIsWrong) {
   }
 }
 
-TEST(PairReader, TakesIntegersForIds) {
+TEST(PairReader, AcceptsIntegersAsIds) {
   EXPECT_EQ(read(R"({"id":-17,"prompt":"p","chosen":"c","rejected":"r"})").at(0).id, "-17");
 }
 
-TEST(PairReader, WantsTheIdColumnThatWasNamed) {
+TEST(PairReader, RequiresTheNamedIdColumn) {
   const auto error =
       error_in(R"({"id":"a","prompt":"p","chosen":"c","rejected":"r"})", {.id_field = "prompt_id"});
   EXPECT_EQ(error.field, "prompt_id");
   EXPECT_THROW(PairReader("p.jsonl", {.id_field = "prompt"}), Error);
 }
 
-TEST(PairReader, WantsAnIdInEveryRowOrInNone) {
+TEST(PairReader, RequiresAnIdInAllRowsOrInNoRow) {
   const std::string with = R"({"id":"a","prompt":"p","chosen":"c","rejected":"r"})";
   const std::string without = R"({"prompt":"p2","chosen":"c","rejected":"r"})";
   EXPECT_EQ(error_in(with + "\n" + without).line, 2);
@@ -157,9 +157,9 @@ TEST(PairReader, WantsAnIdInEveryRowOrInNone) {
   EXPECT_EQ(read("{}\n" + with, {.lenient = true}).size(), 1u);
 }
 
-// The digits are Python's: hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":"),
+// Digits from Python: hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":"),
 // ensure_ascii=False).encode()).hexdigest()[:16]
-TEST(ContentId, IsTheBeginningOfTheHashOfTheCanonicalJson) {
+TEST(ContentId, IsThePrefixOfTheHashOfTheCanonicalJson) {
   const auto text =
       read(R"({"rejected":"5", "chosen":"4\n\"four\" \\ \t\u0001 na\u00efve \ud83d\ude42",)"
            R"("prompt":"What is 2+2?","other":1})");
@@ -170,7 +170,7 @@ TEST(ContentId, IsTheBeginningOfTheHashOfTheCanonicalJson) {
       read(R"({"prompt":[{"role":"user","content":"Hi"}],"chosen":[{"role":"assistant",)"
            R"("content":"Hello"}],"rejected":[{"role":"assistant","content":"No"}]})");
   EXPECT_EQ(given.at(0).id, "efe484f9f4158ffb");
-  // A prompt that is implied makes no other pair of it.
+  // An implicit prompt gives the same pair.
   const auto implicit =
       read(R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}],)"
            R"("rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"No"}]})");
@@ -181,14 +181,14 @@ constexpr std::string_view doubled = R"({"id":"a","prompt":"1","chosen":"c","rej
 {"id":"b","prompt":"2","chosen":"c","rejected":"r"}
 {"id":"a","prompt":"3","chosen":"c","rejected":"r"})";
 
-TEST(PairReader, NamesBothPlacesOfADoubleId) {
+TEST(PairReader, NamesBothPlacesOfADuplicateId) {
   const auto error = error_in(doubled);
   EXPECT_EQ(error.line, 3);
   EXPECT_EQ(error.field, "id");
   EXPECT_THAT(error.what(), HasSubstr("duplicate id a, first in line 1"));
 }
 
-TEST(PairReader, KeepsTheFirstOfADoubleIdWhereToldSo) {
+TEST(PairReader, KeepsTheFirstOfADuplicateIdOnRequest) {
   const Folder folder;
   PairReader reader(folder.write("p.jsonl", doubled),
                     {.duplicates = PairReaderOptions::Duplicates::first});
@@ -200,7 +200,7 @@ TEST(PairReader, KeepsTheFirstOfADoubleIdWhereToldSo) {
   EXPECT_EQ(reader.rows(), 2);
 }
 
-TEST(PairReader, SkipsADoubleIdWhereItIsLenient) {
+TEST(PairReader, SkipsADuplicateIdIfLenient) {
   const Folder folder;
   PairReader reader(folder.write("p.jsonl", doubled), {.lenient = true});
   PreferencePair pair;
@@ -210,7 +210,7 @@ TEST(PairReader, SkipsADoubleIdWhereItIsLenient) {
   EXPECT_EQ(reader.duplicates(), 0);
 }
 
-TEST(PairReader, ReadsTheRealPairs) {
+TEST(PairReader, ReadsRealPairs) {
   for (const auto& [name, rows] : {std::pair{"pairs/llmbar_419.jsonl", 419u},
                                    {"pairs/pandalm_majority.jsonl", 836u},
                                    {"pairs/hh_harmless_mild_80.jsonl", 80u}}) {

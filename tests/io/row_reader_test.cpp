@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every reader of JSON Lines refuses, tried with the one for pairs.
+// Errors that all JSON Lines readers share, tested with PairReader.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +42,7 @@ TEST_P(EveryReader, RefusesTheLineWithFileLineAndField) {
   EXPECT_EQ(error.field, GetParam().field);
   EXPECT_THAT(error.what(), HasSubstr(GetParam().message));
 
-  // The same line spoils no other.
+  // A bad line does not affect the others.
   PairReader lenient(path, {.lenient = true});
   std::vector<std::string> ids;
   for (PreferencePair pair; lenient.next(pair);) ids.push_back(pair.id);
@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "not a JSON object"}),
     [](const auto& line) { return std::string(line.param.name); });
 
-TEST(RowReader, FindsADoubleKeyAmongMany) {
+TEST(RowReader, FindsADuplicateKeyAmongMany) {
   const Folder folder;
   std::string line(good.substr(0, good.size() - 1));
   for (int i = 0; i < 100; ++i) line += ",\"k" + std::to_string(i) + "\":" + std::to_string(i);
@@ -120,7 +120,7 @@ TEST(RowReader, FindsADoubleKeyAmongMany) {
   EXPECT_EQ(error_of([&] { (void)read_pairs(path); }).field, "k70");
 }
 
-TEST(RowReader, RefusesAByteOrderMarkAtTheBeginning) {
+TEST(RowReader, RefusesAByteOrderMark) {
   const Folder folder;
   const auto path = folder.write("p.jsonl", "\xEF\xBB\xBF" + row("a"));
   const auto error = error_of([&] { (void)read_pairs(path); });
@@ -138,7 +138,7 @@ TEST(RowReader, RefusesAFileWithoutRows) {
   }
 }
 
-TEST(RowReader, RefusesAFileWithoutAGoodRowEvenWhereItIsLenient) {
+TEST(RowReader, RefusesAFileWithoutAValidRowEvenIfLenient) {
   const Folder folder;
   const auto path = folder.write("p.jsonl", "{}\nx\n");
   const auto error = error_of([&] { (void)read_pairs(path, {.lenient = true}); });
@@ -146,13 +146,13 @@ TEST(RowReader, RefusesAFileWithoutAGoodRowEvenWhereItIsLenient) {
   EXPECT_THAT(error.what(), HasSubstr(":1: field \"chosen\": is missing"));
 }
 
-TEST(RowReader, PassesOverBlankLinesAndCountsThem) {
+TEST(RowReader, SkipsBlankLinesAndCountsThem) {
   const Folder folder;
   const auto path = folder.write("p.jsonl", "\n" + row("a") + "  \t\n\r\n" + row("b") + "{}");
   EXPECT_EQ(error_of([&] { (void)read_pairs(path); }).line, 6);
 }
 
-TEST(RowReader, ReadsALastLineWithoutLineFeedAndLinesThatEndInCrLf) {
+TEST(RowReader, ReadsALastLineWithoutLineFeedAndCrLf) {
   const Folder folder;
   const auto path = folder.write("p.jsonl", std::string(good) + "\r\n" + row("b").substr(0, 51));
   const auto pairs = read_pairs(path);
@@ -160,7 +160,7 @@ TEST(RowReader, ReadsALastLineWithoutLineFeedAndLinesThatEndInCrLf) {
   EXPECT_EQ(pairs[1].id, "b");
 }
 
-TEST(RowReader, NamesAFileThatIsNotThere) {
+TEST(RowReader, NamesAMissingFile) {
   const Folder folder;
   const auto path = folder / "none.jsonl";
   const auto error = error_of([&] { PairReader reader(path); });
@@ -186,7 +186,7 @@ TEST(RowReader, ReadsLinesLongerThanItsBuffer) {
   EXPECT_EQ(pairs[2].id, "c");
 }
 
-TEST(RowReader, ReadsGzipInOneMemberAndInSeveral) {
+TEST(RowReader, ReadsGzipOfOneOrMoreMembers) {
   const Folder folder;
   std::string text;
   for (int i = 0; i < 20'000; ++i) text += row("pair-" + std::to_string(i));
@@ -201,10 +201,10 @@ TEST(RowReader, ReadsGzipInOneMemberAndInSeveral) {
   }
 }
 
-TEST(RowReader, RefusesTruncatedGzipEvenWhereItIsLenient) {
+TEST(RowReader, RefusesTruncatedGzipEvenIfLenient) {
   const Folder folder;
   const std::string packed = test::gzip(row("a") + row("b"));
-  // Without the checksum's last byte, in the middle, in the header.
+  // Cut before the last byte of the checksum, in the middle, in the header.
   for (const auto size : {packed.size() - 1, packed.size() / 2, std::size_t{5}}) {
     const auto path = folder.write("p.jsonl.gz", packed.substr(0, size));
     const auto error = error_of([&] { (void)read_pairs(path, {.lenient = true}); });
@@ -230,7 +230,7 @@ TEST(RowReader, RefusesDamagedGzip) {
               HasSubstr("damaged"));
 }
 
-TEST(RowReader, SaysThatGzipDataUnderAnotherNameAreGzipData) {
+TEST(RowReader, RecognizesGzipDataUnderAnotherName) {
   const Folder folder;
   const auto path = folder.write("p.jsonl", test::gzip(row("a")));
   EXPECT_THAT(error_of([&] { (void)read_pairs(path); }).what(), HasSubstr("gzip data"));
@@ -238,7 +238,7 @@ TEST(RowReader, SaysThatGzipDataUnderAnotherNameAreGzipData) {
 
 TEST(RowReader, HashesTheBytesOfTheFile) {
   const Folder folder;
-  // the line's own, by sha256sum
+  // from sha256sum
   PairReader reader(folder.write("p.jsonl", row("a")));
   PreferencePair pair;
   ASSERT_TRUE(reader.next(pair));
@@ -249,7 +249,7 @@ TEST(RowReader, HashesTheBytesOfTheFile) {
   EXPECT_EQ(reader.rows(), 1);
 }
 
-TEST(RowReader, ListsOnlyTheFirstOfManySkippedRowsButCountsAll) {
+TEST(RowReader, ListsTheFirstSkippedRowsAndCountsAll) {
   const Folder folder;
   std::string text = row("a");
   for (int i = 0; i < 1500; ++i) text += "{}\n";

@@ -20,7 +20,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-/// n rows that hold their own number, each of them `size` bytes long.
+/// n rows of `size` bytes that hold their own number.
 class Numbers final : public RowSource {
  public:
   Numbers(std::int64_t n, std::size_t size, bool waits) : n_(n), size_(size), waits_(waits) {}
@@ -60,7 +60,7 @@ RowsAhead<std::int64_t>::Parse parse_number() {
   };
 }
 
-TEST(RowsAhead, HandsOutEveryRowOnceInItsOrder) {
+TEST(RowsAhead, ReturnsEveryRowOnceInOrder) {
   for (const bool waits : {false, true})
     for (const std::int64_t n : {0, 1, 1000, 50'000}) {
       Numbers source(n, 100, waits);
@@ -80,7 +80,7 @@ TEST(RowsAhead, HandsOutEveryRowOnceInItsOrder) {
     }
 }
 
-TEST(RowsAhead, ReadsNoFurtherThanAskedForWhereTheSourceMayWait) {
+TEST(RowsAhead, DoesNotReadAheadIfTheSourceMayBlock) {
   Numbers source(1000, 100, true);
   RowsAhead<std::int64_t> rows(source, parse_number);
   for (int i = 1; i < 10; ++i) {
@@ -89,7 +89,7 @@ TEST(RowsAhead, ReadsNoFurtherThanAskedForWhereTheSourceMayWait) {
   }
 }
 
-TEST(RowsAhead, ThrowsWhatTheSourceThrowsBehindTheRowsBeforeIt) {
+TEST(RowsAhead, RethrowsErrorsOfTheSourceAfterThePrecedingRows) {
   for (const std::int64_t broken : {0, 10, 30'000}) {
     Numbers source(50'000, 100, false);
     source.breaks_at = broken;
@@ -99,7 +99,7 @@ TEST(RowsAhead, ThrowsWhatTheSourceThrowsBehindTheRowsBeforeIt) {
   }
 }
 
-TEST(RowsAhead, ThrowsWhatIsWrongWithTheParserItselfBehindTheRowsBeforeIt) {
+TEST(RowsAhead, RethrowsErrorsOfTheParserAfterThePrecedingRows) {
   for (const std::int64_t wrong : {1, 10, 30'000}) {
     Numbers source(50'000, 100, false);
     RowsAhead<std::int64_t> rows(source, [wrong]() -> RowsAhead<std::int64_t>::Parse {
@@ -112,7 +112,7 @@ TEST(RowsAhead, ThrowsWhatIsWrongWithTheParserItselfBehindTheRowsBeforeIt) {
   }
 }
 
-TEST(RowsAhead, CanBeLeftAtAnyPoint) {
+TEST(RowsAhead, CanBeDestroyedAtAnyPoint) {
   for (std::int64_t left = 0; left < 20'000; left += 997) {
     Numbers source(50'000, 100, false);
     RowsAhead<std::int64_t> rows(source, parse_number);
@@ -120,7 +120,7 @@ TEST(RowsAhead, CanBeLeftAtAnyPoint) {
   }
 }
 
-TEST(RowsAhead, PassesOverBlankRows) {
+TEST(RowsAhead, SkipsBlankRows) {
   class Rows final : public RowSource {
    public:
     bool next(std::string_view& row) override {

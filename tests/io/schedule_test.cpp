@@ -62,14 +62,14 @@ constexpr std::string_view rows_text =
     R"("n_annotators":0,"spread":null}
 )";
 
-TEST(WriteSchedule, WritesTheManifestAndThenOneCanonicalLineAPair) {
+TEST(WriteSchedule, WritesTheManifestAndOneCanonicalLinePerPair) {
   const Folder folder;
   write_schedule(folder / "s.jsonl", schedule(), manifest());
   EXPECT_EQ(slurp(folder / "s.jsonl"), std::string(manifest_text) + std::string(rows_text));
   EXPECT_EQ(folder.names().size(), 1u);
 }
 
-TEST(WriteSchedule, WritesTheManifestBesideWhereToldSo) {
+TEST(WriteSchedule, WritesTheManifestToItsOwnFileOnRequest) {
   const Folder folder;
   write_schedule(folder / "s.jsonl", schedule(), manifest(), folder / "m.json");
   EXPECT_EQ(slurp(folder / "s.jsonl"), rows_text);
@@ -79,7 +79,7 @@ TEST(WriteSchedule, WritesTheManifestBesideWhereToldSo) {
   EXPECT_EQ(back.schedule.size(), 4u);
 }
 
-TEST(WriteSchedule, LeavesNothingWhereItFails) {
+TEST(WriteSchedule, LeavesNothingOnFailure) {
   const Folder folder;
   EXPECT_THROW(write_schedule(folder / "s.jsonl", schedule(), manifest(), folder / "no/m.json"),
                DataError);
@@ -90,14 +90,14 @@ TEST(WriteSchedule, LeavesNothingWhereItFails) {
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 
-TEST(WriteSchedule, NamesItsOwnProgramWhereNoneIsNamed) {
+TEST(WriteSchedule, NamesItsOwnProgramByDefault) {
   const Folder folder;
   write_schedule(folder / "s.jsonl", schedule(), {});
   EXPECT_THAT(read_schedule(folder / "s.jsonl").manifest.value().program,
               testing::MatchesRegex("sp2dpo [0-9]+\\.[0-9]+\\.[0-9]+"));
 }
 
-TEST(Schedules, CarryWeightsWhereTheyHaveThem) {
+TEST(Schedules, WriteAndReadWeights) {
   const Folder folder;
   const Schedule weighted(
       {{.id = "a", .beta = 0.1, .weight = 0.5}, {.id = "b", .beta = 0.1, .weight = 1.5}});
@@ -118,7 +118,7 @@ TEST(Schedules, CarryWeightsWhereTheyHaveThem) {
   }
 }
 
-TEST(Describe, NamesThePartsAndAllOfTheirParameters) {
+TEST(Describe, NamesThePartsAndAllTheirParameters) {
   const auto text = [](const PartDescription& part) { return to_json(part).text(); };
   EXPECT_EQ(text(describe(MeanMedian{.min_prompts = 2})),
             R"({"name":"mean-median","parameters":{"min_annotators":1,"min_prompts":2}})");
@@ -136,7 +136,7 @@ TEST(Describe, NamesThePartsAndAllOfTheirParameters) {
   EXPECT_THROW((void)describe(ByCategory({Linear()}), Categories()), InvalidArgument);
 }
 
-TEST(ReadSchedule, GivesBackWhatWasWritten) {
+TEST(ReadSchedule, ReadsBackWhatWasWritten) {
   const Folder folder;
   write_schedule(folder / "s.jsonl", schedule(), manifest());
   const auto back = read_schedule(folder / "s.jsonl");
@@ -160,14 +160,14 @@ TEST(ReadSchedule, GivesBackWhatWasWritten) {
   }
 }
 
-TEST(ReadSchedule, TakesAScheduleOfNothingButIdsAndBetas) {
+TEST(ReadSchedule, ReadsAScheduleOfIdsAndBetasOnly) {
   const Folder folder;
   const auto path = folder.write("s.jsonl", "{\"id\":\"a\",\"beta\":0.1}\n{\"id\":2,\"beta\":1}\n");
   EXPECT_EQ(read_schedule(path).schedule.betas(std::vector<std::string>{"2", "a"}),
             (std::vector<double>{1, 0.1}));
 }
 
-TEST(ReadSchedule, NamesTheFieldThatIsWrong) {
+TEST(ReadSchedule, NamesTheInvalidField) {
   struct Case {
     std::string_view line, field, message;
   };
@@ -202,7 +202,7 @@ TEST(ReadSchedule, NamesTheFieldThatIsWrong) {
   }
 }
 
-TEST(ReadSchedule, RefusesADoubleIdAndAManifestInTheMiddle) {
+TEST(ReadSchedule, RefusesADuplicateIdAndALateManifest) {
   const Folder folder;
   const std::string row = "{\"id\":\"a\",\"beta\":0.1}\n";
   const auto twice = error_of([&] { (void)read_schedule(folder.write("s.jsonl", row + row)); });
@@ -216,8 +216,8 @@ TEST(ReadSchedule, RefusesADoubleIdAndAManifestInTheMiddle) {
   EXPECT_EQ(late.field, "format");
 }
 
-TEST(Count, CountsPairsWithoutAGapWhetherLeftOutOrFilled) {
-  // Six pairs were given: four have a beta, one of those without a gap.
+TEST(Count, CountsPairsWithoutAGapWhetherDroppedOrFilled) {
+  // Of six pairs, four have a beta and one of those lacks a gap.
   EXPECT_EQ(count(schedule(), 6, 13), (ScheduleCounts{6, 13, 3, 1, 1}));
 }
 

@@ -24,7 +24,7 @@ using test::Folder;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-/// Pair a: the first answer is the chosen one; pair b: the second.
+/// The first response of pair a is the chosen one, and the second of pair b.
 constexpr std::string_view pairs =
     R"({"id":"a","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":1,)"
     R"("subset":"Natural","tag":{"x":"style"}}}
@@ -69,7 +69,7 @@ std::vector<Verdict> verdicts(const Import& result) {
   return all;
 }
 
-TEST(ImportVotes, TakesTheMeanOverTheOrdersInTheDirectionOfTheGoldLabel) {
+TEST(ImportVotes, AveragesOverTheOrdersTowardsTheGoldLabel) {
   EXPECT_THAT(
       verdicts(import("a,X,P,0,1\na,X,P,1,1\nb,X,P,0,1\nb,X,P,1,1\n")),
       ElementsAre(Verdict{"a", Preferred::chosen, 1}, Verdict{"b", Preferred::rejected, 1}));
@@ -77,7 +77,7 @@ TEST(ImportVotes, TakesTheMeanOverTheOrdersInTheDirectionOfTheGoldLabel) {
               ElementsAre(Verdict{"a", Preferred::tie, 0}, Verdict{"b", Preferred::chosen, 1}));
 }
 
-TEST(ImportVotes, LeavesUnreadableVotesOut) {
+TEST(ImportVotes, LeavesOutVotesWithoutAWinner) {
   const auto result = import("a,X,P,0,\na,X,P,1,2\nb,X,P,0,\nb,X,P,1,\n");
   EXPECT_THAT(verdicts(result), ElementsAre(Verdict{"a", Preferred::rejected, 1}));
   EXPECT_EQ(result.counts.pairs, 2);
@@ -87,7 +87,7 @@ TEST(ImportVotes, LeavesUnreadableVotesOut) {
   EXPECT_EQ(result.counts.without, 1);
 }
 
-TEST(ImportVotes, FillsTheOtherFields) {
+TEST(ImportVotes, FillsInTheOtherFields) {
   const auto one = import("a,X,P,0,1\n").annotations.at(0);
   EXPECT_EQ(one.annotator, "X");
   EXPECT_EQ(one.prompt, "P");
@@ -97,7 +97,7 @@ TEST(ImportVotes, FillsTheOtherFields) {
   EXPECT_EQ(one.sample, 0);
 }
 
-TEST(ImportVotes, TakesTheWantedPanelInItsOwnOrderAndIgnoresOtherVotes) {
+TEST(ImportVotes, ImportsTheSelectedPanelInTheOrderOfTheOptions) {
   auto with = options();
   with.annotators = {"Y", "X"};
   with.prompts = {"Q", "P"};
@@ -130,7 +130,7 @@ TEST(ImportVotes, TakesTheCategoryFromAFieldOfThePair) {
   EXPECT_EQ(error.line, 1);
 }
 
-TEST(ImportVotes, RefusesOptionsThatLeaveSomethingOpen) {
+TEST(ImportVotes, RefusesIncompleteOptions) {
   const auto refused = [](auto change) {
     auto with = options();
     change(with);
@@ -144,7 +144,7 @@ TEST(ImportVotes, RefusesOptionsThatLeaveSomethingOpen) {
   refused([](auto& with) { with.category_names = {{"a", "tone"}}; });
 }
 
-TEST(ImportVotes, NamesTheVoteThatIsWrong) {
+TEST(ImportVotes, NamesTheInvalidVote) {
   struct Case {
     std::string_view votes;
     std::int64_t line;
@@ -164,7 +164,7 @@ TEST(ImportVotes, NamesTheVoteThatIsWrong) {
   }
 }
 
-TEST(ImportVotes, WantsAGoldLabelOfEveryPair) {
+TEST(ImportVotes, RequiresAGoldLabelForEveryPair) {
   for (const auto meta : {R"({})", R"({"gold_label":3})", R"({"gold_label":null})", R"(1)"}) {
     const auto error = error_in(
         "a,X,P,0,1\n", options(),
@@ -174,8 +174,8 @@ TEST(ImportVotes, WantsAGoldLabelOfEveryPair) {
   }
 }
 
-// The expected figures were computed in exact fractions from the same votes, by other code.
-TEST(ImportVotes, MakesTheGapsOfTheRealPanel) {
+// The expected figures were computed independently in exact fractions from the same votes.
+TEST(ImportVotes, GivesTheExpectedGapsOfARealPanel) {
   const auto pair_file = test::shared_data("pairs/llmbar_419.jsonl");
   const auto vote_file = test::shared_data("panel/llmbar_votes.csv");
   const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");

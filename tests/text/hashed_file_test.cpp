@@ -18,8 +18,8 @@ std::string bytes(std::size_t n) {
   return text;
 }
 
-// Sizes around the block, and with enough blocks that each is used again.
-TEST(HashedFile, GivesAllBytesAndTheirHash) {
+// Sizes around one block, and enough blocks to reuse each.
+TEST(HashedFile, ReturnsAllBytesAndTheirHash) {
   const io::test::Folder folder;
   for (const std::size_t n : {0ul, 1ul, (1ul << 19) - 1, 1ul << 19, (1ul << 19) + 1, 5'000'000ul}) {
     const auto text = bytes(n);
@@ -41,7 +41,7 @@ TEST(HashedFile, GivesAllBytesAndTheirHash) {
   }
 }
 
-TEST(HashedFile, CanBeLeftBeforeItsEnd) {
+TEST(HashedFile, CanBeDestroyedBeforeTheEnd) {
   const io::test::Folder folder;
   const auto text = bytes(5'000'000);
   const auto path = folder.write("f", text);
@@ -51,7 +51,7 @@ TEST(HashedFile, CanBeLeftBeforeItsEnd) {
   }
 }
 
-TEST(HashedFile, SaysWhyItCannotBeRead) {
+TEST(HashedFile, ReportsWhyItCannotBeRead) {
   const io::test::Folder folder;
   EXPECT_EQ(HashedFile(folder / "none").error(), ENOENT);
   HashedFile of_folder(folder / ".");

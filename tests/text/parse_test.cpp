@@ -10,7 +10,7 @@
 namespace sp2dpo::text {
 namespace {
 
-TEST(ParseWhole, TakesATextThatIsANumberFromEndToEnd) {
+TEST(ParseWhole, ParsesATextThatIsANumberThroughout) {
   EXPECT_EQ(parse_whole<int>("-12"), -12);
   EXPECT_EQ(parse_whole<double>("2.5e1"), 25.0);
   EXPECT_EQ(parse_whole<std::uint64_t>("18446744073709551615"), UINT64_MAX);

@@ -6,8 +6,8 @@
 namespace sp2dpo::text {
 namespace {
 
-// FIPS 180-4's examples.
-TEST(Sha256, AgreesWithTheStandard) {
+// Examples from FIPS 180-4.
+TEST(Sha256, MatchesTheStandard) {
   Sha256 hash;
   hash.update("abc");
   EXPECT_EQ(hex(hash.finish()), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -33,7 +33,7 @@ TEST_F(AgreeCommand, WritesEveryFigureUnderItsKey) {
   EXPECT_THAT(outcome.out, HasSubstr("units with 2 and with 1 values"));
 }
 
-TEST_F(AgreeCommand, GivesNamesNominalFiguresOnly) {
+TEST_F(AgreeCommand, ComputesOnlyNominalFiguresForNames) {
   EXPECT_EQ(agree("1,a,yes\n1,b,yes\n2,a,no\n2,b,no\n").status, 0);
   EXPECT_THAT(json(),
               HasSubstr(R"("interval":{"ci":null,"n":0,"reason":"\"yes\" is not a number)"));
@@ -53,7 +53,7 @@ TEST_F(AgreeCommand, NamesADuplicateCellAndAValueOutsideTheList) {
   EXPECT_EQ(run(folder_, "agree").status, 2);
 }
 
-TEST_F(AgreeCommand, TakesAnnotations) {
+TEST_F(AgreeCommand, AcceptsAnnotations) {
   std::string rows;
   for (const std::string pair : {"a", "b", "c"})
     for (const std::string annotator : {"x", "y"})
@@ -71,7 +71,7 @@ TEST_F(AgreeCommand, TakesAnnotations) {
   EXPECT_THAT(json(), HasSubstr("only one value occurs"));
 }
 
-TEST_F(AgreeCommand, TakesEachAnnotatorByItself) {
+TEST_F(AgreeCommand, DiagnosesEachAnnotatorAlone) {
   const auto pair = [](const std::string& id, const std::string& chosen) {
     return R"({"id":")" + id + R"(","prompt":"p","chosen":")" + chosen + R"(","rejected":"abc"})" +
            "\n";
@@ -103,7 +103,7 @@ TEST_F(AgreeCommand, TakesEachAnnotatorByItself) {
   EXPECT_EQ(run(folder_, "agree --ratings r.csv --pairs p.jsonl").status, 2);
 }
 
-TEST_F(AgreeCommand, LeavesBadAnnotationsOutWithLenientAndListsThem) {
+TEST_F(AgreeCommand, ListsTheBadAnnotationsThatLenientLeavesOut) {
   std::string rows;
   for (const std::string pair : {"a", "b", "c"})
     for (const std::string annotator : {"x", "y"})

@@ -59,7 +59,7 @@ class GoldLabels : public testing::Test {
   Folder folder_;
 };
 
-TEST_F(GoldLabels, MakeAGapOfHowOftenSuchAVerdictIsRight) {
+TEST_F(GoldLabels, CalibrateAGapToTheShareOfCorrectOnes) {
   const auto outcome = schedule("--gold g.csv --reliability r.svg --aggregator single:annotator=x");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("Calibrated (isotonic) on 40 gold labels: ECE "));
@@ -82,7 +82,7 @@ TEST_F(GoldLabels, MakeAGapOfHowOftenSuchAVerdictIsRight) {
   EXPECT_GT(io::read_schedule(folder_ / "s.jsonl").schedule.find("p1")->gap->value, 0.5);
 }
 
-TEST_F(GoldLabels, AreRefusedWhereTheyCannotBeUsed) {
+TEST_F(GoldLabels, AreRefusedIfUnusable) {
   for (const auto& [rows, message] :
        {std::pair{"", "g.csv: no gold labels"},
         {"zz,chosen\n", "g.csv:2: field \"pair_id\": unknown pair zz"},
@@ -101,12 +101,12 @@ TEST_F(GoldLabels, AreRefusedWhereTheyCannotBeUsed) {
   EXPECT_THAT(compare("").err, HasSubstr("holds only ties"));
 }
 
-TEST_F(GoldLabels, AreWhatAggregatorsAreComparedBy) {
+TEST_F(GoldLabels, ScoreAggregators) {
   const auto outcome =
       compare("--aggregator jmamp --aggregator single:annotator=y --aggregator order-consensus");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto json = slurp(folder_ / "c.json");
-  // x is the louder one: right of 30 of 40; y is right of the other 10.
+  // x is louder and right in 30 of 40 pairs; y is right in the other 10.
   EXPECT_THAT(json, HasSubstr(R"("n":40,"reason":null,"value":0.75},"aggregator":"jmamp")"));
   EXPECT_THAT(json, HasSubstr(R"("n":40,"reason":null,"value":0.25},"aggregator":"single:)"));
   EXPECT_THAT(json, HasSubstr(R"("n":40,"reason":null,"value":-0.5},"ties":0)"));
@@ -118,7 +118,7 @@ TEST_F(GoldLabels, AreWhatAggregatorsAreComparedBy) {
   EXPECT_EQ(compare("--aggregator mode").status, 2);
 }
 
-TEST_F(GoldLabels, AreHeldAgainstEveryAggregatorByDefault) {
+TEST_F(GoldLabels, ScoreEveryAggregatorByDefault) {
   const auto outcome = compare("--replicates 0");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto json = slurp(folder_ / "c.json");
@@ -128,11 +128,10 @@ TEST_F(GoldLabels, AreHeldAgainstEveryAggregatorByDefault) {
   EXPECT_THAT(json, HasSubstr(R"("reason":"no annotator agrees with the others)"));
 }
 
-TEST(RealPanel, AblationHasTheAccuraciesWorkedOutElsewhere) {
+TEST(RealPanel, AblationHasTheIndependentlyComputedAccuracies) {
   const auto pairs = test::shared_data("pairs/llmbar_419.jsonl");
   const auto votes = test::shared_data("panel/llmbar_votes.csv");
-  if (pairs.empty() || votes.empty())
-    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
+  if (pairs.empty() || votes.empty()) GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
   ASSERT_EQ(run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +
                             "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "
@@ -158,7 +157,7 @@ TEST(RealPanel, AblationHasTheAccuraciesWorkedOutElsewhere) {
   EXPECT_NEAR(accuracy("median-median"), 0.700, 6e-4);
 }
 
-TEST_F(GoldLabels, AreComparedWithoutBadAnnotationsWhichAreListed) {
+TEST_F(GoldLabels, ScoreAggregatorsWithoutBadAnnotationsWhichAreListed) {
   folder_.write("a.jsonl", slurp(folder_ / "a.jsonl") + "{}\n");
   EXPECT_EQ(compare("--aggregator jmamp").status, 1);
   const auto outcome = compare("--aggregator jmamp --lenient");

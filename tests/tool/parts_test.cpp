@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The aggregators and mappers that `sp2dpo schedule` knows by name.
+// The aggregators and mappers of `sp2dpo schedule`.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -21,7 +21,7 @@ namespace {
 
 using testing::HasSubstr;
 
-/// Three pairs; annotator x says 0.2 and 0.8 of `a` under two prompts, y says 0.9 of it.
+/// Three pairs. Annotator x gives `a` 0.2 and 0.8 under two prompts, y gives it 0.9.
 class Parts : public testing::Test {
  protected:
   Parts() {
@@ -46,7 +46,7 @@ class Parts : public testing::Test {
   Outcome schedule(const std::string& options) {
     return run(folder_, "schedule --pairs p.jsonl --annotations a.jsonl --out s.jsonl " + options);
   }
-  /// Of a, b and c.
+  /// The betas of a, b and c.
   std::vector<double> betas(const std::string& options) {
     const auto outcome = schedule(options);
     EXPECT_EQ(outcome.status, 0) << options << ": " << outcome.err;
@@ -78,8 +78,8 @@ TEST_F(Parts, AggregateByName) {
               0.8, 1e-12);
 }
 
-TEST_F(Parts, LookAtAllAnnotationsFirstWhereTheyMust) {
-  // x's answers are 0.2, 0.8, 0.2, 1 and 0, y's is 0.9: means 0.44 and 0.9, of both 0.67.
+TEST_F(Parts, FitToAllAnnotationsFirst) {
+  // x gives 0.2, 0.8, 0.2, 1 and 0, y gives 0.9: means 0.44 and 0.9, and 0.67 overall.
   EXPECT_NEAR(gap("centred"), (0.2 + 0.23 + 0.9 - 0.23) / 2, 1e-12);
   EXPECT_EQ(manifest().aggregator.name, "centred");
   EXPECT_EQ(manifest().aggregator.parameters.at("how"), io::Json("center"));
@@ -91,7 +91,7 @@ TEST_F(Parts, LookAtAllAnnotationsFirstWhereTheyMust) {
   EXPECT_NEAR(gap("weighted:table=w.csv"), (3 * 0.2 + 0.9) / 4, 1e-12);
   EXPECT_EQ(manifest().inputs.back().role, "weights");
   EXPECT_EQ(manifest().inputs.back().sha256.size(), 64u);
-  // One pair has two annotators: that is no correlation.
+  // One pair with two annotators does not define a correlation.
   const auto outcome = schedule("--aggregator reliability");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("agreement of the annotator x with the others is undefined"));
@@ -217,7 +217,7 @@ TEST(RealPanel, HasTheExpectedGapsUnderEveryAggregator) {
                       "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "
                       "Vanilla,CoT,Metrics_Reference --category instruction --out a.jsonl");
   ASSERT_EQ(import.status, 0) << import.err;
-  // The columns say outer-of-inner the other way round: median_mean's median is over annotators.
+  // The column names put the outer statistic first: the median of median_mean is over annotators.
   const std::map<std::string, std::string> aggregators{{"jmamp", "jmamp"},
                                                        {"mean_mean", "mean-mean"},
                                                        {"median_median", "median-median"},

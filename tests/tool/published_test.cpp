@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Published and independently computed figures of real panels, from their raw votes.
+// Published and independently computed figures of real panels, recomputed from their raw votes.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -26,7 +26,7 @@ using Cell = std::tuple<std::string, std::string, std::string>;  // subset, llm,
 /// LLMBar's votes by subset, LLM and prompt.
 struct Votes {
   std::map<Cell, std::vector<Annotation>> readable{};
-  /// Verdicts by pair, an empty one for what could not be read.
+  /// Judgments by pair, empty if unparsable.
   std::map<Cell, std::map<std::string, std::vector<std::string>>> all{};
 };
 
@@ -41,7 +41,7 @@ Votes read_votes(const std::filesystem::path& file) {
     const Cell cell{rows.cell(subset), rows.cell(llm), rows.cell(prompt)};
     votes.all[cell][rows.cell(pair)].push_back(rows.cell(winner));
     if (rows.cell(winner).empty()) continue;
-    // The gold answer is the chosen one; it came first as number 1 of two that are not swapped.
+    // The gold response is the chosen one; it was shown first if it is number 1 and not swapped.
     const bool first = (rows.cell(gold) == "1") == (rows.cell(swapped) == "0");
     votes.readable[cell].push_back({.pair_id = rows.cell(pair),
                                     .annotator = rows.cell(llm),
@@ -64,8 +64,8 @@ class LlmBar : public testing::Test {
     votes_ = read_votes(file);
   }
 
-  /// Of these LLMs and prompts over all subsets: both orders together are one value, and each
-  /// (LLM, prompt) one rater.
+  /// Ratings of these LLMs and prompts over all subsets. Both orders together give one value, and
+  /// each (LLM, prompt) is one rater.
   [[nodiscard]] stats::Ratings ratings(const std::vector<std::string>& llms,
                                        const std::vector<std::string>& prompts) const {
     std::map<std::string, std::size_t> units;
@@ -77,7 +77,7 @@ class LlmBar : public testing::Test {
       for (const auto& vote : annotations) {
         const auto unit = units.try_emplace(vote.pair_id, units.size()).first->second;
         const auto rater = static_cast<std::size_t>(llm * std::ssize(prompts) + prompt);
-        // By the number of the answer, as the votes are, not by which is chosen.
+        // By the number of the response, as in the votes, not by which one is chosen.
         cells[{unit, rater}].push_back(signed_gap(vote) * (gold_is_first(vote.pair_id) ? 1 : -1));
       }
     }
@@ -121,7 +121,7 @@ TEST_F(LlmBar, HasThePublishedAccuracyAndPositionalAgreement) {
 
     const auto agreement = stats::diagnose(annotations).begin()->second.positional_agreement;
     double same = std::round(agreement.value.value() * static_cast<double>(agreement.n));
-    // There, two answers that cannot be read are the same.
+    // That source counts two unparsable replies as equal.
     for (const auto& [pair, winners] : pairs) same += winners == std::vector<std::string>{"", ""};
     EXPECT_EQ(same, std::stod(text("equal")))
         << text("subset") << ' ' << text("llm") << ' ' << text("prompt_variant");
@@ -130,7 +130,7 @@ TEST_F(LlmBar, HasThePublishedAccuracyAndPositionalAgreement) {
   EXPECT_EQ(compared, 175);
 }
 
-TEST_F(LlmBar, HasTheAlphasWorkedOutElsewhere) {
+TEST_F(LlmBar, HasTheIndependentlyComputedAlphas) {
   using stats::Scale;
   const auto alpha = [&](const std::vector<std::string>& llms,
                          const std::vector<std::string>& prompts) {
@@ -149,7 +149,7 @@ TEST_F(LlmBar, HasTheAlphasWorkedOutElsewhere) {
   EXPECT_NEAR(alpha(llms, {"Metrics_Reference"}), 0.366961, 5e-7);
 }
 
-TEST_F(LlmBar, ShowsWhichJudgesFollowTheOrder) {
+TEST_F(LlmBar, ShowsPositionBias) {
   const auto of = [&](const std::string& llm, const std::string& prompt) {
     std::vector<Annotation> all;
     for (const auto& [cell, annotations] : votes_.readable)
@@ -164,7 +164,7 @@ TEST_F(LlmBar, ShowsWhichJudgesFollowTheOrder) {
   EXPECT_NEAR(of("PaLM2", "CoT").first_preferred.value.value(), 0.757, 5e-4);
 }
 
-TEST(PandaLm, HasTheKappasWorkedOutElsewhere) {
+TEST(PandaLm, HasTheIndependentlyComputedKappas) {
   const auto file = test::shared_data("panel/pandalm_labels.csv");
   if (file.empty()) GTEST_SKIP() << "needs the labels in SP2DPO_SHARED_DATA";
   const std::vector<std::string> raters{"human1", "human2", "human3", "gpt35turbo", "pandalm7b"};

@@ -107,7 +107,7 @@ TEST_F(ScheduleCommand, MakesABetaForEveryPair) {
   EXPECT_EQ(manifest.counts, (io::ScheduleCounts{3, 4, 0, 1, 0}));
 }
 
-TEST_F(ScheduleCommand, MakesTheSameBytesOfTheSameInputs) {
+TEST_F(ScheduleCommand, GivesTheSameBytesForTheSameInputs) {
   ASSERT_EQ(schedule().status, 0);
   const auto first = slurp(folder_ / "s.jsonl");
   ASSERT_EQ(schedule().status, 0);
@@ -115,14 +115,14 @@ TEST_F(ScheduleCommand, MakesTheSameBytesOfTheSameInputs) {
   EXPECT_FALSE(first.empty());
 }
 
-TEST_F(ScheduleCommand, TakesAnEnvelopeAndARangeOfNegativeGaps) {
+TEST_F(ScheduleCommand, AcceptsAnEnvelopeAndARangeOfNegativeGaps) {
   ASSERT_EQ(schedule("--envelope 0.1,0.5 --gap-range -1,1").status, 0);
   EXPECT_NEAR(beta("a"), 0.5, 1e-15);
   EXPECT_NEAR(beta("b"), 0.4, 1e-15);
   EXPECT_NEAR(beta("c"), 0.1, 1e-15);
 }
 
-TEST_F(ScheduleCommand, WritesTheManifestToAFileOfItsOwn) {
+TEST_F(ScheduleCommand, WritesTheManifestToItsOwnFile) {
   ASSERT_EQ(schedule("--manifest m.json").status, 0);
   EXPECT_THAT(slurp(folder_ / "m.json"), HasSubstr("sp2dpo.schedule"));
   EXPECT_THAT(slurp(folder_ / "s.jsonl"), Not(HasSubstr("sp2dpo.schedule")));
@@ -139,7 +139,7 @@ TEST_F(ScheduleCommand, ReadsGzipAndSeveralFilesOfAnnotations) {
   EXPECT_NEAR(beta("c"), 0.03, 1e-15);  // the mean of -1 and 1 is 0
 }
 
-TEST_F(ScheduleCommand, SaysWhatToDoAboutPairsWithoutAGap) {
+TEST_F(ScheduleCommand, SuggestsWhatToDoAboutPairsWithoutAGap) {
   folder_.write("a.jsonl", annotation("a", "x", "p", 1));
   const auto refused = schedule();
   EXPECT_EQ(refused.status, 1);
@@ -161,7 +161,7 @@ TEST_F(ScheduleCommand, SaysWhatToDoAboutPairsWithoutAGap) {
   EXPECT_EQ(io::read_schedule(folder_ / "s.jsonl").manifest.value().counts.missing, 2);
 }
 
-TEST_F(ScheduleCommand, WantsAsManyAnnotatorsAndPromptsAsItIsTold) {
+TEST_F(ScheduleCommand, RequiresTheGivenNumberOfAnnotatorsAndPrompts) {
   EXPECT_EQ(schedule("--min-annotators 2 --missing drop").status, 0);
   const auto file = io::read_schedule(folder_ / "s.jsonl");
   ASSERT_EQ(file.schedule.size(), 1u);
@@ -189,7 +189,7 @@ TEST_F(ScheduleCommand, ExitsWithOneForBadData) {
   }
 }
 
-TEST_F(ScheduleCommand, NamesTheLineOfAnAnnotationWithoutAPairAndOfADoubledOne) {
+TEST_F(ScheduleCommand, NamesTheLineOfAnUnknownPairAndOfADuplicate) {
   folder_.write("a.jsonl", annotations() + annotation("z", "x", "p", 1));
   EXPECT_THAT(schedule().err,
               HasSubstr("a.jsonl:5: field \"pair_id\": annotation for the unknown pair z"));
@@ -197,7 +197,7 @@ TEST_F(ScheduleCommand, NamesTheLineOfAnAnnotationWithoutAPairAndOfADoubledOne) 
   EXPECT_THAT(schedule().err, HasSubstr("a.jsonl:5: pair a has two annotations by x"));
 }
 
-TEST_F(ScheduleCommand, ListsWhatItLeavesOutWhereItIsLenient) {
+TEST_F(ScheduleCommand, ListsWhatLenientLeavesOut) {
   folder_.write("p.jsonl", "oops\n" + std::string(pairs));
   folder_.write("a.jsonl", annotations() + annotation("z", "x", "p", 1) + "{}\n");
   EXPECT_EQ(schedule().status, 1);
@@ -209,7 +209,7 @@ TEST_F(ScheduleCommand, ListsWhatItLeavesOutWhereItIsLenient) {
   EXPECT_EQ(io::read_schedule(folder_ / "s.jsonl").schedule.size(), 3u);
 }
 
-TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDoubleIds) {
+TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDuplicateIds) {
   folder_.write("p.jsonl", R"({"key":"a","prompt":"p","chosen":"c","rejected":"r"}
 {"key":"b","prompt":"p","chosen":"c","rejected":"r"}
 {"key":"a","prompt":"p","chosen":"c","rejected":"r"}
@@ -222,7 +222,7 @@ TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDoubleIds) {
   EXPECT_THAT(outcome.out, HasSubstr("1 rows with an id that was there before"));
 }
 
-TEST_F(ScheduleCommand, SaysHowItReadsParquetWhereItWasBuiltWithout) {
+TEST_F(ScheduleCommand, SaysHowToReadParquetIfBuiltWithoutIt) {
   const auto outcome =
       run(folder_, "schedule --pairs p.parquet --annotations a.jsonl --out s.jsonl");
   EXPECT_EQ(outcome.status, SP2DPO_HAS_PARQUET ? 1 : 2);
@@ -230,7 +230,7 @@ TEST_F(ScheduleCommand, SaysHowItReadsParquetWhereItWasBuiltWithout) {
                                                         : "-DSP2DPO_WITH_PARQUET=ON"));
 }
 
-TEST_F(ScheduleCommand, ExitsWithTwoForOptionsThatMakeNoSense) {
+TEST_F(ScheduleCommand, ExitsWithTwoForInvalidOptions) {
   for (const auto option :
        {"--envelope 0.3", "--envelope 0,1", "--envelope 0.3,0.1", "--gap-range 1,1",
         "--gap-range a,b", "--missing never", "--missing base-beta=0", "--missing base-beta=nan",
@@ -245,7 +245,7 @@ TEST_F(ScheduleCommand, ExitsWithTwoForOptionsThatMakeNoSense) {
   EXPECT_EQ(run(folder_, "schedule --pairs p.jsonl").status, 2);
 }
 
-TEST_F(ScheduleCommand, NamesAnOutputThatCannotBeWritten) {
+TEST_F(ScheduleCommand, NamesAnUnwritableOutput) {
   const auto outcome = schedule("--manifest no/where/m.json");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err,
@@ -274,7 +274,7 @@ constexpr std::string_view labelled =
 {"id":"b","prompt":"p","chosen":"c","rejected":"r","meta":{"gold_label":2,"subset":"Natural"}}
 )";
 
-TEST(ImportVotesCommand, MakesAnnotationsThatTheOtherCommandTakes) {
+TEST(ImportVotesCommand, WritesAnnotationsThatScheduleReads) {
   const Folder folder;
   folder.write("p.jsonl", labelled);
   folder.write("v.csv", votes);
@@ -297,7 +297,7 @@ TEST(ImportVotesCommand, MakesAnnotationsThatTheOtherCommandTakes) {
   EXPECT_EQ(schedule.status, 0) << schedule.err;
 }
 
-TEST(ImportVotesCommand, SaysWhatIsWrongAndLeavesNothing) {
+TEST(ImportVotesCommand, ReportsErrorsAndLeavesNothing) {
   const Folder folder;
   folder.write("p.jsonl", labelled);
   folder.write("v.csv", votes);
@@ -327,7 +327,7 @@ TEST(ImportVotesCommand, SaysWhatIsWrongAndLeavesNothing) {
   }
 }
 
-TEST(Program, MakesTheGapsOfTheRealPanel) {
+TEST(Program, GivesTheExpectedGapsOfARealPanel) {
   const auto pair_file = test::shared_data("pairs/llmbar_419.jsonl");
   const auto vote_file = test::shared_data("panel/llmbar_votes.csv");
   const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");

@@ -15,7 +15,7 @@ namespace {
 
 using testing::HasSubstr;
 
-/// A figure of every model in the program's JSON.
+/// A figure of each model in the program's JSON.
 std::map<std::string, double> figures(const std::string& json, const std::string& key) {
   std::map<std::string, double> result;
   const std::string mark = "\"model\":\"";
@@ -40,7 +40,8 @@ class PublishedWinRates : public testing::Test {
     return test::shared_data("alpacaeval_lc/" + name).string();
   }
 
-  /// Compares with what was published of every model but NullModel, whose table and weights differ.
+  /// Compares with the published figures of all models but NullModel, whose table and weights
+  /// differ.
   void expect_published(const std::string& c, double tolerance) {
     const auto outcome =
         run(folder_, "winrate --preferences '" + file("per_example.csv") + "' --difficulty '" +
@@ -68,11 +69,11 @@ class PublishedWinRates : public testing::Test {
   Folder folder_;
 };
 
-TEST_F(PublishedWinRates, FollowFromEachModelsC) {
+TEST_F(PublishedWinRates, AreReproducedWithEachModelsC) {
   expect_published("--c '" + file("expected.csv") + ":C_inferred'", 0.012);
 }
 
-TEST_F(PublishedWinRates, AreNearWithOneC) {
+TEST_F(PublishedWinRates, AreCloseWithOneC) {
   expect_published("", 0.12);
 }
 
@@ -86,7 +87,7 @@ class WinrateCommand : public testing::Test {
   Folder folder_;
 };
 
-TEST_F(WinrateCommand, CountsADrawAsHalfAndABlankAsNothing) {
+TEST_F(WinrateCommand, CountsADrawAsHalfAndSkipsABlank) {
   const auto outcome = winrate("m,0,10,20,2\nm,1,20,10,0\nm,2,10,10,\n", "--judge me");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   const auto json = slurp(folder_ / "o.json");
@@ -96,7 +97,7 @@ TEST_F(WinrateCommand, CountsADrawAsHalfAndABlankAsNothing) {
   EXPECT_THAT(json, HasSubstr(R"("variant":"length_controlled_minimal")"));
 }
 
-TEST_F(WinrateCommand, NamesWhatDoesNotFit) {
+TEST_F(WinrateCommand, NamesTheMismatch) {
   EXPECT_THAT(winrate("m,0,1,2,2.5\n").err,
               HasSubstr("p.csv:2: field \"preference\": expected a number in"));
   EXPECT_THAT(winrate("m,0,1,2,1\nm,0,1,2,1\n").err, HasSubstr("duplicate row of m"));
@@ -129,7 +130,7 @@ class OfficialLayout : public testing::Test {
   Folder folder_;
 };
 
-TEST_F(OfficialLayout, GivesWhatItsNumbersGiveAsATable) {
+TEST_F(OfficialLayout, GivesTheSameFiguresAsATable) {
   const auto official = winrate(
       row("How?", "m", "ab", "äöü", "1.25") + ",\n" + row("Why?", "m", "abcd", "a", "2.0") + "," +
       row("Who?", "m", "a", "abcdefg", "0") + "," + row("Where?", "m", "a", "a", "null"));
@@ -158,7 +159,7 @@ TEST_F(OfficialLayout, JoinsDifficultiesByTheInstructionsHash) {
               HasSubstr("missing difficulty of \"Why?\" (hash "));
 }
 
-TEST_F(OfficialLayout, NamesWhatDoesNotFit) {
+TEST_F(OfficialLayout, NamesTheMismatch) {
   EXPECT_THAT(winrate(row("How?", "m", "a", "b", "1") + "," + row("Why?", "m", "a", "b", "1") +
                       "," + row("How?", "k", "a", "b", "1"))
                   .err,
