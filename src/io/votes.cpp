@@ -18,7 +18,7 @@ namespace sp2dpo::io {
 
 namespace {
 
-/// What a pair contributes to its votes.
+/// The facts about a pair that its votes need.
 struct Side {
   int chosen_winner;  // 1 or 2: number of the chosen response in the votes
   Category category;

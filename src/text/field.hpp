@@ -51,7 +51,7 @@ class Field {
   [[nodiscard]] std::string_view key() const noexcept { return key_; }
   [[nodiscard]] std::string path() const;
   [[noreturn]] void fail(const std::string& message) const;
-  /// As fail(), about a field of this object.
+  /// Overload about a field of this object.
   [[noreturn]] void fail(std::string_view field, const std::string& message) const;
 
   /// The parsed value, valid as long as the row.

@@ -66,7 +66,7 @@ void warn_if_another(const io::ScheduleFile& file, const io::InputFile& input) {
   if (!file.manifest) return;
   const auto& inputs = file.manifest->inputs;
   if (std::ranges::find(inputs, input.sha256, &io::InputFile::sha256) == inputs.end())
-    fmt::print(stderr, "{}: its SHA-256 is none of those in the schedule's manifest\n", input.path);
+    fmt::print(stderr, "{}: its SHA-256 is not in the schedule's manifest\n", input.path);
 }
 
 /// By pair in the schedule's order, chosen minus rejected.
@@ -103,7 +103,7 @@ void add_annotations(const ReportOptions& options, const io::ScheduleFile& file,
     throw DataError(options.annotations.front(), 0, "", "has nothing on the schedule's pairs");
 }
 
-/// What the annotators said, one beside the other.
+/// The ratings of all annotators side by side.
 struct PanelView {
   std::vector<report::AnnotatorGaps> annotators;
   stats::Ratings gaps;

@@ -27,7 +27,7 @@ struct PairOptions {
 /// A reader of the pairs file, JSON Lines or Parquet.
 [[nodiscard]] io::PairReader open_pairs(const PairOptions& options);
 
-/// What is known of a pairs file after it was read.
+/// A pairs file that was read.
 struct PairsSummary {
   io::InputFile file;
   PairIds ids;
