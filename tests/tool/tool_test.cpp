@@ -75,7 +75,7 @@ TEST_F(ScheduleCommand, MakesManyPairsInTheirOrderAndKeepsTheirLengthsBesideThem
                                         "the first of them p3"));
   const auto outcome = schedule("--missing drop --join j.jsonl");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("how much longer the chosen answer is, is +1.00"));
+  EXPECT_THAT(outcome.out, HasSubstr("extra length of the chosen response +1.00"));
   const auto file = io::read_schedule(folder_ / "s.jsonl");
   ASSERT_EQ(file.schedule.size(), 2057u);
   std::size_t place = 0;
