@@ -20,6 +20,7 @@
 #include <sp2dpo/report/checks.hpp>
 #include <sp2dpo/report/svg.hpp>
 #include <sp2dpo/report/table.hpp>
+#include <sp2dpo/schedule/aggregate.hpp>
 
 namespace {
 
@@ -87,15 +88,15 @@ Made make_schedule(const Options& options, std::vector<sp2dpo::PreferencePair>& 
     ids.push_back(pair.id);
     pairs.push_back(pair);
   }
-  sp2dpo::ScheduleBuilder builder(std::move(ids));
+  sp2dpo::VoteTable votes(ids);
   io::AnnotationReader annotation_reader(options.annotations);
   for (sp2dpo::Annotation annotation; annotation_reader.next(annotation);)
-    io::add_to(builder, annotation, annotation_reader);
+    io::add_to(votes, annotation, annotation_reader);
 
   const sp2dpo::Jmamp jmamp;
   const sp2dpo::Linear linear;
   const sp2dpo::Missing missing;  // a pair without annotations is an error
-  auto schedule = builder.build(jmamp, linear, missing);
+  auto schedule = map_gaps(aggregate(votes, jmamp), linear, missing);
   auto counts = io::count(schedule, pair_reader.rows(), annotation_reader.rows());
   return {std::move(schedule),
           {.inputs = {described("pairs", pair_reader), described("annotations", annotation_reader)},

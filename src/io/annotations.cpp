@@ -174,12 +174,12 @@ std::vector<Annotation> read_annotations(RowsFrom rows, const AnnotationReaderOp
   return annotations;
 }
 
-bool add_to(ScheduleBuilder& builder, const Annotation& annotation, AnnotationReader& reader) {
+bool add_to(VoteTable& votes, const Annotation& annotation, AnnotationReader& reader) {
   try {
-    builder.add(annotation);
+    votes.add(annotation, {reader.path().native(), reader.line()});
     return true;
   } catch (const InvalidArgument& error) {
-    reader.refuse(builder.has(annotation.pair_id) ? "" : "pair_id", error.what());
+    reader.refuse(votes.has(annotation.pair_id) ? "" : "pair_id", error.what());
     return false;
   }
 }

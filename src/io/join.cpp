@@ -6,6 +6,7 @@
 #include "plain_name.hpp"
 #include "text/json_writer.hpp"
 
+#include <sp2dpo/io/entry_matcher.hpp>
 #include <sp2dpo/io/join.hpp>
 #include <sp2dpo/io/output_file.hpp>
 
@@ -43,18 +44,18 @@ void append(text::JsonWriter& json, const ScheduleEntry& entry, const Categories
 
 }  // namespace
 
-std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
-                           const std::filesystem::path& out, const JoinOptions& options) {
+JoinCounts join_schedule(RowsFrom pairs, const ScheduleView& schedule,
+                         const std::filesystem::path& out, const JoinOptions& options) {
   PairsWithText rows(std::move(pairs), options.pairs);
   OutputFile file(plain_name(out));
   const auto is_ours = [&](std::string_view key) {
     return key == "beta" || key == "sp2dpo" || (key == "weight" && schedule.has_weights());
   };
-  const auto find = schedule.finder();
-  std::int64_t written = 0;
+  EntryMatcher entries(schedule, rows);
+  JoinCounts counts;
   std::string line;
   for (PreferencePair pair; rows.next(pair);) {
-    const ScheduleEntry* const entry = find(pair.id);
+    const ScheduleEntry* const entry = entries.find(pair.id);
     if (entry == nullptr) continue;
     bool replaces = false;
     const text::Field row = rows.row();
@@ -82,10 +83,11 @@ std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
     json.close('}');
     line += '\n';
     file.write(line);
-    ++written;
+    ++counts.written;
   }
+  counts.unused_entries = entries.finish(options.all_entries);
   file.commit();
-  return written;
+  return counts;
 }
 
 }  // namespace sp2dpo::io

@@ -57,13 +57,12 @@ void append_entry(std::string& line, const ScheduleEntry& entry, const Categorie
 class ScheduleReader : public RowReader {
  public:
   ScheduleReader(RowsFrom rows, Categories categories)
-      : RowReader(std::move(rows), false), categories_(std::move(categories)) {}
+      : RowReader(std::move(rows), false), schedule_({}, std::move(categories)) {}
 
   ScheduleFile read() {
-    std::vector<ScheduleEntry> entries;
     ScheduleEntry entry;
-    while (next_row([&] { return parse(entry); })) entries.push_back(std::move(entry));
-    return {Schedule(std::move(entries), std::move(categories_)), std::move(manifest_), sha256()};
+    while (next_row([&] { return parse(entry); })) schedule_.add(std::move(entry));
+    return {std::move(schedule_), std::move(manifest_), sha256()};
   }
 
  private:
@@ -73,15 +72,17 @@ class ScheduleReader : public RowReader {
     row.each([&](const text::Field& field) { is_manifest |= field.key() == "format"; });
     if (is_manifest) {
       if (rows() > 0 || manifest_) row.fail("format", "the manifest must be the first line");
-      manifest_ = read_manifest(row, categories_);
+      Categories categories = schedule_.categories();
+      manifest_ = read_manifest(row, categories);
+      schedule_ = Schedule({}, std::move(categories));
       return false;
     }
     parse_entry(row, entry);
-    if (rows() == 0) weighted_ = entry.weight.has_value();
-    if (entry.weight.has_value() != weighted_)
-      row.fail("weight", weighted_ ? "is missing, but earlier rows have it"
-                                   : "is present, but earlier rows lack it");
-    if (!ids_.add(entry.id)) row.fail("id", fmt::format("duplicate id {}", entry.id));
+    if (schedule_.size() > 0 && entry.weight.has_value() != schedule_.has_weights())
+      row.fail("weight", entry.weight ? "is present, but earlier rows lack it"
+                                      : "is missing, but earlier rows have it");
+    if (schedule_.find(entry.id) != nullptr)
+      row.fail("id", fmt::format("duplicate id {}", entry.id));
     return true;
   }
 
@@ -107,10 +108,10 @@ class ScheduleReader : public RowReader {
         has_gap = true;
       } else if (key == "category") {
         if (field.is_null()) return;
-        const auto known = categories_.find(field.text());
+        const auto known = schedule_.categories().find(field.text());
         if (!known)
           field.fail(fmt::format("unknown category \"{}\"; expected one of: {}", field.text(),
-                                 categories_.list()));
+                                 schedule_.categories().list()));
         gap.category = *known;
         has_category = true;
       } else if (key == "n_annotators") {
@@ -138,10 +139,8 @@ class ScheduleReader : public RowReader {
     if (has_gap) entry.gap = gap;
   }
 
-  Categories categories_;
+  Schedule schedule_;
   std::optional<ScheduleManifest> manifest_;
-  bool weighted_ = false;
-  PairIds ids_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "writer.hpp"
 #include <arrow/array/array_nested.h>
 
+#include <sp2dpo/io/entry_matcher.hpp>
 #include <sp2dpo/parquet/join.hpp>
 
 namespace sp2dpo::io {
@@ -64,8 +65,8 @@ class AddedColumns {
 
 }  // namespace
 
-std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const ScheduleView& schedule,
-                                   const std::filesystem::path& out, const JoinOptions& options) {
+JoinCounts join_parquet_schedule(const std::filesystem::path& pairs, const ScheduleView& schedule,
+                                 const std::filesystem::path& out, const JoinOptions& options) {
   auto source = std::make_unique<ParquetRows>(pairs);
   const ParquetRows& rows = *source;
   PairReader reader(std::move(source), options.pairs);
@@ -103,10 +104,10 @@ std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const Sch
     length = 0;
   };
 
-  const auto find = schedule.finder();
-  std::int64_t written = 0;
+  EntryMatcher entries(schedule, reader);
+  JoinCounts counts;
   for (PreferencePair pair; reader.next(pair);) {
-    const ScheduleEntry* const entry = find(pair.id);
+    const ScheduleEntry* const entry = entries.find(pair.id);
     if (entry == nullptr) continue;
     if (rows.batch() != batch || rows.place() != first + length) {
       flush();
@@ -114,13 +115,14 @@ std::int64_t join_parquet_schedule(const std::filesystem::path& pairs, const Sch
       first = rows.place();
     }
     ++length;
-    ++written;
+    ++counts.written;
     if (const auto status = columns.append(*entry); !status.ok())
       throw DataError(out.string(), 0, "", "cannot be written: " + status.message());
   }
   flush();
+  counts.unused_entries = entries.finish(options.all_entries);
   file.commit();
-  return written;
+  return counts;
 }
 
 }  // namespace sp2dpo::io

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 
 namespace sp2dpo::report {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 
 namespace sp2dpo::report {
 

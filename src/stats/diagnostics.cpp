@@ -5,7 +5,7 @@
 #include <tuple>
 #include <vector>
 
-#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
 #include <sp2dpo/stats/diagnostics.hpp>
 #include <sp2dpo/stats/rank_correlation.hpp>
 

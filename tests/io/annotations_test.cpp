@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/annotations.hpp>
-#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
 
 namespace sp2dpo::io {
 namespace {
@@ -286,7 +286,7 @@ TEST(AddTo, NamesTheLineOfAnAnnotationThatTheBuilderRefuses) {
   for (const auto& [path, field, message] :
        {Case{unknown, "pair_id", "unknown pair b"}, Case{twice, "", "two annotations"}}) {
     for (const bool lenient : {false, true}) {
-      ScheduleBuilder builder({"a"});
+      VoteTable builder({"a"});
       AnnotationReader reader(path, {.lenient = lenient});
       Annotation annotation;
       ASSERT_TRUE(reader.next(annotation));

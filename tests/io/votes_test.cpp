@@ -12,9 +12,9 @@
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/votes.hpp>
-#include <sp2dpo/schedule/jmamp.hpp>
-#include <sp2dpo/schedule/linear.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/aggregate.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 
 namespace sp2dpo::io {
 namespace {
@@ -184,14 +184,14 @@ TEST(ImportVotes, GivesTheExpectedGapsOfARealPanel) {
 
   std::vector<std::string> ids;
   for (const auto& pair : read_pairs(pair_file)) ids.push_back(pair.id);
-  ScheduleBuilder builder(ids);
+  VoteTable table(ids);
   PairReader reader(pair_file);
   (void)import_votes(reader, vote_file,
                      {.annotators = {"GPT-4", "ChatGPT", "PaLM2"},
                       .prompts = {"Vanilla", "CoT", "Metrics_Reference"},
                       .category = Categories().at("instruction")},
-                     [&](const Annotation& annotation) { builder.add(annotation); });
-  const auto schedule = builder.build(Jmamp{}, Linear());
+                     [&](const Annotation& annotation) { table.add(annotation); });
+  const auto schedule = map_gaps(aggregate(table, Jmamp{}), Linear());
 
   std::ifstream expected(expected_file);
   std::string line;

@@ -349,7 +349,7 @@ TEST(JoinParquetSchedule, KeepsColumnsAndTypesAndDropsPairsWithoutBeta) {
   const auto pairs = test::write_parquet(folder / "p.parquet", *table);
   JoinOptions options;
   options.schedule_name = "s";
-  EXPECT_EQ(join_parquet_schedule(pairs, two(), folder / "o.parquet", options), 2);
+  EXPECT_EQ(join_parquet_schedule(pairs, two(), folder / "o.parquet", options).written, 2);
 
   const auto joined = test::read_parquet(folder / "o.parquet");
   ASSERT_EQ(joined->num_columns(), 8);
@@ -372,7 +372,7 @@ TEST(JoinParquetSchedule, KeepsColumnsAndTypesAndDropsPairsWithoutBeta) {
   options.schedule_name = "t";
   options.overwrite = true;
   EXPECT_EQ(join_parquet_schedule(folder / "o.parquet", two(true), folder / "w.parquet", options),
-            2);
+            (JoinCounts{2, 0}));
   EXPECT_THAT(rows_of(folder / "w.parquet").at(1),
               HasSubstr(R"("beta":0.2,"weight":1.5,"sp2dpo":{"category":null,"gap":null,)"
                         R"("schedule":"t"}})"));
@@ -383,7 +383,7 @@ TEST(JoinSchedule, ConvertsPairsInParquetToJsonLines) {
   const auto pairs = test::write_parquet(
       folder / "p.parquet",
       *test::table(texts(), R"({"id":"9","prompt":"p","chosen":"c","rejected":"r"})"));
-  EXPECT_EQ(join_schedule(parquet_rows(pairs), two(), folder / "o.jsonl"), 1);
+  EXPECT_EQ(join_schedule(parquet_rows(pairs), two(), folder / "o.jsonl").written, 1);
   EXPECT_EQ(test::slurp(folder / "o.jsonl"),
             R"({"id":"9","prompt":"p","chosen":"c","rejected":"r","beta":0.2,)"
             R"("sp2dpo":{"category":null,"gap":null,"schedule":""}})"

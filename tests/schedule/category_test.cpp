@@ -44,7 +44,7 @@ TEST(Categories, RefuseEmptyDoubledAndTooManyNames) {
   EXPECT_THAT(make({}), ThrowsMessage<InvalidArgument>(HasSubstr("not 0")));
   EXPECT_THAT(make({"a", ""}), ThrowsMessage<InvalidArgument>(HasSubstr("empty")));
   EXPECT_THAT(make({"a", "b", "a"}),
-              ThrowsMessage<InvalidArgument>(HasSubstr("\"a\" is listed twice")));
+              ThrowsMessage<InvalidArgument>(HasSubstr("duplicate category \"a\"")));
 
   std::vector<std::string> names;
   for (int i = 0; i < 255; ++i) names.push_back(std::to_string(i));

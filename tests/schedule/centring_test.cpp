@@ -6,8 +6,8 @@
 
 #include <gmock/gmock.h>
 
+#include <sp2dpo/schedule/aggregator.hpp>
 #include <sp2dpo/schedule/centring.hpp>
-#include <sp2dpo/schedule/jmamp.hpp>
 
 namespace sp2dpo {
 namespace {

@@ -8,12 +8,13 @@
 
 #include <gmock/gmock.h>
 
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/controls.hpp>
-#include <sp2dpo/schedule/mappers.hpp>
 
 namespace sp2dpo {
 namespace {
 
+using ::testing::DoubleEq;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
@@ -62,13 +63,11 @@ double correlation(const std::vector<double>& x, const std::vector<double>& y) {
   return xy / std::sqrt(xx * yy);
 }
 
-TEST(Remap, GivesTheBetasOfAnotherMapperAndItsClips) {
-  EXPECT_THAT(gap_values(four()), ElementsAre(0, 0.5, 2));
-  const auto made = remap(four(), Linear({0.1, 0.3}, {0.5, 2}));
-  EXPECT_THAT(betas(made), ElementsAre(0.1, 0.1, 0.3, 0.1));
-  EXPECT_EQ(made.entries()[0].clipped, Clip::low);
+TEST(Averaged, GivesEveryPairWithAGapTheMeanOfAllBetas) {
+  const auto made = averaged(four());
+  const double middle = (0.03 + 0.165 + 0.3 + 0.1) / 4;
+  EXPECT_THAT(betas(made), ElementsAre(DoubleEq(middle), DoubleEq(middle), DoubleEq(middle), 0.1));
   EXPECT_EQ(made.entries()[2].clipped, Clip::none);
-  EXPECT_EQ(remap(four(), Constant(0.2)).entries()[2].clipped, Clip::none);
   EXPECT_EQ(made.entries()[1].gap->value, 0.5);
 }
 
@@ -161,7 +160,7 @@ TEST(Controls, DoNotDependOnTheOrderOfThePairs) {
   same([](const Schedule& s) { return shuffled(s, 9); });
   same([](const Schedule& s) { return randomized(s, 9); });
   same([](const Schedule& s) { return weighted(s); });
-  same([](const Schedule& s) { return remap(s, Rank(gap_values(s))); });
+  same([](const Schedule& s) { return averaged(s); });
 }
 
 TEST(Weighted, GivesOneBetaAndWeightsOfMeanOne) {

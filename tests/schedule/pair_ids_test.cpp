@@ -43,7 +43,7 @@ TEST(PairIds, KeepsTextOfAnyLengthAndAnyBytes) {
 TEST(PairIds, RefusesAListWithADoubledId) {
   const std::vector<std::string> texts{"a", "b", "a"};
   EXPECT_THAT([&] { PairIds ids(texts); },
-              ThrowsMessage<InvalidArgument>(HasSubstr("pair a is there twice")));
+              ThrowsMessage<InvalidArgument>(HasSubstr("duplicate id: pair a")));
 }
 
 TEST(PairIds, HasNoneToBeginWith) {

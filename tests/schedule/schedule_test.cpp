@@ -58,7 +58,7 @@ TEST(Schedule, NamesThePairThatIsThereTwice) {
   EXPECT_THAT(([] {
                 (void)Schedule({{"a", 0.1}, {"b", 0.2}, {"a", 0.3}});
               }),
-              ThrowsMessage<InvalidArgument>(HasSubstr("pair a is in the schedule twice")));
+              ThrowsMessage<InvalidArgument>(HasSubstr("duplicate id: pair a")));
 }
 
 TEST(Schedule, RefusesACategoryThatItsListLacks) {

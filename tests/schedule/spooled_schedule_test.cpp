@@ -6,7 +6,6 @@
 #include <gmock/gmock.h>
 
 #include <sp2dpo/schedule/controls.hpp>
-#include <sp2dpo/schedule/mappers.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 #include <sp2dpo/schedule/spooled_schedule.hpp>
 
@@ -25,7 +24,8 @@ bool same(const ScheduleEntry& a, const ScheduleEntry& b) {
                     a.gap->n_annotations == b.gap->n_annotations && a.gap->spread == b.gap->spread);
 }
 
-/// Entries of every kind; enough for several blocks of the file, with ids across their borders.
+/// Returns entries of every kind, enough for several blocks of the file, with ids across their
+/// borders.
 std::vector<ScheduleEntry> entries() {
   std::vector<ScheduleEntry> entries;
   for (int i = 0; i < 5000; ++i) {
@@ -56,7 +56,7 @@ void expect_same(const SpooledSchedule& actual, std::span<const ScheduleEntry> e
   EXPECT_EQ(i, expected.size());
 }
 
-TEST(SpooledSchedule, GivesBackWhatItWasGivenAsOftenAsAsked) {
+TEST(SpooledSchedule, ReturnsWhatWasAddedAsOftenAsItIsRead) {
   const auto expected = entries();
   const auto schedule = spooled(expected);
   expect_same(schedule, expected);
@@ -66,14 +66,11 @@ TEST(SpooledSchedule, GivesBackWhatItWasGivenAsOftenAsAsked) {
   expect_same(spooled({{"a", 0.1}}), std::vector<ScheduleEntry>{{"a", 0.1}});
 }
 
-TEST(SpooledSchedule, TakesTheSameControlsAsAScheduleInMemory) {
+TEST(SpooledSchedule, GivesTheSameControlsAsAScheduleInMemory) {
   const auto in_memory = Schedule(entries());
   const auto schedule = spooled(entries());
-  const Rank rank(gap_values(in_memory));
-  EXPECT_EQ(gap_values(schedule), gap_values(in_memory));
-  expect_same(remap(schedule, Linear{}), remap(in_memory, Linear{}).entries());
-  expect_same(remap(schedule, rank), remap(in_memory, rank).entries());
   expect_same(inverted(schedule), inverted(in_memory).entries());
+  expect_same(averaged(schedule), averaged(in_memory).entries());
   expect_same(shuffled(schedule, 7), shuffled(in_memory, 7).entries());
   expect_same(randomized(schedule, 7), randomized(in_memory, 7).entries());
   const auto weights = weighted(schedule);
@@ -82,7 +79,7 @@ TEST(SpooledSchedule, TakesTheSameControlsAsAScheduleInMemory) {
   expect_same(inverted(weights), inverted(weighted(in_memory)).entries());
 }
 
-TEST(SpooledSchedule, RefusesWhatNoScheduleMayHold) {
+TEST(SpooledSchedule, RefusesWhatAScheduleRefuses) {
   SpooledSchedule schedule;
   schedule.add({.id = "a", .beta = 0.1});
   for (const double beta : {0.0, -0.1, std::nan(""), HUGE_VAL})
@@ -96,15 +93,21 @@ TEST(SpooledSchedule, RefusesWhatNoScheduleMayHold) {
   EXPECT_EQ(schedule.size(), 1u);
 }
 
-TEST(ScheduleView, FindsInASpooledScheduleWhatIsAskedForInItsOrder) {
-  const auto schedule = spooled({{"a", 0.1}, {"c", 0.2}, {"d", 0.3}});
-  const auto find = ScheduleView(schedule).finder();
-  EXPECT_EQ(find("a")->beta, 0.1);
-  EXPECT_EQ(find("b"), nullptr);
-  EXPECT_EQ(find("c")->beta, 0.2);
-  EXPECT_EQ(find("d")->beta, 0.3);
-  EXPECT_EQ(find("e"), nullptr);
-  EXPECT_EQ(ScheduleView(schedule).finder()("a")->beta, 0.1);
+TEST(ScheduleView, ReadsAScheduleInMemoryAndASpooledOneAlike) {
+  const auto expected = entries();
+  const Schedule in_memory(entries(), Categories());
+  const SpooledSchedule on_disk = spooled(expected);
+  for (const ScheduleView& view : {ScheduleView(in_memory), ScheduleView(on_disk)}) {
+    EXPECT_EQ(view.size(), expected.size());
+    EXPECT_FALSE(view.has_weights());
+    EXPECT_EQ(view.categories(), Categories());
+    std::size_t i = 0;
+    view.for_each([&](const ScheduleEntry& entry) { ASSERT_TRUE(same(entry, expected[i++])); });
+    EXPECT_EQ(i, expected.size());
+  }
+  EXPECT_EQ(ScheduleView(in_memory).in_memory(), &in_memory);
+  EXPECT_EQ(ScheduleView(in_memory).spooled(), nullptr);
+  EXPECT_EQ(ScheduleView(on_disk).spooled(), &on_disk);
 }
 
 }  // namespace

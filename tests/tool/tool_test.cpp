@@ -219,7 +219,7 @@ TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDuplicateIds) {
               HasSubstr("p.jsonl:3: field \"key\": duplicate id a, first in line 1"));
   const auto outcome = schedule("--id-field key --duplicates first");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("1 rows with an id that was there before"));
+  EXPECT_THAT(outcome.out, HasSubstr("1 rows with a duplicate id were skipped"));
 }
 
 TEST_F(ScheduleCommand, SaysHowToReadParquetIfBuiltWithoutIt) {

@@ -9,7 +9,7 @@
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/io/row_reader.hpp>
 #include <sp2dpo/schedule/annotation.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/vote_table.hpp>
 
 namespace sp2dpo::io {
 
@@ -44,10 +44,10 @@ class AnnotationReader : public RowReader {
 [[nodiscard]] std::vector<Annotation> read_annotations(RowsFrom rows,
                                                        const AnnotationReaderOptions& options = {});
 
-/// Adds the annotation that `reader` returned last. An annotation that the builder refuses (unknown
+/// Adds the annotation that `reader` returned last. An annotation that the table refuses (unknown
 /// pair, duplicate) throws DataError with the reader's file and line; a lenient reader skips it,
 /// and this returns false.
-bool add_to(ScheduleBuilder& builder, const Annotation& annotation, AnnotationReader& reader);
+bool add_to(VoteTable& votes, const Annotation& annotation, AnnotationReader& reader);
 
 /// Writes annotations as canonical JSON Lines: the same annotations give the same bytes. Not
 /// thread-safe.

@@ -5,8 +5,8 @@
 
 #include <sp2dpo/io/manifest.hpp>
 #include <sp2dpo/schedule/aggregators.hpp>
-#include <sp2dpo/schedule/mappers.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
+#include <sp2dpo/schedule/map_gaps.hpp>
 
 namespace sp2dpo::io {
 

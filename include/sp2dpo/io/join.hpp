@@ -12,16 +12,24 @@ namespace sp2dpo::io {
 
 struct JoinOptions {
   PairReaderOptions pairs{};
-  std::string schedule_name{};  ///< what each row is to name as its schedule
-  bool overwrite = false;       ///< replaces columns of these names that a row has already
+  std::string schedule_name{};  ///< the schedule's name in each row
+  bool overwrite = false;       ///< replaces columns of these names that a row already has
+  bool all_entries = false;     ///< an entry of the schedule that no row uses is an error
 };
 
-/// Writes the rows of a pairs file with `beta`, `sp2dpo` (gap, category, schedule) and, where the
-/// schedule has weights, `weight` added (docs/formats.md). Rows whose pair the schedule lacks are
-/// left out. Returns how many were written. Throws DataError with file, line and field for a row
-/// that is wrong or has such a column already, and where a file cannot be read or written. Of a
-/// SpooledSchedule, the pairs must come in the order of the file.
-std::int64_t join_schedule(RowsFrom pairs, const ScheduleView& schedule,
-                           const std::filesystem::path& out, const JoinOptions& options = {});
+struct JoinCounts {
+  std::int64_t written{};         ///< rows
+  std::int64_t unused_entries{};  ///< entries of the schedule that no row used
+
+  friend bool operator==(const JoinCounts&, const JoinCounts&) = default;
+};
+
+/// Writes the rows of a file of pairs with the columns `beta`, `sp2dpo` (gap, category, schedule)
+/// and, if the schedule has weights, `weight` (docs/formats.md). Rows whose pair the schedule lacks
+/// are left out. Throws DataError with file, line and field for a row that is invalid or already has
+/// such a column, and for a file that cannot be read or written. A spooled schedule must have its
+/// pairs in the order of the file: DataError names two pairs whose order differs.
+JoinCounts join_schedule(RowsFrom pairs, const ScheduleView& schedule,
+                         const std::filesystem::path& out, const JoinOptions& options = {});
 
 }  // namespace sp2dpo::io

@@ -36,7 +36,7 @@ struct PairReaderOptions {
 ///
 ///     PairReader reader("pairs.jsonl.gz");
 ///     for (PreferencePair pair; reader.next(pair);) use(pair);
-///     ScheduleBuilder builder(reader.take_ids());
+///     VoteTable votes(reader.take_ids());
 class PairReader : public RowReader {
  public:
   /// Throws DataError if the file cannot be opened.
@@ -50,7 +50,9 @@ class PairReader : public RowReader {
   /// Number of rows left out because an earlier row has their id.
   [[nodiscard]] std::int64_t duplicates() const noexcept { return duplicates_; }
 
-  /// The ids of the pairs in file order. Call it once, after the last pair.
+  /// The ids of the pairs read so far, in file order.
+  [[nodiscard]] const PairIds& ids() const noexcept { return ids_; }
+  /// Moves the ids out. Call it once, after the last pair.
   [[nodiscard]] PairIds take_ids() { return std::move(ids_); }
 
  private:

@@ -9,7 +9,7 @@
 #include <sp2dpo/report/checks.hpp>
 #include <sp2dpo/report/reliability.hpp>
 #include <sp2dpo/report/svg.hpp>
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 #include <sp2dpo/stats/estimate.hpp>
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 
 /// Checks, tables, charts and pages about schedules. Every chart is a self-contained SVG file without

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 
 namespace sp2dpo::report {

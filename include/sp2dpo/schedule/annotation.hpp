@@ -12,10 +12,10 @@
 
 namespace sp2dpo {
 
-/// Which answer an annotator holds to be the better one.
+/// The response that an annotator prefers.
 enum class Preferred : std::uint8_t { chosen, rejected, tie };
 
-/// Which answer the annotator was shown first.
+/// The response that the annotator was shown first.
 enum class Order : std::uint8_t { chosen_first, rejected_first };
 
 template <>
@@ -24,24 +24,25 @@ template <>
 inline constexpr std::array<std::string_view, 2> enum_names<Order>{"chosen_first",
                                                                    "rejected_first"};
 
-/// What one annotator, under one prompt variant, said of one pair.
+/// One annotator's judgment of one pair under one prompt variant. An annotator is a judge: usually
+/// an LLM (LLM-as-a-judge), sometimes a person or a reward model.
 struct Annotation {
   std::string pair_id{};
-  std::string annotator{};  ///< the teacher
+  std::string annotator{};  ///< the judge's name
   std::string prompt{};     ///< the prompt variant
   Category category{};
-  double magnitude{};   ///< in [0, 1]: how far the better answer is ahead; 0 = not at all
-  double confidence{};  ///< in [0, 1]: how sure the annotator is of its verdict
-  Preferred preferred = Preferred::chosen;  ///< chosen also where the annotator was told the winner
+  double magnitude{};   ///< in [0, 1]: how much better the preferred response is; 0 = equally good
+  double confidence{};  ///< in [0, 1]: how sure the annotator is
+  Preferred preferred = Preferred::chosen;  ///< chosen also if the annotator was told the winner
   std::optional<Order> order{};             ///< empty: not recorded
-  std::int32_t sample = 0;                  ///< number of a repeated question
+  std::int32_t sample = 0;                  ///< index of a repeated question
   std::string rationale{};
-  std::string meta{};  ///< JSON text of the annotation's provenance, or empty
+  std::string meta{};  ///< JSON text with the annotation's provenance, or empty
 };
 
-/// How far one annotation puts the chosen answer ahead: s · magnitude · confidence · weight, where
-/// s = +1, −1 or 0 as the chosen answer, the rejected one or neither is preferred. Low confidence
-/// pulls towards 0.
+/// How far one annotation puts the chosen response ahead: s · magnitude · confidence · weight,
+/// where s is +1 if the chosen response is preferred, −1 if the rejected one is, and 0 for a tie.
+/// Low confidence pulls the gap towards 0.
 [[nodiscard]] inline double signed_gap(const Annotation& annotation, double weight = 1.0) {
   const double size = annotation.magnitude * annotation.confidence * weight;
   switch (annotation.preferred) {
@@ -55,9 +56,9 @@ struct Annotation {
   return 0.0;
 }
 
-/// What all annotators together say of one pair; the input of every BetaMapper.
+/// The combined judgment of a panel on one pair: what an Aggregator returns and a BetaMapper takes.
 struct SemanticGap {
-  double value{};  ///< signed; negative where the panel prefers the rejected answer
+  double value{};  ///< signed; negative if the panel prefers the rejected response
   Category category{};
   int n_annotators{};   ///< annotators with at least one annotation that counted
   int n_annotations{};  ///< annotations that counted

@@ -14,21 +14,20 @@
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/schedule/aggregator.hpp>
-#include <sp2dpo/schedule/jmamp.hpp>
 
-/// Annotators that count for more than others: weights of your own, or by how far each goes with
-/// the rest of the panel.
+/// Annotators with different weights: given by the caller, or by how well each agrees with the rest
+/// of the panel.
 namespace sp2dpo {
 
-/// By annotator; none negative.
+/// A weight >= 0 by annotator.
 using AnnotatorWeights = std::map<std::string, double, std::less<>>;
 
-/// A statistic over an annotator's prompts, then the weighted mean over the annotators that
-/// answered. No gap where their weights are all 0. Throws InvalidArgument for an annotator without
-/// a weight.
+/// Applies a statistic over each annotator's prompts, then takes the weighted mean over the
+/// annotators that answered. Returns nullopt if their weights are all 0; throws InvalidArgument for
+/// an annotator without a weight.
 template <class OverPrompts>
 struct WeightedAnnotators {
-  int min_annotators = 1;  ///< as PanelRules has them
+  int min_annotators = 1;  ///< see PanelRules
   int min_prompts = 1;
   std::vector<double> category_weights{};
   AnnotatorWeights weights{};
@@ -40,8 +39,7 @@ struct WeightedAnnotators {
     double sum = 0, all = 0;
     for (std::size_t i = 0; i < panel->names.size(); ++i) {
       const auto weight = weights.find(panel->names[i]);
-      detail::require(weight != weights.end(), "there is no weight for the annotator {}",
-                      panel->names[i]);
+      detail::require(weight != weights.end(), "annotator {} has no weight", panel->names[i]);
       sum += weight->second * panel->annotators[i];
       all += weight->second;
     }
@@ -55,17 +53,17 @@ using WeightedJmamp = WeightedAnnotators<Median>;
 
 static_assert(Aggregator<WeightedJmamp>);
 
-/// How far each annotator goes with the others: the correlation of its gaps (the median over its
-/// prompts) with the mean of the others' gaps, over the pairs that another one has judged too.
-/// Takes memory by the annotator, not by the pair.
+/// Measures how well each annotator agrees with the others: the correlation of its gaps (the median
+/// over its prompts) with the mean of the others' gaps, over the pairs that another annotator judged
+/// too. Memory grows with the number of annotators, not of pairs.
 class LeaveOneOut {
  public:
   struct Agreement {
-    std::int64_t n{};                     ///< pairs that another one has judged too
-    std::optional<double> correlation{};  ///< Pearson's; empty where a side is constant
+    std::int64_t n{};                     ///< pairs that another annotator judged too
+    std::optional<double> correlation{};  ///< Pearson's; empty if a side is constant
   };
 
-  /// One pair's annotations.
+  /// Adds one pair's annotations.
   void add(std::span<const Annotation> votes) {
     const auto panel = gather_panel(votes, {}, Median{});
     if (!panel) return;
@@ -74,7 +72,7 @@ class LeaveOneOut {
       auto place = moments_.find(panel->names[i]);
       if (place == moments_.end()) place = moments_.try_emplace(std::string(panel->names[i])).first;
       if (gaps.size() < 2) continue;
-      double others = 0;  // not the total less one's own, which would cancel
+      double others = 0;  // subtracting from the total would cancel digits
       for (std::size_t j = 0; j < gaps.size(); ++j)
         if (j != i) others += gaps[j];
       place->second.add(gaps[i], others / static_cast<double>(gaps.size() - 1));
@@ -92,8 +90,8 @@ class LeaveOneOut {
     return result;
   }
 
-  /// The correlations, those below 0 as 0. Throws InvalidArgument naming an annotator that has
-  /// none, and where no annotator goes with the others.
+  /// Returns the correlations, with negative ones set to 0. Throws InvalidArgument that names an
+  /// annotator whose correlation is undefined, or if no annotator agrees with the others.
   [[nodiscard]] AnnotatorWeights weights() const {
     AnnotatorWeights weights;
     double sum = 0;
@@ -101,7 +99,7 @@ class LeaveOneOut {
       detail::require(agreement.correlation.has_value(),
                       "the agreement of the annotator {} with the others is undefined: {}",
                       annotator,
-                      agreement.n < 2 ? "fewer than two pairs were judged by another one too"
+                      agreement.n < 2 ? "fewer than two pairs were judged by another annotator too"
                                       : "its gaps, or the others', are all equal");
       sum += weights[annotator] = std::max(0.0, *agreement.correlation);
     }

@@ -15,34 +15,34 @@
 
 #include <sp2dpo/detail/require.hpp>
 #include <sp2dpo/schedule/aggregator.hpp>
-#include <sp2dpo/schedule/panel.hpp>
+#include <sp2dpo/schedule/panel_gaps.hpp>
 
-/// Annotators differ in level and in spread; here they are put on one scale before they are
-/// averaged. What it takes is a pass over all annotations:
+/// Puts the annotators, who differ in level and in spread, on one scale before they are aggregated.
+/// This takes a pass over all annotations:
 ///
 ///     AnswerCounts counts;
-///     builder.for_each_pair([&](auto votes) { counts.add(votes); });
+///     votes.for_each_pair([&](auto annotations) { counts.add(annotations); });
 ///     const Centred<Jmamp> aggregate{AnnotatorScales(Centring::center, counts)};
 namespace sp2dpo {
 
-/// What becomes of an annotator's gaps. A gap's sign may turn under each but `none`.
+/// How an annotator's gaps are changed. Every choice but `none` may change a gap's sign.
 enum class Centring : std::uint8_t {
   none,
-  center,  ///< shifted, so that their mean is the mean of all annotators' means
-  zscore,  ///< and scaled, so that their standard deviation is the mean of all annotators'
-  rank     ///< (below + equal / 2) / n among all its own gaps, in (0, 1)
+  center,  ///< shifted so that their mean is the mean of all annotators' means
+  zscore,  ///< also scaled so that their standard deviation is the mean of all annotators'
+  rank     ///< replaced by (below + equal / 2) / n among the annotator's own gaps, in (0, 1)
 };
 template <>
 inline constexpr std::array<std::string_view, 4> enum_names<Centring>{"none", "center", "zscore",
                                                                       "rank"};
 
-/// How often each annotator gave each gap, where an answer under one prompt is the mean over its
+/// Counts how often each annotator gave each gap. The gap under one prompt is the mean over its
 /// orders and samples. Memory grows with the number of distinct gaps.
 class AnswerCounts {
  public:
-  using Gaps = std::map<double, std::int64_t>;
+  using Histogram = std::map<double, std::int64_t>;  ///< gap → count
 
-  /// One pair's annotations.
+  /// Adds one pair's annotations.
   void add(std::span<const Annotation> votes) {
     for (const auto& cell : panel_gaps(votes)) {
       auto place = by_annotator_.find(cell.annotator);
@@ -52,22 +52,22 @@ class AnswerCounts {
     }
   }
 
-  [[nodiscard]] const std::map<std::string, Gaps, std::less<>>& by_annotator() const noexcept {
+  [[nodiscard]] const std::map<std::string, Histogram, std::less<>>& by_annotator() const noexcept {
     return by_annotator_;
   }
 
  private:
-  std::map<std::string, Gaps, std::less<>> by_annotator_;
+  std::map<std::string, Histogram, std::less<>> by_annotator_;
 };
 
-/// A map of gaps for each annotator.
+/// Maps each annotator's gaps to the common scale.
 class AnnotatorScales {
  public:
   struct Scale {
-    double mean{};               ///< of the annotator's gaps
-    double deviation{};          ///< their standard deviation (divided by n); 0 where all are equal
-    std::vector<double> gaps{};  ///< distinct, sorted; for `rank` alone
-    std::vector<double> below{};  ///< share of the gaps below each, and 1 at the end
+    double mean{};                ///< of the annotator's gaps
+    double deviation{};           ///< their population standard deviation; 0 if all are equal
+    std::vector<double> gaps{};   ///< distinct and sorted; filled for `rank` only
+    std::vector<double> below{};  ///< share of the gaps below each, then 1
   };
 
   AnnotatorScales() = default;
@@ -98,11 +98,11 @@ class AnnotatorScales {
     deviation_ /= static_cast<double>(std::max<std::size_t>(1, scales_.size()));
   }
 
-  /// What becomes of a gap. Throws InvalidArgument for an annotator that was not there.
+  /// Maps a gap to the common scale. Throws InvalidArgument for an annotator that was not counted.
   [[nodiscard]] double operator()(std::string_view annotator, double gap) const {
     if (how_ == Centring::none) return gap;
     const auto found = scales_.find(annotator);
-    detail::require(found != scales_.end(), "there is no scale for the annotator {}", annotator);
+    detail::require(found != scales_.end(), "annotator {} has no scale", annotator);
     const Scale& scale = found->second;
     if (how_ == Centring::center) return mean_ + (gap - scale.mean);
     if (how_ == Centring::zscore)
@@ -122,12 +122,12 @@ class AnnotatorScales {
  private:
   Centring how_ = Centring::none;
   std::map<std::string, Scale, std::less<>> scales_;
-  double mean_ = 0;       // of the annotators' means
-  double deviation_ = 0;  // of their deviations
+  double mean_ = 0;       // mean of the annotators' means
+  double deviation_ = 0;  // mean of their deviations
 };
 
-/// Another aggregator's gap of annotations that are on one scale. Their magnitudes may then exceed
-/// 1, and all that there is of confidence is in them already.
+/// Applies another aggregator to annotations on the common scale. Their magnitudes already include
+/// the confidence and may exceed 1.
 template <Aggregator A>
 struct Centred {
   AnnotatorScales scales{};

@@ -9,28 +9,17 @@
 #include <utility>
 #include <vector>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/schedule.hpp>
 
-/// Schedules made of a schedule, in memory (Schedule) or not (SpooledSchedule): other betas for
-/// the same gaps, and the controls that say whether it is the gaps that matter. Pairs without a
-/// gap keep the beta stated for them, except where it says otherwise. None depends on the order
-/// of the pairs.
+/// Controls: functions from a schedule to one with other betas, which test whether the gaps matter.
+/// S is Schedule or SpooledSchedule. Pairs without a gap keep their beta unless stated otherwise.
+/// The results do not depend on the order of the pairs.
 namespace sp2dpo {
-
-/// The gaps of the pairs that have one, in the schedule's order.
-template <class S>
-[[nodiscard]] std::vector<double> gap_values(const S& schedule) {
-  std::vector<double> gaps;
-  schedule.for_each([&](const ScheduleEntry& entry) {
-    if (entry.gap) gaps.push_back(entry.gap->value);
-  });
-  return gaps;
-}
 
 namespace detail {
 
-/// `to_beta(entry)` in place of the beta of each entry that has a gap; no longer clipped.
+/// Sets beta to `to_beta(entry)` in each entry that has a gap, and marks it as not clipped.
 template <class S, class ToBeta>
 S with_betas(const S& schedule, const ToBeta& to_beta) {
   return schedule.changed([&](ScheduleEntry& entry) {
@@ -40,8 +29,8 @@ S with_betas(const S& schedule, const ToBeta& to_beta) {
   });
 }
 
-/// 64 bits that look random, made of a seed and an id alone: SplitMix64's output function over the
-/// id's bytes.
+/// Hashes a seed and an id to 64 pseudo-random bits: SplitMix64's output function over the id's
+/// bytes.
 inline std::uint64_t bits_of(std::uint64_t seed, std::string_view id) {
   const auto mix = [](std::uint64_t x) {
     x += 0x9e3779b97f4a7c15;
@@ -56,19 +45,9 @@ inline std::uint64_t bits_of(std::uint64_t seed, std::string_view id) {
 
 }  // namespace detail
 
-/// The betas of another mapper, for one that is known only once all gaps are:
-///
-///     const Schedule flat = remap(schedule, Rank(gap_values(schedule)));
-template <class S, BetaMapper M>
-[[nodiscard]] S remap(const S& schedule, const M& to_beta) {
-  return detail::with_betas(schedule, [&](ScheduleEntry& entry) {
-    if constexpr (ClippingMapper<M>) entry.clipped = to_beta.clip(*entry.gap);
-    return to_beta(*entry.gap);
-  });
-}
-
-/// envelope.low + envelope.high − beta: the largest beta for the smallest gap. The schedule's betas
-/// must lie within the envelope, or what comes out may be no beta.
+/// Mirrors the betas in the envelope: envelope.low + envelope.high − beta, so that the smallest gap
+/// gets the largest beta. Throws InvalidArgument for a beta so far above the envelope that its
+/// mirror image is not positive.
 template <class S>
 [[nodiscard]] S inverted(const S& schedule, Interval envelope = Linear::default_envelope) {
   return detail::with_betas(schedule, [&](const ScheduleEntry& entry) {
@@ -76,16 +55,16 @@ template <class S>
   });
 }
 
-/// The same betas, dealt to other pairs: their distribution stays, what they mean does not. The
-/// seed and the pairs' ids decide who gets which.
+/// Permutes the betas among the pairs: their distribution stays, their tie to the gaps breaks. The
+/// seed and the pairs' ids determine the permutation.
 template <class S>
 [[nodiscard]] S shuffled(const S& schedule, std::uint64_t seed) {
-  // Of two ids, 128 bits are the same in one case of 10³⁸.
+  // 128 bits: two ids collide with probability 3e-39.
   using Key = std::pair<std::uint64_t, std::uint64_t>;
   const auto key_of = [seed](std::string_view id) {
     return Key{detail::bits_of(seed, id), detail::bits_of(~seed, id)};
   };
-  std::vector<std::pair<std::uint64_t, double>> betas;  // in the order of other random bits
+  std::vector<std::pair<std::uint64_t, double>> betas;  // ordered by other bits than the keys
   std::vector<Key> keys;
   schedule.for_each([&](const ScheduleEntry& entry) {
     if (!entry.gap) return;
@@ -101,8 +80,8 @@ template <class S>
   });
 }
 
-/// Betas drawn evenly from the envelope: the seed and the pair's id decide, so that a pair's beta
-/// is the same whichever pairs are beside it.
+/// Draws the betas uniformly from the envelope. A pair's beta depends on the seed and its id only,
+/// not on the other pairs.
 template <class S>
 [[nodiscard]] S randomized(const S& schedule, std::uint64_t seed,
                            Interval envelope = Linear::default_envelope) {
@@ -113,8 +92,8 @@ template <class S>
   });
 }
 
-/// Mean of all betas, those of pairs without a gap included; throws InvalidArgument where there are
-/// none. Added up by size, so that the order of the pairs does not matter.
+/// Returns the mean of all betas, including those of pairs without a gap, summed in order of size so
+/// that the order of the pairs does not matter. Throws InvalidArgument for a schedule without pairs.
 template <class S>
 [[nodiscard]] double mean_beta(const S& schedule) {
   detail::require(schedule.size() > 0, "the mean beta of no pairs");
@@ -126,9 +105,16 @@ template <class S>
   return sum / static_cast<double>(betas.size());
 }
 
-/// Weights instead of betas: every pair, with a gap or without, gets β̄ = mean_beta(), and the
-/// weight beta / β̄, whose mean is 1. At the start of training the gradients are those of the
-/// schedule; what sets a beta apart from a weight shows later (docs/math.md).
+/// Gives every pair that has a gap the mean of all betas: plain DPO at the schedule's mean.
+template <class S>
+[[nodiscard]] S averaged(const S& schedule) {
+  const double mean = mean_beta(schedule);
+  return detail::with_betas(schedule, [mean](const ScheduleEntry&) { return mean; });
+}
+
+/// Replaces betas by weights: every pair, with a gap or without, gets β̄ = mean_beta() and the weight
+/// beta / β̄, whose mean is 1. At the start of training the gradients equal those of the schedule;
+/// the difference between a beta and a weight shows later (docs/math.md).
 template <class S>
 [[nodiscard]] S weighted(const S& schedule) {
   const double mean = mean_beta(schedule);

@@ -18,7 +18,7 @@ struct Message {
   friend bool operator==(const Message&, const Message&) = default;
 };
 
-/// Plain text, or the turns of a conversation (TRL's standard and conversational forms).
+/// Plain text, or the turns of a conversation (TRL's standard and conversational formats).
 using Text = std::variant<std::string, std::vector<Message>>;
 
 /// Calls f with the plain text, or with the content of each message in turn.
@@ -38,13 +38,13 @@ void for_each_part(const Text& text, F f) {
   return size;
 }
 
-/// A prompt with the answer that was preferred and the one that was not.
+/// A prompt with its preferred (chosen) and its dispreferred (rejected) response.
 struct PreferencePair {
   std::string id{};
   Text prompt{};
   Text chosen{};
   Text rejected{};
-  /// Every other column of the row, by name, as JSON text: `{"score_chosen", "8.5"}`.
+  /// Every other column of the record, by name, as JSON text: `{"score_chosen", "8.5"}`.
   std::map<std::string, std::string, std::less<>> columns{};
 };
 

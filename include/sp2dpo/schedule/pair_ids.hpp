@@ -18,35 +18,35 @@
 
 namespace sp2dpo {
 
-/// The ids of pairs, each once, by the numbers 0, 1, 2, … in which they came. Holds about 16 bytes
-/// an id beside its text.
+/// A set of pair ids, numbered 0, 1, 2, … in order of insertion. Takes about 16 bytes per id plus its
+/// text. A const PairIds may be read from several threads.
 class PairIds {
  public:
   static constexpr std::uint32_t none = detail::IdIndex::none;
 
   PairIds() = default;
-  /// Throws InvalidArgument naming an id that is there twice.
+  /// Throws InvalidArgument that names a duplicate id.
   explicit PairIds(std::span<const std::string> ids) {
-    for (const auto& id : ids) detail::require(add(id), "pair {} is there twice", id);
+    for (const auto& id : ids) detail::require(add(id), "duplicate id: pair {}", id);
   }
 
-  // As large as its data set: a copy would hardly be meant.
+  // As large as its data set: an implicit copy would hardly be intended.
   PairIds(const PairIds&) = delete;
   PairIds& operator=(const PairIds&) = delete;
   PairIds(PairIds&&) = default;
   PairIds& operator=(PairIds&&) = default;
 
-  /// False where the id is there already. Throws InvalidArgument for one more than 2³² − 1.
+  /// Returns false if the id is a duplicate. Throws InvalidArgument beyond 2³² − 1 ids.
   bool add(std::string_view id) {
-    detail::require(size() < none, "there can be no more than {} pairs", none);
-    if (size() >= index_.capacity()) grow();
+    detail::require(size() < none, "at most {} pairs are supported", none);
+    index_.make_room(*this);
     if (index_.find(id, *this) != none) return false;
     texts_.push_back(stored(id));
     index_.insert(static_cast<std::uint32_t>(size() - 1), *this);
     return true;
   }
 
-  /// The id's number, or none.
+  /// Returns the id's number, or none.
   [[nodiscard]] std::uint32_t find(std::string_view id) const { return index_.find(id, *this); }
 
   [[nodiscard]] std::string_view operator[](std::size_t number) const {
@@ -64,7 +64,7 @@ class PairIds {
   static constexpr std::size_t block_size = std::size_t{1} << 18;
   static constexpr unsigned char long_text = 255;
 
-  /// A copy of the id behind its size: one byte, or nine for a long text.
+  /// Stores a copy of the id after its size, which takes one byte, or nine for a long text.
   const char* stored(std::string_view id) {
     const std::size_t size = id.size();
     const bool is_long = size >= long_text;
@@ -82,15 +82,9 @@ class PairIds {
     return text;
   }
 
-  void grow() {
-    detail::IdIndex larger(std::max<std::size_t>(1024, size() + size() / 2));
-    for (std::uint32_t i = 0; i < size(); ++i) larger.insert(i, *this);
-    index_ = std::move(larger);
-  }
-
   detail::BlockList<const char*> texts_;
   std::vector<std::unique_ptr<char[]>> blocks_;
-  char* next_ = nullptr;  // in the last block
+  char* next_ = nullptr;  // the first free byte of the last block
   std::size_t left_ = 0;
   detail::IdIndex index_{0};
 };

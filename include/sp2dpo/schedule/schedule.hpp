@@ -13,26 +13,27 @@
 #include <vector>
 
 #include <sp2dpo/detail/require.hpp>
-#include <sp2dpo/schedule/aggregator.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 #include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/category.hpp>
 #include <sp2dpo/schedule/detail/id_index.hpp>
 
 namespace sp2dpo {
 
-/// One pair's beta, and the gap that it was made from.
+/// The beta of one pair, and the gap that it was mapped from.
 struct ScheduleEntry {
   std::string id{};
   double beta{};
-  std::optional<SemanticGap> gap{};  ///< empty: no annotation, and beta is the one stated for that
+  std::optional<SemanticGap> gap{};  ///< empty: the pair has no gap, and Missing::beta is its beta
   Clip clipped = Clip::none;
-  std::optional<double> weight{};  ///< factor of the pair's loss; empty: the schedule has none
+  std::optional<double>
+      weight{};  ///< factor of the pair's loss; empty: the schedule has no weights
 };
 
 namespace detail {
 
-/// What must hold of an entry, wherever it lies: a beta finite and positive, a category that has a
-/// name, and a weight, finite and not negative, where `first` of the schedule has one.
+/// Throws InvalidArgument unless beta is finite and positive, the category has a name, and the
+/// entry has a weight, finite and not negative, exactly if the schedule's entry `first` has one.
 inline void check(const ScheduleEntry& entry, std::string_view first, bool weighted,
                   const Categories& categories) {
   require(std::isfinite(entry.beta) && entry.beta > 0,
@@ -47,43 +48,51 @@ inline void check(const ScheduleEntry& entry, std::string_view first, bool weigh
 
 }  // namespace detail
 
-/// One beta a pair, in the order of the pairs: what training is given. Immutable once made: every
-/// id is there once, every beta finite and positive, and all pairs have a weight or none has.
+/// The betas of a corpus in memory, one per pair, in the order of the pairs: the input of training.
+/// Ids are unique, betas finite and positive, and either all pairs have a weight or none has. A
+/// const Schedule may be read from several threads.
 class Schedule {
  public:
-  /// Throws InvalidArgument naming the pair whose beta is not finite and positive, whose weight is
-  /// not finite and >= 0, or there for some pairs only, or that is there twice itself. Names of the
-  /// entries' categories are found in `categories`.
+  /// Takes the names of the entries' categories from `categories`. Throws InvalidArgument that
+  /// names the pair whose beta is not finite and positive, whose weight is not finite and >= 0 or
+  /// is present for some pairs only, or whose id is a duplicate.
   explicit Schedule(std::vector<ScheduleEntry> entries, Categories categories = {})
-      : entries_(std::move(entries)), categories_(std::move(categories)), index_(entries_.size()) {
-    detail::require(entries_.size() < detail::IdIndex::none,
-                    "a schedule holds fewer than {} pairs, not {}", detail::IdIndex::none,
-                    entries_.size());
-    for (std::uint32_t i = 0; i < entries_.size(); ++i) {
-      const auto& entry = entries_[i];
-      detail::check(entry, entries_.front().id, has_weights(), categories_);
-      detail::require(index_.insert(i, entries_, &ScheduleEntry::id),
-                      "pair {} is in the schedule twice", entry.id);
-    }
+      : categories_(std::move(categories)), index_(entries.size()) {
+    entries_.reserve(entries.size());
+    for (auto& entry : entries) add(std::move(entry));
   }
 
-  // As large as its data set: a copy would hardly be meant.
+  // A schedule is as large as its data set: an implicit copy would hardly be intended.
   Schedule(const Schedule&) = delete;
   Schedule& operator=(const Schedule&) = delete;
   Schedule(Schedule&&) = default;
   Schedule& operator=(Schedule&&) = default;
 
+  /// Appends an entry. Throws as the constructor does, and then leaves the schedule unchanged.
+  void add(ScheduleEntry entry) {
+    const bool first = entries_.empty();
+    detail::check(entry, first ? entry.id : entries_.front().id,
+                  first ? entry.weight.has_value() : has_weights(), categories_);
+    detail::require(find(entry.id) == nullptr, "duplicate id: pair {} is in the schedule already",
+                    entry.id);
+    detail::require(size() < detail::IdIndex::none, "a schedule holds at most {} pairs",
+                    detail::IdIndex::none);
+    index_.make_room(entries_, &ScheduleEntry::id);
+    entries_.push_back(std::move(entry));
+    index_.insert(static_cast<std::uint32_t>(size() - 1), entries_, &ScheduleEntry::id);
+  }
+
   [[nodiscard]] std::span<const ScheduleEntry> entries() const noexcept { return entries_; }
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
-  /// visit(entry) for every entry in their order.
+  /// Calls visit(entry) for every entry in order.
   template <class Visit>
   void for_each(const Visit& visit) const {
     for (const auto& entry : entries_) visit(entry);
   }
 
-  /// The schedule after change(entry) of every entry.
+  /// Returns a copy in which change(entry) was applied to every entry.
   template <class Change>
   [[nodiscard]] Schedule changed(const Change& change) const {
     auto entries = entries_;
@@ -91,7 +100,7 @@ class Schedule {
     return Schedule(std::move(entries), categories_);
   }
 
-  /// Null where there is no such pair.
+  /// Returns the pair's entry, or null if the schedule lacks the pair.
   [[nodiscard]] const ScheduleEntry* find(std::string_view id) const {
     const auto found = index_.find(id, entries_, &ScheduleEntry::id);
     return found == detail::IdIndex::none ? nullptr : &entries_[found];
@@ -101,13 +110,14 @@ class Schedule {
     return !entries_.empty() && entries_.front().weight.has_value();
   }
 
-  /// The betas of these pairs, in this order: the join of a batch with its schedule. Throws
-  /// InvalidArgument naming an id that the schedule lacks, or that is asked for twice.
+  /// Returns the betas of these pairs, in this order: the join of a batch with its schedule. Throws
+  /// InvalidArgument that names an id that the schedule lacks, or that the batch repeats.
   [[nodiscard]] std::vector<double> betas(std::span<const std::string> ids) const {
     return join(ids, [](const ScheduleEntry& entry) { return entry.beta; });
   }
 
-  /// As betas(), the pairs' weights; throws InvalidArgument where the schedule has none.
+  /// Returns the pairs' weights, with the errors of betas(); also throws InvalidArgument if the
+  /// schedule has no weights.
   [[nodiscard]] std::vector<double> weights(std::span<const std::string> ids) const {
     detail::require(has_weights(), "the schedule has no weights");
     return join(ids, [](const ScheduleEntry& entry) { return *entry.weight; });
@@ -123,7 +133,7 @@ class Schedule {
       const ScheduleEntry* entry = find(id);
       detail::require(entry != nullptr, "pair {} is not in the schedule of {} pairs", id, size());
       const auto [first, fresh] = seen.emplace(id, result.size());
-      detail::require(fresh, "pair {} is in the batch twice, at {} and {}", id, first->second,
+      detail::require(fresh, "duplicate pair {} in the batch, at {} and {}", id, first->second,
                       result.size());
       result.push_back(value(*entry));
     }

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 
 namespace sp2dpo::stats {
 

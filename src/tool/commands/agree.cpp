@@ -24,7 +24,7 @@
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/output_file.hpp>
-#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
 #include <sp2dpo/stats/agreement.hpp>
 #include <sp2dpo/stats/diagnostics.hpp>
 #include <sp2dpo/stats/rank_correlation.hpp>

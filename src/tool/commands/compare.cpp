@@ -52,7 +52,7 @@ struct Row {
 };
 
 /// Every aggregator without required keys, and each annotator alone.
-std::vector<std::string> all_aggregators(const ScheduleBuilder& builder) {
+std::vector<std::string> all_aggregators(const VoteTable& builder) {
   auto specs = plain_aggregators();
   specs.emplace_back("centred:how=zscore");
   std::set<std::string> annotators;
@@ -64,7 +64,7 @@ std::vector<std::string> all_aggregators(const ScheduleBuilder& builder) {
   return specs;
 }
 
-Row judge(Row row, const ChosenAggregator& chosen, const ScheduleBuilder& builder,
+Row judge(Row row, const ChosenAggregator& chosen, const VoteTable& builder,
           const std::vector<GoldLabel>& gold) {
   MadeAggregator made;
   try {
@@ -170,7 +170,7 @@ void run(const CompareOptions& options) {
   defaults.n_categories = categories.size();
   for (const auto& spec : options.aggregators) (void)choose_aggregator(spec, defaults);
 
-  ScheduleBuilder builder(read_pairs(options.pairs).ids, categories, max_in_memory);
+  VoteTable builder(read_pairs(options.pairs).ids, categories, max_in_memory);
   Gold gold = read_gold(options.gold, builder.ids());
   const auto gold_ties =
       std::erase_if(gold.labels, [](const GoldLabel& label) { return label.preferred == 0; });

@@ -30,7 +30,7 @@
 #include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/report/page.hpp>
-#include <sp2dpo/schedule/jmamp.hpp>
+#include <sp2dpo/schedule/aggregator.hpp>
 #include <sp2dpo/stats/agreement.hpp>
 
 namespace sp2dpo::tool {
@@ -89,7 +89,7 @@ std::vector<double> read_lengths(const ReportOptions& options, const io::Schedul
 /// The annotations of the schedule's pairs. Those of other pairs, which a policy for missing gaps
 /// has left out, are passed over.
 void add_annotations(const ReportOptions& options, const io::ScheduleFile& file,
-                     ScheduleBuilder& builder) {
+                     VoteTable& builder) {
   for (const auto& path : options.annotations) {
     const auto input =
         read_annotations(path, {file.schedule.categories(), options.pairs.reader.lenient},
@@ -110,7 +110,7 @@ struct PanelView {
   stats::Ratings categories;
 };
 
-PanelView view_of(const ScheduleBuilder& builder) {
+PanelView view_of(const VoteTable& builder) {
   struct Cell {
     std::uint32_t pair;
     std::uint32_t annotator;
@@ -171,7 +171,7 @@ std::vector<report::AgreementFigure> agreement_of(const PanelView& view, const s
 /// Writes the pairs on which the annotators disagree most, one line per pair, highest disagreement
 /// first and, among equals, smallest gap first.
 void write_high_disagreement(const ReportOptions& options, const Schedule& schedule,
-                             const ScheduleBuilder& builder) {
+                             const VoteTable& builder) {
   std::vector<const ScheduleEntry*> order;
   for (const auto& entry : schedule.entries())
     if (entry.gap && entry.gap->n_annotators > 1) order.push_back(&entry);
@@ -281,7 +281,7 @@ void run(const ReportOptions& options) {
   }
   PairIds ids;
   for (const auto& entry : schedule.entries()) ids.add(entry.id);
-  ScheduleBuilder builder(std::move(ids), schedule.categories(), max_in_memory);
+  VoteTable builder(std::move(ids), schedule.categories(), max_in_memory);
   if (!options.annotations.empty()) {
     add_annotations(options, file, builder);
     PanelView view = view_of(builder);

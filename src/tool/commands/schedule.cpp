@@ -33,7 +33,7 @@
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/report/checks.hpp>
 #include <sp2dpo/report/table.hpp>
-#include <sp2dpo/schedule/spooled_schedule.hpp>
+#include <sp2dpo/schedule/aggregate.hpp>
 
 namespace sp2dpo::tool {
 
@@ -80,12 +80,12 @@ Missing missing(const ScheduleOptions& options) {
   return {.policy = Missing::Policy::base_beta, .beta = beta};
 }
 
-/// How many annotations there are by each annotator under each prompt, as lines of text.
-std::string coverage_table(const ScheduleBuilder& builder) {
+/// Returns a table of the number of annotations by annotator and prompt.
+std::string coverage_table(const VoteTable& votes) {
   std::map<std::string_view, std::map<std::string_view, std::int64_t>> table;
   std::map<std::string_view, std::size_t> widths;  // by prompt
   std::size_t first = 0;
-  builder.for_each_count([&](std::string_view annotator, std::string_view prompt, auto count) {
+  votes.for_each_count([&](std::string_view annotator, std::string_view prompt, auto count) {
     table[annotator][prompt] = count;
     auto& width = widths[prompt];
     width = std::max({width, prompt.size(), std::to_string(count).size()});
@@ -103,63 +103,52 @@ std::string coverage_table(const ScheduleBuilder& builder) {
   return text + '\n';
 }
 
-/// A stretch of the pairs made into entries.
-struct Part {
-  SpooledSchedule entries;
-  std::size_t missing = 0;
-  std::string first_missing{};
-};
-
-/// Makes the schedule; of `length_differences` stay those of its pairs.
-SpooledSchedule build(const ScheduleBuilder& builder, const MadeAggregator& aggregator,
-                      const Linear& to_beta, const Missing& missing,
-                      std::vector<float>& length_differences) {
-  const bool all_needed = missing.policy == Missing::Policy::error;
-  const std::size_t n = builder.ids().size();
-  const auto part_of = [&](std::size_t first, std::size_t last) {
-    Part part{.entries = SpooledSchedule(builder.categories())};
-    std::size_t pair = first;
-    builder.for_each_entry(
-        aggregator.aggregate, to_beta,
-        all_needed ? Missing{.policy = Missing::Policy::drop} : missing,
-        [&](std::string_view id, const ScheduleEntry* entry) {
-          const float length_difference = length_differences[pair++];
-          if (entry != nullptr) {
-            length_differences[first + part.entries.size()] = length_difference;
-            part.entries.add(*entry);
-          } else if (part.missing++ == 0) {
-            part.first_missing = id;
-          }
-        },
-        first, last);
-    return part;
-  };
-  // Two threads: more than that would wait for the temporary files.
+/// Aggregates in two threads; more would wait for the temporary files.
+SpooledGaps aggregate_all(const VoteTable& votes, const MadeAggregator& aggregator) {
+  const std::size_t n = votes.ids().size();
   const std::size_t middle = n < 1000 ? n : n / 2;
-  auto others = std::async(std::launch::async, part_of, middle, n);
-  Part part = part_of(0, middle);
-  const Part other = others.get();
-  const auto rest = length_differences.begin() + static_cast<std::ptrdiff_t>(middle);
-  const auto end =
-      std::copy_n(rest, other.entries.size(),
-                  length_differences.begin() + static_cast<std::ptrdiff_t>(part.entries.size()));
-  length_differences.erase(end, length_differences.end());
-  other.entries.for_each([&](const ScheduleEntry& entry) { part.entries.add(entry); });
+  auto others = std::async(std::launch::async, [&] {
+    return aggregate_spooled(votes, aggregator.aggregate, middle, n);
+  });
+  SpooledGaps gaps = aggregate_spooled(votes, aggregator.aggregate, 0, middle);
+  gaps.append(others.get());
+  return gaps;
+}
 
-  if (const auto left_out = part.missing + other.missing; all_needed && left_out > 0)
+/// Throws if the policy does not allow for the pairs without a gap, or leaves no pair.
+void check_missing(const SpooledGaps& gaps, Missing::Policy policy) {
+  if (policy == Missing::Policy::error && gaps.n_missing() > 0) {
+    std::string first;
+    gaps.for_each([&](const PairGap& pair) {
+      if (first.empty() && !pair.gap) first = pair.id;
+    });
     throw Error(fmt::format(
         "{} of {} pairs have too few annotations for a gap, the first of them {}\n"
         "  --missing drop leaves such pairs out, --missing base-beta=B gives them a beta",
-        left_out, n, part.missing > 0 ? part.first_missing : other.first_missing));
-  if (part.entries.size() == 0)
+        gaps.n_missing(), gaps.size(), first));
+  }
+  if (policy == Missing::Policy::drop && gaps.n_missing() == gaps.size())
     throw Error("no pair has enough annotations for a gap: nothing is left");
-  return std::move(part.entries);
 }
 
-std::string findings_of(const SpooledSchedule& schedule, std::span<const float> length_differences,
+/// Keeps the numbers of the pairs that the schedule keeps.
+std::vector<double> of_schedule(std::vector<double> by_pair, const SpooledGaps& gaps,
+                                Missing::Policy policy) {
+  if (policy != Missing::Policy::drop || gaps.n_missing() == 0) return by_pair;
+  std::vector<double> kept;
+  kept.reserve(gaps.size() - gaps.n_missing());
+  auto number = by_pair.begin();
+  gaps.for_each([&](const PairGap& pair) {
+    if (pair.gap) kept.push_back(*number);
+    ++number;
+  });
+  return kept;
+}
+
+std::string findings_of(const SpooledSchedule& schedule, std::span<const double> length_differences,
                         Interval envelope) {
-  const std::vector<double> lengths(length_differences.begin(), length_differences.end());
-  const auto findings = report::check_schedule(schedule, lengths, {.envelope = envelope});
+  const auto findings =
+      report::check_schedule(schedule, length_differences, {.envelope = envelope});
   if (findings.empty()) return "No failure signature found\n";
   std::string text;
   for (const auto& finding : findings)
@@ -167,7 +156,8 @@ std::string findings_of(const SpooledSchedule& schedule, std::span<const float> 
   return text;
 }
 
-/// Where what is said to people does not get into the schedule: `--out /dev/stdout` and the like.
+/// Returns stderr if an output file is stdout (`--out /dev/stdout`), so that messages do not mix with
+/// it.
 std::FILE* for_people(const ScheduleOptions& options) {
   for (const auto& file : {options.out, options.join, options.manifest}) {
     std::error_code none;
@@ -183,60 +173,55 @@ void run(const ScheduleOptions& options) {
   if (!options.join.empty() && is_parquet(options.join) && !is_parquet(options.pairs.file))
     throw UsageError("--join: only pairs in Parquet are joined to Parquet; name a .jsonl");
   (void)is_parquet(options.out);
-  const Linear to_beta = linear(options);
   const Missing policy = missing(options);
   const Categories categories = options.categories.categories();
   AggregatorDefaults panel = options.panel;
   panel.n_categories = categories.size();
   const ChosenAggregator chosen = choose_aggregator(options.aggregator, panel);
-  const ChosenMapper mapper = choose_mapper(
-      options.mapper, {to_beta, options.envelope_given, options.gap_range_given, categories});
+  const ChosenMapper mapper =
+      choose_mapper(options.mapper,
+                    {linear(options), options.envelope_given, options.gap_range_given, categories});
 
-  std::vector<float> length_differences;  // by pair, chosen minus rejected, in bytes
+  std::vector<double> length_differences;  // by pair: chosen minus rejected, in bytes
   PairsSummary pairs = read_pairs(options.pairs, [&](const PreferencePair& pair) {
-    length_differences.push_back(static_cast<float>(length_difference(pair)));
+    length_differences.push_back(length_difference(pair));
   });
-  std::optional<ScheduleBuilder> builder(std::in_place, std::move(pairs.ids), categories,
-                                         max_in_memory);
+  std::optional<VoteTable> votes(std::in_place, std::move(pairs.ids), categories, max_in_memory);
   std::optional<Gold> gold;
-  if (!options.fit.gold.empty()) gold = read_gold(options.fit.gold, builder->ids());
+  if (!options.fit.gold.empty()) gold = read_gold(options.fit.gold, votes->ids());
   io::ScheduleManifest manifest{
       .inputs = {pairs.file}, .mapper = mapper.description, .missing = io::describe(policy)};
-  for (auto& input : add_annotations(*builder, options.annotations, options.pairs.reader.lenient))
+  for (auto& input : add_annotations(*votes, options.annotations, options.pairs.reader.lenient))
     manifest.inputs.push_back(std::move(input));
-  const MadeAggregator aggregator = make_aggregator(chosen, options.fit, gold, *builder);
+  const MadeAggregator aggregator = make_aggregator(chosen, options.fit, gold, *votes);
   manifest.aggregator = aggregator.description;
   manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
 
-  SpooledSchedule schedule = build(*builder, aggregator, to_beta, policy, length_differences);
-  const auto n_pairs = static_cast<std::int64_t>(builder->ids().size());
-  const auto n_annotations = static_cast<std::int64_t>(builder->n_annotations());
-  const std::string coverage = coverage_table(*builder);
-  builder.reset();  // what follows takes memory of its own
-  schedule = mapper.map(std::move(schedule));
+  const SpooledGaps gaps = aggregate_all(*votes, aggregator);
+  check_missing(gaps, policy.policy);
+  const auto n_annotations = static_cast<std::int64_t>(votes->n_annotations());
+  const std::string coverage = coverage_table(*votes);
+  votes.reset();  // what follows needs memory of its own
+  const auto lengths = of_schedule(std::move(length_differences), gaps, policy.policy);
+  const SpooledSchedule schedule = mapper.map(gaps, policy);
   auto distribution = std::async(std::launch::async, [&] {
     return fmt::format("Pairs by beta\n{}\n{}\n{}", report::beta_bars(schedule, mapper.envelope),
                        report::beta_table(schedule, mapper.envelope),
-                       findings_of(schedule, length_differences, mapper.envelope));
+                       findings_of(schedule, lengths, mapper.envelope));
   });
-  manifest.counts = io::count(schedule, n_pairs, n_annotations);
+  manifest.counts = io::count(schedule, static_cast<std::int64_t>(gaps.size()), n_annotations);
   save_schedule(options.out, schedule, manifest, options.manifest);
-  if (!options.join.empty()) {
-    const auto joined = save_join(options.pairs.file, schedule, options.join,
-                                  {.pairs = options.pairs.reader_options(),
-                                   .schedule_name = options.out,
-                                   .overwrite = options.overwrite});
-    if (joined != static_cast<std::int64_t>(schedule.size()))
-      throw DataError(options.pairs.file, 0, "",
-                      fmt::format("has changed meanwhile: of the schedule's {} pairs, {} were "
-                                  "found again, and {} holds no others",
-                                  schedule.size(), joined, options.join));
-  }
+  if (!options.join.empty())
+    (void)save_join(options.pairs.file, schedule, options.join,
+                    {.pairs = options.pairs.reader_options(),
+                     .schedule_name = options.out,
+                     .overwrite = options.overwrite,
+                     .all_entries = true});
 
   const auto& counts = manifest.counts;
   std::string text = fmt::format("{} pairs, {} annotations", counts.pairs, counts.annotations);
   if (pairs.duplicates > 0)
-    text += fmt::format("; {} rows with an id that was there before", pairs.duplicates);
+    text += fmt::format("; {} rows with a duplicate id were skipped", pairs.duplicates);
   if (counts.missing > 0)
     text += fmt::format("; {} pairs without a gap, {}", counts.missing,
                         policy.policy == Missing::Policy::drop

@@ -39,8 +39,8 @@ io::InputFile read_annotations(
   return {"annotations", file, reader.sha256(), reader.rows()};
 }
 
-std::vector<io::InputFile> add_annotations(ScheduleBuilder& builder,
-                                           std::span<const std::string> files, bool lenient) {
+std::vector<io::InputFile> add_annotations(VoteTable& builder, std::span<const std::string> files,
+                                           bool lenient) {
   std::vector<io::InputFile> inputs;
   for (const auto& file : files)
     inputs.push_back(read_annotations(file, {builder.categories(), lenient},

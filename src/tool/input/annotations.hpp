@@ -12,11 +12,11 @@
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/manifest.hpp>
 #include <sp2dpo/schedule/category.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/vote_table.hpp>
 
 namespace sp2dpo::tool {
 
-/// How many annotations a ScheduleBuilder keeps in memory here, 18 MB; it spills the rest to a
+/// How many annotations a VoteTable keeps in memory here, 18 MB; it spills the rest to a
 /// temporary file.
 inline constexpr std::size_t max_in_memory = std::size_t{9} << 16;
 
@@ -35,7 +35,7 @@ io::InputFile read_annotations(
     const std::function<void(const Annotation&, io::AnnotationReader&)>& use);
 
 /// Reads files of annotations into the builder. Returns what the manifest says of each.
-std::vector<io::InputFile> add_annotations(ScheduleBuilder& builder,
-                                           std::span<const std::string> files, bool lenient);
+std::vector<io::InputFile> add_annotations(VoteTable& builder, std::span<const std::string> files,
+                                           bool lenient);
 
 }  // namespace sp2dpo::tool

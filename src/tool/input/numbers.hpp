@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include <sp2dpo/schedule/linear.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 
 namespace sp2dpo::tool {
 

@@ -42,8 +42,8 @@ void save_schedule(const std::filesystem::path& path, const ScheduleView& schedu
   write(path, schedule, manifest, manifest_file);
 }
 
-std::int64_t save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
-                       const std::filesystem::path& out, const io::JoinOptions& options) {
+io::JoinCounts save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
+                         const std::filesystem::path& out, const io::JoinOptions& options) {
 #ifdef SP2DPO_WITH_PARQUET
   if (is_parquet(out)) {
     return io::join_parquet_schedule(pairs, schedule, out, options);

@@ -19,7 +19,7 @@ namespace sp2dpo::tool {
 void save_schedule(const std::filesystem::path& path, const ScheduleView& schedule,
                    const io::ScheduleManifest& manifest,
                    const std::filesystem::path& manifest_file);
-std::int64_t save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
-                       const std::filesystem::path& out, const io::JoinOptions& options);
+io::JoinCounts save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
+                         const std::filesystem::path& out, const io::JoinOptions& options);
 
 }  // namespace sp2dpo::tool

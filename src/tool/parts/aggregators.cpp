@@ -33,7 +33,7 @@ constexpr std::string_view aggregator_option = "--aggregator";
 
 /// An aggregator that depends on one pair only.
 ChosenAggregator plain(MadeAggregator made) {
-  return {[made = std::move(made)](const ScheduleBuilder&) { return made; }};
+  return {[made = std::move(made)](const VoteTable&) { return made; }};
 }
 
 template <class A>
@@ -58,7 +58,7 @@ template <class Wrap>
 ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, Wrap wrap) {
   auto of = choose_aggregator(spec.text("of").value_or("jmamp"), defaults);
   return {[make = std::move(of.make), name = spec.name(),
-           wrap = std::move(wrap)](const ScheduleBuilder& annotations) {
+           wrap = std::move(wrap)](const VoteTable& annotations) {
     MadeAggregator made = make(annotations);
     io::PartDescription whole{name, {{"of", io::to_json(made.description)}}};
     made.description = std::move(whole);
@@ -74,7 +74,7 @@ ChosenAggregator single(Spec& spec, const AggregatorDefaults& defaults) {
   const auto prompt = spec.text("prompt");
   if (!annotator && !prompt)
     throw UsageError(fmt::format("{} needs annotator=NAME, prompt=NAME or both", spec.what()));
-  return around(spec, defaults, [=](MadeAggregator& made, const ScheduleBuilder&) {
+  return around(spec, defaults, [=](MadeAggregator& made, const VoteTable&) {
     if (annotator) made.description.parameters.emplace("annotator", *annotator);
     if (prompt) made.description.parameters.emplace("prompt", *prompt);
     made.aggregate =
@@ -87,7 +87,7 @@ ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults)
   if (otherwise != "tie" && otherwise != "drop")
     throw UsageError(
         fmt::format("{}: otherwise: expected tie or drop, not \"{}\"", spec.what(), otherwise));
-  return around(spec, defaults, [=](MadeAggregator& made, const ScheduleBuilder&) {
+  return around(spec, defaults, [=](MadeAggregator& made, const VoteTable&) {
     using Consensus = OrderConsensus<Aggregate>;
     made.description.parameters.emplace("otherwise", otherwise);
     made.aggregate =
@@ -101,31 +101,30 @@ ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
   const auto how = find_enum<Centring>(name);
   if (!how)
     throw UsageError(fmt::format("{}: how: {}", spec.what(), expected_name<Centring>(name)));
-  return around(spec, defaults,
-                [name, how = *how](MadeAggregator& made, const ScheduleBuilder& builder) {
-                  AnswerCounts counts;
-                  builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
-                  AnnotatorScales scales(how, counts);
-                  std::map<std::string_view, double> means;
-                  for (const auto& [annotator, scale] : scales.by_annotator())
-                    means.emplace(annotator, scale.mean);
-                  made.description.parameters.emplace("how", name);
-                  made.description.parameters.emplace("means", json_object(means));
-                  made.aggregate = Centred<Aggregate>{std::move(scales), std::move(made.aggregate)};
-                });
+  return around(spec, defaults, [name, how = *how](MadeAggregator& made, const VoteTable& builder) {
+    AnswerCounts counts;
+    builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
+    AnnotatorScales scales(how, counts);
+    std::map<std::string_view, double> means;
+    for (const auto& [annotator, scale] : scales.by_annotator())
+      means.emplace(annotator, scale.mean);
+    made.description.parameters.emplace("how", name);
+    made.description.parameters.emplace("means", json_object(means));
+    made.aggregate = Centred<Aggregate>{std::move(scales), std::move(made.aggregate)};
+  });
 }
 
 ChosenAggregator dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
-  return around(spec, defaults,
-                [n = defaults.n_categories](MadeAggregator& made, const ScheduleBuilder& builder) {
-                  stats::DawidSkeneFit fit(n);
-                  builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
-                  stats::DawidSkene model = fit.fit();
-                  made.description.parameters.emplace("converged", model.converged());
-                  made.description.parameters.emplace("iterations", model.iterations());
-                  made.aggregate = WithCategory<Aggregate, stats::DawidSkene>{
-                      std::move(made.aggregate), std::move(model)};
-                });
+  return around(
+      spec, defaults, [n = defaults.n_categories](MadeAggregator& made, const VoteTable& builder) {
+        stats::DawidSkeneFit fit(n);
+        builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
+        stats::DawidSkene model = fit.fit();
+        made.description.parameters.emplace("converged", model.converged());
+        made.description.parameters.emplace("iterations", model.iterations());
+        made.aggregate =
+            WithCategory<Aggregate, stats::DawidSkene>{std::move(made.aggregate), std::move(model)};
+      });
 }
 
 MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaults,
@@ -141,7 +140,7 @@ MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaul
 }
 
 ChosenAggregator reliability(Spec& spec, const AggregatorDefaults& defaults) {
-  return {[name = spec.name(), defaults](const ScheduleBuilder& annotations) {
+  return {[name = spec.name(), defaults](const VoteTable& annotations) {
     LeaveOneOut fit;
     annotations.for_each_pair([&](const auto& votes) { fit.add(votes); });
     return weighted_jmamp(name, defaults, fit.weights());
@@ -169,7 +168,7 @@ AnnotatorWeights read_weights(io::CsvReader& rows, const std::set<std::string>& 
 ChosenAggregator weighted(Spec& spec, const AggregatorDefaults& defaults) {
   const auto table = spec.text("table");
   if (!table) throw UsageError(fmt::format("{} needs table=FILE.csv", spec.what()));
-  return {[name = spec.name(), file = *table, defaults](const ScheduleBuilder& annotations) {
+  return {[name = spec.name(), file = *table, defaults](const VoteTable& annotations) {
     std::set<std::string> annotators;
     annotations.for_each_pair([&](const auto& votes) {
       for (const auto& vote : votes) annotators.insert(vote.annotator);

@@ -11,7 +11,7 @@
 #include <args.hpp>
 
 #include <sp2dpo/io/schedule.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/vote_table.hpp>
 
 namespace sp2dpo::tool {
 
@@ -26,7 +26,7 @@ struct MadeAggregator {
 /// An aggregator selected by `NAME[:key=value,…]`. It is built after the annotations are read,
 /// because some aggregators depend on all annotations.
 struct ChosenAggregator {
-  std::function<MadeAggregator(const ScheduleBuilder& annotations)> make;
+  std::function<MadeAggregator(const VoteTable& annotations)> make;
 };
 
 /// Options of all aggregators.

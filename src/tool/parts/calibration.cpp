@@ -38,7 +38,7 @@ struct Judged {
   std::size_t ties = 0;
 };
 
-Judged judge(const Gold& gold, const ScheduleBuilder& builder, const MadeAggregator& aggregator) {
+Judged judge(const Gold& gold, const VoteTable& builder, const MadeAggregator& aggregator) {
   std::unordered_map<std::string_view, double> preferred;
   for (const auto& label : gold.labels) preferred.emplace(label.pair_id, label.preferred);
   std::vector<std::pair<std::uint64_t, stats::ScoredVerdict>> judged;
@@ -104,7 +104,7 @@ std::optional<std::vector<stats::ReliabilityBin>> bins_of(const io::Json& json) 
 
 /// Wraps an aggregator so that its gaps are calibrated probabilities.
 MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Gold& gold,
-                          const ScheduleBuilder& builder) {
+                          const VoteTable& builder) {
   const Judged judged = judge(gold, builder, of);
   const std::size_t n = judged.verdicts.size();
   if (n < min_labels)
@@ -172,8 +172,7 @@ void FitOptions::declare(args::Command app) {
 }
 
 MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions& options,
-                               const std::optional<Gold>& gold,
-                               const ScheduleBuilder& annotations) {
+                               const std::optional<Gold>& gold, const VoteTable& annotations) {
   auto made = chosen.make(annotations);
   return gold ? calibrated(std::move(made), options, *gold, annotations) : made;
 }

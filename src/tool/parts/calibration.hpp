@@ -31,7 +31,7 @@ struct FitOptions {
 [[nodiscard]] MadeAggregator make_aggregator(const ChosenAggregator& chosen,
                                              const FitOptions& options,
                                              const std::optional<Gold>& gold,
-                                             const ScheduleBuilder& annotations);
+                                             const VoteTable& annotations);
 
 /// The reliability before and after calibration; empty unless the aggregator was calibrated.
 [[nodiscard]] std::vector<report::ReliabilitySeries> reliability_of(

@@ -21,15 +21,16 @@ namespace {
 
 constexpr std::string_view mapper_option = "--mapper";
 
-ChosenMapper linear(Spec&, const MapperDefaults& defaults) {
-  return {[](SpooledSchedule schedule) { return schedule; }, io::describe(defaults.linear),
-          defaults.linear.envelope()};
+template <class M>
+ChosenMapper plain(const M& mapper, io::PartDescription description, Interval envelope) {
+  return {[mapper](const SpooledGaps& gaps, const Missing& missing) {
+            return map_gaps(gaps, mapper, missing);
+          },
+          std::move(description), envelope};
 }
 
-template <class M>
-ChosenMapper remapped(const M& mapper, io::PartDescription description, Interval envelope) {
-  return {[mapper](const SpooledSchedule& schedule) { return remap(schedule, mapper); },
-          std::move(description), envelope};
+ChosenMapper linear(Spec&, const MapperDefaults& defaults) {
+  return plain(defaults.linear, io::describe(defaults.linear), defaults.linear.envelope());
 }
 
 ChosenMapper category(Spec& spec, const MapperDefaults& defaults) {
@@ -50,29 +51,29 @@ ChosenMapper category(Spec& spec, const MapperDefaults& defaults) {
     hull = {std::min(hull.low, envelope.low), std::max(hull.high, envelope.high)};
   }
   const ByCategory mapper(std::move(maps));
-  return remapped(mapper, io::describe(mapper, defaults.categories), hull);
+  return plain(mapper, io::describe(mapper, defaults.categories), hull);
 }
 
 ChosenMapper logistic(Spec& spec, const MapperDefaults& defaults) {
   const Logistic standard;
   const Logistic mapper(spec.number("midpoint", standard.midpoint()),
                         spec.number("slope", standard.slope()), defaults.linear.envelope());
-  return remapped(mapper, io::describe(mapper), mapper.envelope());
+  return plain(mapper, io::describe(mapper), mapper.envelope());
 }
 
 ChosenMapper rank(Spec&, const MapperDefaults& defaults) {
   const Interval envelope = defaults.linear.envelope();
-  return {[envelope](SpooledSchedule schedule) {
-            auto gaps = gap_values(schedule);
-            if (gaps.empty()) return schedule;  // every pair has the base beta
-            return remap(schedule, Rank(std::move(gaps), envelope));
+  return {[envelope](const SpooledGaps& gaps, const Missing& missing) {
+            auto values = gap_values(gaps);
+            if (values.empty()) return map_gaps(gaps, Linear(envelope), missing);
+            return map_gaps(gaps, Rank(std::move(values), envelope), missing);
           },
           io::describe(Rank({0}, envelope)), envelope};
 }
 
 ChosenMapper constant(Spec& spec, const MapperDefaults& defaults) {
   const Constant mapper(spec.number("beta"));
-  return remapped(mapper, io::describe(mapper), defaults.linear.envelope());
+  return plain(mapper, io::describe(mapper), defaults.linear.envelope());
 }
 
 ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
@@ -81,25 +82,27 @@ ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
   auto description = io::describe(Rank({0}, envelope));
   description.name = spec.name();
   description.parameters.emplace("seed", seed);
-  return {[=](const SpooledSchedule& schedule) { return randomized(schedule, seed, envelope); },
+  return {[=](const SpooledGaps& gaps, const Missing& missing) {
+            return randomized(map_gaps(gaps, Linear(envelope), missing), seed, envelope);
+          },
           std::move(description), envelope};
 }
 
-/// A mapper that transforms another mapper's schedule.
+/// Applies a control to the schedule of another mapper: make(schedule, the mapper's envelope).
 template <class Control>
 ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
   auto of = choose_mapper(spec.text("of").value_or("linear"), defaults);
-  return {[map = std::move(of.map), envelope = of.envelope, make](SpooledSchedule schedule) {
-            return make(map(std::move(schedule)), envelope);
+  return {[map = std::move(of.map), envelope = of.envelope, make](const SpooledGaps& gaps,
+                                                                  const Missing& missing) {
+            return make(map(gaps, missing), envelope);
           },
           {spec.name(), {{"of", io::to_json(of.description)}}},
           of.envelope};
 }
 
 ChosenMapper mean(Spec& spec, const MapperDefaults& defaults) {
-  return control(spec, defaults, [](const SpooledSchedule& schedule, Interval) {
-    return remap(schedule, Constant(mean_beta(schedule)));
-  });
+  return control(spec, defaults,
+                 [](const SpooledSchedule& schedule, Interval) { return averaged(schedule); });
 }
 
 ChosenMapper inverted_betas(Spec& spec, const MapperDefaults& defaults) {

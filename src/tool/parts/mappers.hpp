@@ -7,18 +7,17 @@
 #include <string_view>
 
 #include <sp2dpo/io/schedule.hpp>
+#include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/category.hpp>
-#include <sp2dpo/schedule/linear.hpp>
-#include <sp2dpo/schedule/spooled_schedule.hpp>
+#include <sp2dpo/schedule/spooled_gaps.hpp>
 
 namespace sp2dpo::tool {
 
-/// A mapper selected by name. Takes the schedule that Linear made, because some mappers depend on
-/// all gaps or all betas.
+/// A mapper or a control by name. It maps all gaps at once, since some depend on all of them.
 struct ChosenMapper {
-  std::function<SpooledSchedule(SpooledSchedule)> map;
+  std::function<SpooledSchedule(const SpooledGaps&, const Missing&)> map;
   io::PartDescription description;
-  Interval envelope;  ///< of the betas that may come out
+  Interval envelope;  ///< the range of the mapped betas
 };
 
 struct MapperDefaults {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
-#include <sp2dpo/schedule/linear.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/aggregate.hpp>
+#include <sp2dpo/schedule/map_gaps.hpp>
 
 #ifdef SP2DPO_WRONG
 using Votes = std::vector<sp2dpo::Annotation>&;  // could change them, and forces a copy
@@ -10,9 +10,9 @@ using Votes = std::vector<sp2dpo::Annotation>&;  // could change them, and force
 using Votes = std::span<const sp2dpo::Annotation>;
 #endif
 
-sp2dpo::Schedule make(const sp2dpo::ScheduleBuilder& builder) {
-  const auto aggregate = [](Votes votes) -> std::optional<sp2dpo::SemanticGap> {
+sp2dpo::Gaps make(const sp2dpo::VoteTable& votes_by_pair) {
+  const auto first = [](Votes votes) -> std::optional<sp2dpo::SemanticGap> {
     return sp2dpo::SemanticGap{.value = votes[0].magnitude};
   };
-  return builder.build(aggregate, sp2dpo::Linear());
+  return sp2dpo::aggregate(votes_by_pair, first);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string>
 
-#include <sp2dpo/schedule/jmamp.hpp>
-#include <sp2dpo/schedule/schedule_builder.hpp>
+#include <sp2dpo/schedule/map_gaps.hpp>
 
 #ifdef SP2DPO_WRONG
 using Beta = std::string;
@@ -10,6 +9,6 @@ using Beta = std::string;
 using Beta = double;
 #endif
 
-sp2dpo::Schedule make(const sp2dpo::ScheduleBuilder& builder) {
-  return builder.build(sp2dpo::Jmamp{}, [](const sp2dpo::SemanticGap&) { return Beta{}; });
+sp2dpo::Schedule make(const sp2dpo::Gaps& gaps) {
+  return sp2dpo::map_gaps(gaps, [](const sp2dpo::SemanticGap&) { return Beta{}; });
 }

@@ -10,8 +10,8 @@
 
 namespace sp2dpo::detail {
 
-/// A list that grows without copying what it has, so that it never needs its memory twice. What is
-/// not yet used of its last block takes no memory either.
+/// A list that grows block by block and never copies its elements. The unused rest of the last block
+/// is never touched, so that it takes no physical memory.
 template <class T>
 requires std::is_trivially_copyable_v<T>
 class BlockList {
@@ -39,7 +39,7 @@ class BlockList {
   }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-  /// Keeps the memory for what comes next.
+  /// Empties the list and keeps its memory for later elements.
   void clear() noexcept { size_ = 0; }
 
  private:

@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-#include <sp2dpo/schedule/panel.hpp>
+#include <sp2dpo/schedule/panel_gaps.hpp>
 
 namespace sp2dpo {
 namespace {
