@@ -15,7 +15,8 @@
 
 namespace sp2dpo::io {
 
-/// Writes a Parquet file atomically: it appears under its name at commit(). Failures throw DataError.
+/// Writes a Parquet file atomically: it appears under its name at commit(). Failures throw
+/// DataError.
 class ParquetWriter {
  public:
   ParquetWriter(const std::filesystem::path& path, const std::shared_ptr<arrow::Schema>& schema,

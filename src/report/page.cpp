@@ -88,7 +88,8 @@ class Html {
     std::string_view name;
     std::string_view css_class = "";
   };
-  /// On a narrow screen, a `stacked` table shows its cells below each other; others scroll sideways.
+  /// On a narrow screen, a `stacked` table shows its cells below each other; others scroll
+  /// sideways.
   void open_table(std::initializer_list<Column> columns, bool stacked = false) {
     html_ +=
         fmt::format("<div class=\"scroll\">\n<table class=\"{}\">\n", stacked ? "stacked" : "");

@@ -20,8 +20,8 @@ inline constexpr std::array<const char*, 7> series_colours{
 /// Escapes text for an XML attribute or element.
 [[nodiscard]] std::string escaped(std::string_view text);
 
-/// Estimates the width of a line of text at a font size. The estimate is generous, since the reader's
-/// font is unknown.
+/// Estimates the width of a line of text at a font size. The estimate is generous, since the
+/// reader's font is unknown.
 [[nodiscard]] double text_width(std::string_view text, double size);
 
 /// Returns about `count` round numbers from low to high.
@@ -32,8 +32,8 @@ struct Point {
   double y;
 };
 
-/// Returns where the entries of a legend begin. Entries start at `first` and wrap at `width`; each has
-/// `sample` units of space before its label.
+/// Returns where the entries of a legend begin. Entries start at `first` and wrap at `width`; each
+/// has `sample` units of space before its label.
 [[nodiscard]] std::vector<Point> legend_places(std::span<const std::string> labels, double sample,
                                                Point first, double width);
 
@@ -50,8 +50,8 @@ struct Scale {
 
 enum class Anchor { start, middle, end };
 
-/// Collects the elements of an SVG. Colours are CSS classes, so that the style sheet can follow light
-/// and dark mode.
+/// Collects the elements of an SVG. Colours are CSS classes, so that the style sheet can follow
+/// light and dark mode.
 class SvgCanvas {
  public:
   static constexpr double font = 12;

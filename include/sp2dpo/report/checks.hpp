@@ -57,8 +57,8 @@ struct Evidence {
 
 /// Runs every check for failures that show before training: betas saturated at an end of the
 /// envelope, almost constant, correlated with length, unreliable, missing or clipped; an incomplete
-/// panel; a single dominant category. Throws InvalidArgument for an empty schedule and if the number
-/// of lengths differs from the number of pairs.
+/// panel; a single dominant category. Throws InvalidArgument for an empty schedule and if the
+/// number of lengths differs from the number of pairs.
 [[nodiscard]] std::vector<Finding> all_checks(const ScheduleView& schedule,
                                               const Evidence& evidence,
                                               const CheckLimits& limits = {});

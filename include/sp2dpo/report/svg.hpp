@@ -11,9 +11,9 @@
 #include <sp2dpo/schedule/beta_mapper.hpp>
 #include <sp2dpo/schedule/schedule_view.hpp>
 
-/// Checks, tables, charts and pages about schedules. Every chart is a self-contained SVG file without
-/// scripts, external fonts or files. It follows light and dark mode and uses a palette that is safe
-/// for colour-blind readers. Equal inputs give equal bytes.
+/// Checks, tables, charts and pages about schedules. Every chart is a self-contained SVG file
+/// without scripts, external fonts or files. It follows light and dark mode and uses a palette that
+/// is safe for colour-blind readers. Equal inputs give equal bytes.
 namespace sp2dpo::report {
 
 /// Options of the charts of beta.
@@ -31,7 +31,8 @@ struct HistogramOptions {
                                              const HistogramOptions& options = {});
 
 /// Draws the cumulative distribution of beta, one curve for each category and one for all pairs.
-/// Curves differ in colour and dashes. Ignores `bins`. Throws InvalidArgument for an empty schedule.
+/// Curves differ in colour and dashes. Ignores `bins`. Throws InvalidArgument for an empty
+/// schedule.
 [[nodiscard]] std::string beta_ecdf_svg(const ScheduleView& schedule,
                                         const HistogramOptions& options = {});
 
@@ -53,7 +54,8 @@ struct AnnotatorGaps {
 [[nodiscard]] std::string annotator_gaps_svg(std::span<const AnnotatorGaps> annotators,
                                              double width = 760);
 
-/// A figure by training step, over repeated runs. A run that ended early has fewer values than steps.
+/// A figure by training step, over repeated runs. A run that ended early has fewer values than
+/// steps.
 struct Curve {
   std::string name;
   std::vector<double> steps;              ///< increasing
@@ -66,10 +68,10 @@ struct CurveChart {
   std::vector<Curve> curves;  ///< at most 7, one for each colour
 };
 
-/// Draws charts side by side. A line shows the mean of each curve over its runs; a band reaches from
-/// the smallest to the largest value. Curve i has the same colour and dashes in every chart. Throws
-/// InvalidArgument without charts or values, for a value that is not finite, and for a run longer
-/// than its steps.
+/// Draws charts side by side. A line shows the mean of each curve over its runs; a band reaches
+/// from the smallest to the largest value. Curve i has the same colour and dashes in every chart.
+/// Throws InvalidArgument without charts or values, for a value that is not finite, and for a run
+/// longer than its steps.
 [[nodiscard]] std::string training_curves_svg(std::span<const CurveChart> charts,
                                               const std::string& title = "Training");
 

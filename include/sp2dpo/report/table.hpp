@@ -14,8 +14,8 @@ namespace sp2dpo::report {
 [[nodiscard]] std::string beta_table(const ScheduleView& schedule,
                                      Interval envelope = Linear::default_envelope);
 
-/// Formats a histogram of beta as text: a bar of # for each of `bins` equal parts of the envelope, and
-/// the number of betas outside it.
+/// Formats a histogram of beta as text: a bar of # for each of `bins` equal parts of the envelope,
+/// and the number of betas outside it.
 [[nodiscard]] std::string beta_bars(const ScheduleView& schedule,
                                     Interval envelope = Linear::default_envelope, int bins = 9);
 

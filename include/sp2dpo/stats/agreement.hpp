@@ -17,10 +17,11 @@ inline constexpr std::size_t max_categories = 1000;
 /// Level of measurement, which sets how far apart two values are.
 enum class Scale : std::uint8_t { nominal, ordinal, interval, ratio };
 
-/// Computes Krippendorff's alpha for any number of raters and missing cells. Units with at least two
-/// values count. Interval alpha takes O(N). Ordinal alpha is the interval alpha of the mid-ranks and
-/// takes O(N log N). Nominal and ratio alpha are undefined above `max_categories` distinct values;
-/// ratio alpha is also undefined for negative values. The interval is a bootstrap over units.
+/// Computes Krippendorff's alpha for any number of raters and missing cells. Units with at least
+/// two values count. Interval alpha takes O(N). Ordinal alpha is the interval alpha of the
+/// mid-ranks and takes O(N log N). Nominal and ratio alpha are undefined above `max_categories`
+/// distinct values; ratio alpha is also undefined for negative values. The interval is a bootstrap
+/// over units.
 [[nodiscard]] Estimate krippendorff_alpha(const Ratings& ratings, Scale scale,
                                           const Bootstrap& bootstrap = {});
 

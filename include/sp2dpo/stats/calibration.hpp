@@ -34,8 +34,8 @@ struct ReliabilityBin {
 [[nodiscard]] double expected_calibration_error(std::span<const ReliabilityBin> bins);
 
 /// Isotonic regression of `right` on the score: the non-decreasing least-squares fit by pooling
-/// adjacent violators, with equal scores pooled first. The fit is linear between the observed scores
-/// and constant beyond them. Immutable, so that several threads may call it.
+/// adjacent violators, with equal scores pooled first. The fit is linear between the observed
+/// scores and constant beyond them. Immutable, so that several threads may call it.
 class Isotonic {
  public:
   explicit Isotonic(std::span<const ScoredVerdict> verdicts);
@@ -47,9 +47,9 @@ class Isotonic {
   std::vector<double> values_;
 };
 
-/// Platt scaling: σ(slope · score + offset), fitted by maximum likelihood to the targets
-/// (N₊ + 1) / (N₊ + 2) for right verdicts and 1 / (N₋ + 2) for wrong ones. These targets keep a small
-/// set from yielding certainty. Immutable, so that several threads may call it.
+/// Platt scaling: σ(slope · score + offset), fitted by maximum likelihood to the targets (N₊ + 1) /
+/// (N₊ + 2) for right verdicts and 1 / (N₋ + 2) for wrong ones. These targets keep a small set from
+/// yielding certainty. Immutable, so that several threads may call it.
 class Platt {
  public:
   explicit Platt(std::span<const ScoredVerdict> verdicts);

@@ -21,8 +21,8 @@ namespace sp2dpo::stats {
 class DawidSkene {
  public:
   /// Returns the probability of each category, given the annotations of one pair. Returns an empty
-  /// vector if every category has probability zero. Throws InvalidArgument for an annotator that the
-  /// fit did not see and for a category outside the list.
+  /// vector if every category has probability zero. Throws InvalidArgument for an annotator that
+  /// the fit did not see and for a category outside the list.
   [[nodiscard]] std::vector<double> posterior(std::span<const Annotation> votes) const;
 
   /// Returns the most probable category; the first of equally probable ones.
@@ -52,8 +52,8 @@ class DawidSkene {
 };
 
 /// Collects annotations pair by pair, then fits the model by expectation and maximisation, starting
-/// from each pair's shares of votes. Pairs with equal annotations take the memory of one. The result
-/// does not depend on the order of the pairs, and no random number enters. Not thread-safe.
+/// from each pair's shares of votes. Pairs with equal annotations take the memory of one. The
+/// result does not depend on the order of the pairs, and no random number enters. Not thread-safe.
 class DawidSkeneFit {
  public:
   explicit DawidSkeneFit(std::size_t n_categories) : n_categories_(n_categories) {}

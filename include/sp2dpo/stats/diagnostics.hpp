@@ -34,8 +34,8 @@ struct DiagnosticsOptions {
   std::function<double(std::string_view pair_id)> length_difference{};
 };
 
-/// Computes the figures of every annotator, by name. An annotator's gap of a pair is the median over
-/// its prompts.
+/// Computes the figures of every annotator, by name. An annotator's gap of a pair is the median
+/// over its prompts.
 [[nodiscard]] std::map<std::string, Diagnostics> diagnose(std::span<const Annotation> annotations,
                                                           const DiagnosticsOptions& options = {});
 

@@ -45,8 +45,8 @@ struct LengthControlledWinRate {
   std::array<double, 3> weights{};  ///< of tanh length, difficulty, and the model
 };
 
-/// Computes the share of wins. Throws InvalidArgument if `comparisons` is empty or a `win` is outside
-/// [0, 1].
+/// Computes the share of wins. Throws InvalidArgument if `comparisons` is empty or a `win` is
+/// outside [0, 1].
 [[nodiscard]] WinRate win_rate(std::span<const Comparison> comparisons);
 
 /// Computes the share of wins that a logistic regression predicts for responses of equal length. It
