@@ -156,8 +156,8 @@ std::string findings_of(const SpooledSchedule& schedule, std::span<const double>
   return text;
 }
 
-/// Returns stderr if an output file is stdout (`--out /dev/stdout`), so that messages do not mix with
-/// it.
+/// Returns stderr if an output file is stdout (`--out /dev/stdout`), so that messages do not mix
+/// with the schedule.
 std::FILE* for_people(const ScheduleOptions& options) {
   for (const auto& file : {options.out, options.join, options.manifest}) {
     std::error_code none;
@@ -193,12 +193,13 @@ void run(const ScheduleOptions& options) {
       .inputs = {pairs.file}, .mapper = mapper.description, .missing = io::describe(policy)};
   for (auto& input : add_annotations(*votes, options.annotations, options.pairs.reader.lenient))
     manifest.inputs.push_back(std::move(input));
-  const MadeAggregator aggregator = make_aggregator(chosen, options.fit, gold, *votes);
+
+  MadeAggregator aggregator = chosen.make(*votes);
+  SpooledGaps gaps = aggregate_all(*votes, aggregator);
+  if (gold) gaps = calibrated(gaps, options.fit, *gold, aggregator);
+  check_missing(gaps, policy.policy);
   manifest.aggregator = aggregator.description;
   manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
-
-  const SpooledGaps gaps = aggregate_all(*votes, aggregator);
-  check_missing(gaps, policy.policy);
   const auto n_annotations = static_cast<std::int64_t>(votes->n_annotations());
   const std::string coverage = coverage_table(*votes);
   votes.reset();  // what follows needs memory of its own

@@ -38,23 +38,22 @@ struct Judged {
   std::size_t ties = 0;
 };
 
-Judged judge(const Gold& gold, const VoteTable& builder, const MadeAggregator& aggregator) {
+Judged judge(const Gold& gold, const SpooledGaps& gaps) {
   std::unordered_map<std::string_view, double> preferred;
   for (const auto& label : gold.labels) preferred.emplace(label.pair_id, label.preferred);
   std::vector<std::pair<std::uint64_t, stats::ScoredVerdict>> judged;
   Judged result{.without_gap = preferred.size()};
-  builder.for_each_pair([&](std::span<const Annotation> votes) {
-    const auto truth = preferred.find(votes.front().pair_id);
-    if (truth == preferred.end()) return;
-    const auto gap = aggregator.aggregate(votes);
-    if (!gap) return;
+  gaps.for_each([&](const PairGap& pair) {
+    const auto truth = preferred.find(pair.id);
+    if (truth == preferred.end() || !pair.gap) return;
     --result.without_gap;
-    if (std::abs(gap->value) <= tie_below) {
+    const double gap = pair.gap->value;
+    if (std::abs(gap) <= tie_below) {
       ++result.ties;
       return;
     }
-    const double right = (1 + std::copysign(1.0, gap->value) * truth->second) / 2;
-    judged.push_back({detail::bits_of(0, truth->first), {std::abs(gap->value), right}});
+    const double right = (1 + std::copysign(1.0, gap) * truth->second) / 2;
+    judged.push_back({detail::bits_of(0, truth->first), {std::abs(gap), right}});
   });
   std::ranges::sort(judged, {}, [](const auto& entry) { return entry.first; });
   for (const auto& [bits, verdict] : judged) result.verdicts.push_back(verdict);
@@ -102,60 +101,6 @@ std::optional<std::vector<stats::ReliabilityBin>> bins_of(const io::Json& json) 
   return bins;
 }
 
-/// Wraps an aggregator so that its gaps are calibrated probabilities.
-MadeAggregator calibrated(MadeAggregator of, const FitOptions& options, const Gold& gold,
-                          const VoteTable& builder) {
-  const Judged judged = judge(gold, builder, of);
-  const std::size_t n = judged.verdicts.size();
-  if (n < min_labels)
-    throw DataError(
-        options.gold, 0, "",
-        fmt::format("calibration needs at least {} gold labels with a gap, got {}: of {} "
-                    "labelled pairs, {} have no gap and {} a gap of 0",
-                    min_labels, n, gold.labels.size(), judged.without_gap, judged.ties));
-  // An uncalibrated gap as a probability: 1 is certain, 0 is a coin flip.
-  auto before = judged.verdicts;
-  for (auto& verdict : before) verdict.score = std::min(1.0, (1 + verdict.score) / 2);
-  const auto after = out_of_fold(options.calibration, judged.verdicts);
-
-  MadeAggregator made{.description = {"calibrated",
-                                      {{"after", to_json(after)},
-                                       {"before", to_json(before)},
-                                       {"folds", folds},
-                                       {"method", options.calibration},
-                                       {"n", n},
-                                       {"of", io::to_json(of.description)},
-                                       {"ties", judged.ties},
-                                       {"without_gap", judged.without_gap}}},
-                      .inputs = std::move(of.inputs)};
-  made.inputs.push_back(gold.file);
-  const auto ece = [](const auto& verdicts) {
-    return stats::expected_calibration_error(stats::reliability(verdicts));
-  };
-  made.summary =
-      of.summary + fmt::format(
-                       "Calibrated ({}) on {} gold labels: ECE {:.4f} before, {:.4f} after, "
-                       "the latter in {}-fold cross-validation\n",
-                       options.calibration, n, ece(before), ece(after), folds);
-  if (!options.picture.empty()) {
-    io::OutputFile out(options.picture);
-    const report::ReliabilitySeries series[] = {
-        {"gap as it is", stats::reliability(before)},
-        {options.calibration + ", cross-validated", stats::reliability(after)}};
-    out.write(report::reliability_svg(series, "Reliability of the panel's verdicts"));
-    out.commit();
-  }
-  made.aggregate = [aggregate = std::move(of.aggregate),
-                    to_probability = fit(options.calibration, judged.verdicts)](
-                       std::span<const Annotation> votes) {
-    auto gap = aggregate(votes);
-    if (gap && std::abs(gap->value) > tie_below)
-      gap->value = std::copysign(1.0, gap->value) * (2 * to_probability(std::abs(gap->value)) - 1);
-    return gap;
-  };
-  return made;
-}
-
 }  // namespace
 
 void FitOptions::declare(args::Command app) {
@@ -171,10 +116,51 @@ void FitOptions::declare(args::Command app) {
       .needs(gold_option);
 }
 
-MadeAggregator make_aggregator(const ChosenAggregator& chosen, const FitOptions& options,
-                               const std::optional<Gold>& gold, const VoteTable& annotations) {
-  auto made = chosen.make(annotations);
-  return gold ? calibrated(std::move(made), options, *gold, annotations) : made;
+SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options, const Gold& gold,
+                       MadeAggregator& aggregator) {
+  const Judged judged = judge(gold, gaps);
+  const std::size_t n = judged.verdicts.size();
+  if (n < min_labels)
+    throw DataError(
+        options.gold, 0, "",
+        fmt::format("calibration needs at least {} gold labels with a gap, got {}: of {} "
+                    "labelled pairs, {} have no gap and {} a gap of 0",
+                    min_labels, n, gold.labels.size(), judged.without_gap, judged.ties));
+  // An uncalibrated gap as a probability: 1 is certain, 0 is a coin flip.
+  auto before = judged.verdicts;
+  for (auto& verdict : before) verdict.score = std::min(1.0, (1 + verdict.score) / 2);
+  const auto after = out_of_fold(options.calibration, judged.verdicts);
+
+  aggregator.description = {"calibrated",
+                            {{"after", to_json(after)},
+                             {"before", to_json(before)},
+                             {"folds", folds},
+                             {"method", options.calibration},
+                             {"n", n},
+                             {"of", io::to_json(aggregator.description)},
+                             {"ties", judged.ties},
+                             {"without_gap", judged.without_gap}}};
+  aggregator.inputs.push_back(gold.file);
+  const auto ece = [](const auto& verdicts) {
+    return stats::expected_calibration_error(stats::reliability(verdicts));
+  };
+  aggregator.summary += fmt::format(
+      "Calibrated ({}) on {} gold labels: ECE {:.4f} before, {:.4f} after, "
+      "the latter in {}-fold cross-validation\n",
+      options.calibration, n, ece(before), ece(after), folds);
+  if (!options.picture.empty()) {
+    io::OutputFile out(options.picture);
+    const report::ReliabilitySeries series[] = {
+        {"gap as it is", stats::reliability(before)},
+        {options.calibration + ", cross-validated", stats::reliability(after)}};
+    out.write(report::reliability_svg(series, "Reliability of the panel's verdicts"));
+    out.commit();
+  }
+  return gaps.changed([to_probability = fit(options.calibration, judged.verdicts)](PairGap& pair) {
+    if (!pair.gap || std::abs(pair.gap->value) <= tie_below) return;
+    double& gap = pair.gap->value;
+    gap = std::copysign(1.0, gap) * (2 * to_probability(std::abs(gap)) - 1);
+  });
 }
 
 std::vector<report::ReliabilitySeries> reliability_of(const io::PartDescription& aggregator) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +9,7 @@
 #include <args.hpp>
 
 #include <sp2dpo/report/reliability.hpp>
+#include <sp2dpo/schedule/spooled_gaps.hpp>
 
 namespace sp2dpo::tool {
 
@@ -26,12 +25,11 @@ struct FitOptions {
   void declare(args::Command app);
 };
 
-/// Builds the aggregator from the annotations and, if gold labels are given, calibrates it: a gap
-/// is then sign · (2p − 1), where p is the share of correct gaps of that size.
-[[nodiscard]] MadeAggregator make_aggregator(const ChosenAggregator& chosen,
-                                             const FitOptions& options,
-                                             const std::optional<Gold>& gold,
-                                             const VoteTable& annotations);
+/// Calibrates gaps by gold labels: a gap becomes sign · (2p − 1), where p is the share of correct
+/// gaps of that size. `aggregator` made the gaps; its description, inputs and summary become those of
+/// the calibration. Throws DataError if too few labelled pairs have a gap.
+[[nodiscard]] SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options,
+                                     const Gold& gold, MadeAggregator& aggregator);
 
 /// The reliability before and after calibration; empty unless the aggregator was calibrated.
 [[nodiscard]] std::vector<report::ReliabilitySeries> reliability_of(
