@@ -13,7 +13,7 @@
 
 namespace sp2dpo {
 
-namespace {
+namespace detail {
 
 constexpr std::uint32_t none = PairIds::none;
 
@@ -46,7 +46,7 @@ struct Vote : Link {
 };
 static_assert(sizeof(Vote<InMemory>) == 32 && sizeof(Vote<InFile>) == 32);
 
-std::uint32_t packed(const Annotation& annotation, std::uint32_t cell) {
+inline std::uint32_t packed(const Annotation& annotation, std::uint32_t cell) {
   const auto order = annotation.order ? static_cast<std::uint32_t>(*annotation.order) + 1 : 0;
   return static_cast<std::uint32_t>(annotation.preferred) |
          static_cast<std::uint32_t>(annotation.category) << 2 | order << 10 | cell << 12;
@@ -95,9 +95,9 @@ class Cells {
     if (by_prompt == numbers_.end()) by_prompt = numbers_.try_emplace(std::string(annotator)).first;
     const auto known = by_prompt->second.find(prompt);
     if (known != by_prompt->second.end()) return known->second;
-    detail::require(cells_.size() < limit,
-                    "more than {} combinations of annotator and prompt; {} under {} is one more",
-                    limit, annotator, prompt);
+    require(cells_.size() < limit,
+            "more than {} combinations of annotator and prompt; {} under {} is one more", limit,
+            annotator, prompt);
     const auto added = by_prompt->second.emplace(prompt, cells_.size()).first;
     cells_.push_back({by_prompt->first, added->first});
     return added->second;
@@ -139,7 +139,9 @@ class Places {
   std::int64_t last_ = 0;
 };
 
-}  // namespace
+}  // namespace detail
+
+using namespace detail;
 
 struct VoteTable::State {
   State(PairIds pair_ids, Categories list, std::size_t max_votes)
