@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An annotator of one's own, in an adaptor of the library: a rule that asks nobody, and its
-// annotations for `sp2dpo schedule`.
+// A custom annotator: a rule that compares word counts. The library asks it about every pair and
+// writes its annotations for `sp2dpo schedule`.
 //
 //     custom_annotator pairs.jsonl annotations.jsonl
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include <sp2dpo/annotate/annotators.hpp>
+#include <sp2dpo/annotate/annotate_all.hpp>
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/pairs.hpp>
 
@@ -21,9 +21,10 @@ namespace {
 using sp2dpo::Annotation;
 using sp2dpo::AnnotationFailure;
 using sp2dpo::AnnotationOutcome;
+using sp2dpo::AnnotatorId;
 using sp2dpo::PreferencePair;
 
-/// An answer's text: the turns of a conversation one after another.
+/// Returns the text of a response: the turns of a conversation one after another.
 std::string text_of(const sp2dpo::Text& text) {
   if (const auto* plain = std::get_if<std::string>(&text)) return *plain;
   std::string all;
@@ -38,17 +39,17 @@ std::size_t count_words(const std::string& text) {
   return count;
 }
 
-/// Holds the answer with more words to be the better one, by the share that the other one lacks.
-/// No good teacher, but an honest one: it says how sure it is, and where it has nothing to say.
+/// Prefers the response with more words, by the share that the other one lacks. A poor judge, but
+/// one that states its confidence and abstains when both responses are empty.
 class Wordiness : public sp2dpo::Annotator {
  public:
-  [[nodiscard]] sp2dpo::AnnotatorId id() const override { return {"wordiness", "by-rule"}; }
+  [[nodiscard]] AnnotatorId id() const override { return {"wordiness", "by-rule"}; }
 
   [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override {
     const std::size_t chosen = count_words(text_of(pair.chosen));
     const std::size_t rejected = count_words(text_of(pair.rejected));
     if (chosen + rejected == 0)
-      return AnnotationFailure{AnnotationFailure::Kind::refused, "neither answer has a word"};
+      return AnnotationFailure{AnnotationFailure::Kind::refused, "both responses are empty"};
     const auto [fewer, more] = std::minmax(chosen, rejected);
     return Annotation{.pair_id = pair.id,
                       .annotator = id().annotator,
@@ -63,26 +64,25 @@ class Wordiness : public sp2dpo::Annotator {
 };
 
 void run(const std::string& pairs_file, const std::string& annotations_file) {
-  sp2dpo::io::AnnotationWriter annotations(annotations_file);
-  int failures = 0;
   const Wordiness rule;
-  const sp2dpo::annotate::Recording annotator(
-      rule, [&](const PreferencePair& pair, const AnnotationOutcome& outcome) {
+  const std::vector<const sp2dpo::Annotator*> annotators = {&rule};
+  sp2dpo::io::PairReader pairs(pairs_file);
+  sp2dpo::io::AnnotationWriter annotations(annotations_file);
+  const auto counts = sp2dpo::annotate::annotate_all(
+      annotators, pairs,
+      [&](const PreferencePair& pair, const AnnotatorId&, const AnnotationOutcome& outcome) {
         if (const auto* annotation = std::get_if<Annotation>(&outcome)) {
           annotations.write(*annotation);
         } else {
           const auto& failure = std::get<AnnotationFailure>(outcome);
           std::printf("pair %s: %s: %s\n", pair.id.c_str(),
                       std::string(sp2dpo::name(failure.kind)).c_str(), failure.detail.c_str());
-          ++failures;
         }
       });
-
-  sp2dpo::io::PairReader pairs(pairs_file);
-  for (PreferencePair pair; pairs.next(pair);) static_cast<void>(annotator.annotate(pair));
   annotations.finish();
-  std::printf("%lld annotations, %d failures\n%s is written\n",
-              static_cast<long long>(annotations.rows()), failures, annotations_file.c_str());
+  std::printf("%lld annotations, %lld failures\n%s is written\n",
+              static_cast<long long>(counts.annotations), static_cast<long long>(counts.failures),
+              annotations_file.c_str());
 }
 
 }  // namespace

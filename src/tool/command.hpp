@@ -32,6 +32,7 @@ Declare declare_annotate;
 Declare declare_batch;
 Declare declare_compare;
 Declare declare_explain;
+Declare declare_import_scores;
 Declare declare_import_votes;
 Declare declare_report;
 Declare declare_schedule;

@@ -34,6 +34,10 @@ constexpr Command commands[] = {
      sp2dpo::tool::declare_winrate},
     {"import-votes", "Turn existing pairwise judgments into annotations",
      sp2dpo::tool::declare_import_votes},
+#ifdef SP2DPO_WITH_ANNOTATE
+    {"import-scores", "Make annotations from scores that the pairs have already",
+     sp2dpo::tool::declare_import_scores},
+#endif
     {"report", "Check a schedule, and show it to people", sp2dpo::tool::declare_report},
     {"schedule", "Compute a beta for every pair from its annotations",
      sp2dpo::tool::declare_schedule},

@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 
+#include <sp2dpo/annotate/annotate_all.hpp>
 #include <sp2dpo/annotate/annotators.hpp>
 
 namespace sp2dpo::annotate {
@@ -55,6 +56,25 @@ TEST(FromColumns, TheDifferenceOfTheScoresOverTheScaleIsTheMagnitude) {
   EXPECT_EQ(one.category, Categories().at("helpfulness"));
 }
 
+TEST(FromColumns, ADifferenceUpToMaxTieIsATie) {
+  const FromColumns annotator(id, {.scale = 9, .max_tie = 0.5});
+  const auto scored = [&](const char* chosen) {
+    return verdict_of(annotator, pair_with({{"score_chosen", chosen}, {"score_rejected", "5"}}));
+  };
+  EXPECT_EQ(scored("5.5").preferred, Preferred::tie);
+  EXPECT_EQ(scored("4.5").magnitude, 0);
+  EXPECT_EQ(scored("5.75").preferred, Preferred::chosen);
+  EXPECT_EQ(scored("5.75").magnitude, 0.75 / 9);
+  EXPECT_THROW(FromColumns(id, {.scale = 1, .max_tie = 1}), InvalidArgument);
+}
+
+TEST(FromColumns, AScoreOutsideItsRangeIsNamed) {
+  const FromColumns annotator(
+      id, {.source = ColumnOptions::Scores{.lowest = 1, .highest = 10}, .scale = 9});
+  EXPECT_EQ(refusal_of(annotator, pair_with({{"score_chosen", "5"}, {"score_rejected", "0"}})),
+            "pair p1: column \"score_rejected\": expected a score in [1, 10], got 0");
+}
+
 TEST(FromColumns, AStrengthCountsForTheChosenAnswerWhateverItsSign) {
   const FromColumns annotator(id, {.source = ColumnOptions::Strength{}, .scale = 3});
   for (const char* const value : {"-3", "3"}) {
@@ -70,10 +90,10 @@ TEST(FromColumns, WhatIsNoScoreIsRefusedAndWhatIsNullIsMissing) {
     return pair_with({{"score_chosen", chosen}, {"score_rejected", "1"}});
   };
   EXPECT_EQ(refusal_of(annotator, scored("5.5")),
-            "pair p1: score_chosen - score_rejected = 4.5 is beyond the scale of 4");
+            "pair p1: column \"score_chosen - score_rejected\": 4.5 is beyond the scale of 4");
   EXPECT_EQ(refusal_of(annotator, scored("\"3\"")),
-            "pair p1: column \"score_chosen\": expected a number, not \"3\"");
-  EXPECT_EQ(refusal_of(annotator, pair_with({})), "pair p1: there is no column \"score_chosen\"");
+            "pair p1: column \"score_chosen\": expected a number, got \"3\"");
+  EXPECT_EQ(refusal_of(annotator, pair_with({})), "pair p1: column \"score_chosen\": is missing");
   EXPECT_EQ(std::get<AnnotationFailure>(annotator.annotate(scored("null"))).kind, Kind::missing);
   EXPECT_THROW(FromColumns(id, {}), InvalidArgument);
   EXPECT_THROW(FromColumns(id, {.scale = 1, .confidence = 1.5}), InvalidArgument);
@@ -112,13 +132,49 @@ TEST(FromRatings, ARatingOutsideItsScaleIsNamed) {
                       pair_with({{"ratings_chosen", fmt::format(R"({{"honesty":{}}})", rating)},
                                  {"ratings_rejected", R"({"honesty":3})"}}));
   };
-  EXPECT_EQ(refusal("10"), "pair p1: ratings_chosen.honesty: 10 is not in [1, 5]");
+  EXPECT_EQ(refusal("10"),
+            "pair p1: column \"ratings_chosen.honesty\": expected a rating in [1, 5], got 10");
   EXPECT_EQ(refusal("\"four\""),
-            "pair p1: ratings_chosen.honesty: expected a rating, not \"four\"");
-  EXPECT_THAT(refusal("true"), HasSubstr("expected a rating, not true"));
+            "pair p1: column \"ratings_chosen.honesty\": expected a rating, got \"four\"");
+  EXPECT_THAT(refusal("true"), HasSubstr("expected a rating, got true"));
   const auto none = FromRatings(id).annotate(
       pair_with({{"ratings_chosen", "{}"}, {"ratings_rejected", R"({"honesty":3})"}}));
   EXPECT_EQ(std::get<AnnotationFailure>(none).kind, Kind::missing);
+}
+
+TEST(AnnotateAll, HandsOverEveryOutcomePairByPair) {
+  const Annotation known{.pair_id = "p1", .annotator = "data", .prompt = "columns"};
+  const std::array replayed = {known};
+  const Replay one(id, replayed), other({"data", "other"}, {});
+  const std::array<const Annotator*, 2> annotators = {&one, &other};
+  auto second = pair_with({});
+  second.id = "p2";
+  const std::array pairs = {pair_with({}), second};
+  std::vector<std::string> seen;
+  const auto counts = annotate_all(
+      annotators, pairs,
+      [&](const PreferencePair& pair, const AnnotatorId& from, const AnnotationOutcome& outcome) {
+        seen.push_back(pair.id + " " + from.prompt + " " +
+                       (std::holds_alternative<Annotation>(outcome) ? "yes" : "no"));
+      });
+  EXPECT_THAT(
+      seen, testing::ElementsAre("p1 columns yes", "p1 other no", "p2 columns no", "p2 other no"));
+  EXPECT_EQ(counts.pairs, 2);
+  EXPECT_EQ(counts.annotations, 1);
+  EXPECT_EQ(counts.failures, 3);
+}
+
+TEST(AnnotateAll, ARefusedPairLeavesNoAnnotationOfAnyAnnotator) {
+  const FromColumns strength({"a", "x"}, {.source = ColumnOptions::Strength{}, .scale = 3});
+  const FromColumns scores({"b", "x"}, {.scale = 9});
+  const std::array<const Annotator*, 2> annotators = {&strength, &scores};
+  const std::array pairs = {pair_with({{"preference_strength", "1"}})};
+  int outcomes = 0;
+  EXPECT_THROW(annotate_all(annotators, pairs,
+                            [&](const PreferencePair&, const AnnotatorId&,
+                                const AnnotationOutcome&) { ++outcomes; }),
+               ColumnError);
+  EXPECT_EQ(outcomes, 0);
 }
 
 TEST(Replay, AnswersWithItsOwnAnnotationsAndNoOthers) {

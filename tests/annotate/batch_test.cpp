@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../io/files.hpp"
+#include "questions.hpp"
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,7 +50,7 @@ class BatchTest : public testing::Test {
   }
   [[nodiscard]] std::vector<std::string> bodies(char c) const {
     std::vector<std::string> found;
-    for (const auto& answer : store.answers(key(c))) found.push_back(answer.body);
+    for (const auto& reply : store.replies(key(c))) found.push_back(reply.body);
     return found;
   }
 
@@ -60,13 +61,13 @@ class BatchTest : public testing::Test {
 TEST_F(BatchTest, TakesResultsInAnyOrderAndTheFirstOfTwo) {
   const auto results = read(line(key('b'), body("2")) + "\n" + line(key('a'), body("1")) +
                             line(key('b'), body("2")) + line(key('b'), body("other")));
-  EXPECT_EQ(results.answers, 2);
+  EXPECT_EQ(results.replies, 2);
   EXPECT_EQ(results.known, 1);
   EXPECT_EQ(results.different, 1);
   EXPECT_THAT(bodies('a'), ElementsAre(body("1")));
   EXPECT_THAT(bodies('b'), ElementsAre(body("2")));
-  EXPECT_EQ(store.answers(key('a'))[0].usage, (Usage{3, 4}));
-  EXPECT_EQ(store.answers(key('a'))[0].request_id, "r");
+  EXPECT_EQ(store.replies(key('a'))[0].usage, (Usage{3, 4}));
+  EXPECT_EQ(store.replies(key('a'))[0].request_id, "r");
   EXPECT_EQ(read(line(key('a'), body("1"))).known, 1);
 }
 
@@ -74,7 +75,7 @@ TEST_F(BatchTest, ABadLineCostsNoOther) {
   const auto results =
       read("{\n" + line("who", body("x")) + "[1]\n\xff\xfe\n" + line(key('a'), body("1")) +
            "null\n" + line(key('c'), body("3")).substr(0, 200));
-  EXPECT_EQ(results.answers, 1);
+  EXPECT_EQ(results.replies, 1);
   EXPECT_EQ(results.unknown, 1);
   EXPECT_EQ(results.unreadable, 5);
   EXPECT_THAT(results.notes[0], HasSubstr("r.jsonl:1:"));
@@ -90,27 +91,27 @@ TEST_F(BatchTest, AnErrorOfAnyShapeIsNoAnswer) {
                        "\n",
                        key('b')) +
            line(key('c'), "null", 500));
-  EXPECT_EQ(results.answers, 0);
+  EXPECT_EQ(results.replies, 0);
   EXPECT_EQ(results.failed, 4);
   EXPECT_THAT(store.failures(key('a'))[0].detail, HasSubstr("plain text"));
   EXPECT_THAT(store.failures(key('a'))[1].detail, HasSubstr("no such model"));
   EXPECT_THAT(store.failures(key('b'))[0].detail, HasSubstr("batch_expired"));
   EXPECT_EQ(store.failures(key('c'))[0].http_status, 500);
   // A success that comes later counts.
-  EXPECT_EQ(read(line(key('a'), body("1"))).answers, 1);
+  EXPECT_EQ(read(line(key('a'), body("1"))).replies, 1);
 }
 
 TEST_F(BatchTest, KeepsAnAnswerToASecondAskingApart) {
   const auto results = read(line(key('a') + ".1", body("second")) + line(key('a'), body("first")) +
                             line(key('a') + ".x", body("?")) + line(key('a') + "1", body("?")));
-  EXPECT_EQ(results.answers, 2);
+  EXPECT_EQ(results.replies, 2);
   EXPECT_EQ(results.unknown, 2);
   EXPECT_THAT(bodies('a'), ElementsAre(body("first"), body("second")));
 }
 
 TEST_F(BatchTest, LeavesTheBodyAsItCame) {
   const auto odd = body(R"(half a pair: \ud83d)");
-  EXPECT_EQ(read(line(key('a'), odd)).answers, 1);
+  EXPECT_EQ(read(line(key('a'), odd)).replies, 1);
   EXPECT_THAT(bodies('a'), ElementsAre(odd));
 }
 
@@ -118,7 +119,7 @@ TEST_F(BatchTest, SpoiltLinesCostNoOther) {
   const int rounds = std::getenv("SP2DPO_FULL_TESTS") != nullptr ? 5'000 : 200;
   const std::string good = line(key('a'), body("1"));
   const std::string also_good = line(key('b'), body("2"));
-  ASSERT_EQ(read(good + also_good).answers, 2);
+  ASSERT_EQ(read(good + also_good).replies, 2);
   std::mt19937_64 random(3);
   for (int round = 0; round < rounds; ++round) {
     std::string text;
@@ -146,16 +147,13 @@ TEST_F(BatchTest, SpoiltLinesCostNoOther) {
 
 TEST_F(BatchTest, SplitsFilesAtLinesAndBytes) {
   std::vector<PreferencePair> pairs;
-  for (int i = 0; i < 7; ++i) pairs.push_back({.id = std::to_string(i)});
-  PanelMember member;
-  member.id = {"gpt/4 o", "direct"};
-  member.question = [](const PreferencePair& pair) {
-    return PanelQuestion{
-        {.body = R"({"n":)" + pair.id + "}", .key = pair.id + std::string(63, 'd')}};
-  };
-  member.read = [](const PreferencePair&, std::string_view) {
-    return ReadAnswer{.outcome = Annotation{}};
-  };
+  for (int i = 0; i < 7; ++i)
+    pairs.push_back({.id = std::to_string(i),
+                     .prompt = "question " + std::to_string(i),
+                     .chosen = "yes",
+                     .rejected = "no"});
+  const Judge judge{.name = "gpt/4 o", .model = "m", .family = "f"};
+  const PanelMember member{.judge = &judge, .prompt = &test::tiny_prompt()};
   const auto count = [&](const BatchLimits& limits) {
     std::vector<std::int64_t> lines;
     for (const auto& file :
@@ -169,7 +167,9 @@ TEST_F(BatchTest, SplitsFilesAtLinesAndBytes) {
   const auto one = std::ssize(sp2dpo::test::slurp(folder / "ask.gpt_4_o.0003.jsonl"));
   EXPECT_THAT(count({.bytes = 4 * one}), ElementsAre(4, 3));
   EXPECT_THROW((void)count({.bytes = one - 1}), InvalidArgument);
-  EXPECT_EQ(read(line("5" + std::string(63, 'd'), body("5"))).answers, 1);
+  const auto key = make_request(member.about("5"), pairs[5]).key;
+  const auto verdict = R"({\"category\":\"style\",\"magnitude\":1,\"confidence\":1})";
+  EXPECT_EQ(read(line(key, body(verdict))).replies, 1);
   EXPECT_THAT(count({.lines = 100}), ElementsAre(6));
 }
 

@@ -19,8 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using test::FakeProvider;
+using test::judge_named;
 using test::prompt_named;
-using test::teacher_named;
 using testing::HasSubstr;
 
 EndpointOptions options_for(const FakeProvider& provider) {
@@ -40,7 +40,7 @@ TEST(ChatAnnotator, GivesTheVerdictOfTheAnswer) {
   for (const Form form : {Form::informed, Form::blind}) {
     for (const char* const name : {"direct", "criteria", "adversarial"}) {
       const Prompt& prompt = prompt_named(name, form);
-      const ChatAnnotator annotator(teacher_named("t"), prompt, endpoint, Order::rejected_first);
+      const ChatAnnotator annotator(judge_named("t"), prompt, endpoint, Order::rejected_first);
       EXPECT_EQ(annotator.id(), (AnnotatorId{"t", prompt.name()}));
       const PreferencePair pair = pair_with("p", name);
       const AnnotationOutcome outcome = annotator.annotate(pair);
@@ -51,15 +51,15 @@ TEST(ChatAnnotator, GivesTheVerdictOfTheAnswer) {
       EXPECT_EQ(annotation.prompt, prompt.name());
 
       // The same as is read from the answer that such a request gets.
-      const Teacher teacher = teacher_named("t");
+      const Judge judge = judge_named("t");
       const Question question{
-          .teacher = &teacher,
+          .judge = &judge,
           .prompt = &prompt,
           .order = form == Form::blind ? std::optional(Order::rejected_first) : std::nullopt};
       const ChatRequest request = make_request(question, pair);
       const auto read = std::get<Annotation>(
-          read_answer(question, pair, request.key,
-                      test::complete(request.body).json(test::hash_of(request.body))));
+          read_reply(question, pair, request.key,
+                     test::complete(request.body).json(test::hash_of(request.body))));
       EXPECT_EQ(annotation.magnitude, read.magnitude);
       EXPECT_EQ(annotation.confidence, read.confidence);
       EXPECT_EQ(annotation.preferred, read.preferred);
@@ -74,8 +74,8 @@ TEST(ChatAnnotator, IsSafeFromSeveralThreads) {
   EndpointOptions options = options_for(provider);
   options.max_attempts = 10;
   Endpoint endpoint(options);
-  const ChatAnnotator one(teacher_named("one"), prompt_named("direct"), endpoint);
-  const ChatAnnotator other(teacher_named("other"), prompt_named("criteria"), endpoint);
+  const ChatAnnotator one(judge_named("one"), prompt_named("direct"), endpoint);
+  const ChatAnnotator other(judge_named("other"), prompt_named("criteria"), endpoint);
   std::vector<int> annotations(6, 0);
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < annotations.size(); ++t)
@@ -95,7 +95,7 @@ TEST(ChatAnnotator, IsSafeFromSeveralThreads) {
 TEST(ChatAnnotator, AnEndpointsFailureIsAValue) {
   const FakeProvider provider;
   Endpoint endpoint(options_for(provider));
-  const ChatAnnotator annotator(teacher_named("t"), prompt_named("direct"), endpoint);
+  const ChatAnnotator annotator(judge_named("t"), prompt_named("direct"), endpoint);
   const auto outcome = annotator.annotate(pair_with("p", "fake(error_500)"));
   ASSERT_TRUE(std::holds_alternative<AnnotationFailure>(outcome));
   EXPECT_EQ(std::get<AnnotationFailure>(outcome).kind, AnnotationFailure::Kind::transport);
@@ -108,7 +108,7 @@ TEST(ChatAnnotator, ThrowsForWhatNoRetryCanMend) {
   EndpointOptions options = options_for(provider);
   options.key_variable = "SP2DPO_TEST_KEY";
   Endpoint endpoint(options);
-  const ChatAnnotator annotator(teacher_named("t"), prompt_named("direct"), endpoint);
+  const ChatAnnotator annotator(judge_named("t"), prompt_named("direct"), endpoint);
   const Retrying patient(annotator, 5);
   for (int i = 0; i < 2; ++i) {
     try {

@@ -323,7 +323,7 @@ TEST(Endpoint, StopsWhereEverythingIsRejected) {
   drain(endpoint);
   EXPECT_EQ(rejected, 100);
   EXPECT_EQ(provider.counts().requests, 20);
-  EXPECT_THAT(endpoint.stopped(), HasSubstr("20 rejections in a row"));
+  EXPECT_THAT(endpoint.stopped(), HasSubstr("20 consecutive rejections"));
 }
 
 TEST(Endpoint, StopsWhereTheServerIsGone) {
@@ -367,7 +367,7 @@ TEST(Endpoint, OneTooManyHoldsBackAllOthers) {
 TEST(Endpoint, RefusesAnAnswerWithoutEnd) {
   const FakeProvider provider;
   EndpointOptions options = options_for(provider);
-  options.max_answer_bytes = 10'000;
+  options.max_reply_bytes = 10'000;
   const ChatReply reply = ask("fake(large)", options);
   EXPECT_EQ(reply.kind, Kind::transport);
   EXPECT_EQ(reply.attempts, 1);
@@ -420,8 +420,8 @@ TEST(Endpoint, RefusesOptionsThatCannotBe) {
   refused({.base_url = "https://example.com/v1#sesame"}, "? or a #");
   refused({.base_url = "ftp://example.com/"}, "not ftp");
   refused({.base_url = "file:///etc/passwd"}, "not file");
-  refused({.base_url = ""}, "is no URL");
-  refused({.base_url = "https://exa mple.com"}, "is no URL");
+  refused({.base_url = ""}, "is not a valid URL");
+  refused({.base_url = "https://exa mple.com"}, "is not a valid URL");
   refused({.base_url = "https://x/", .key_variable = "SP2DPO_NOT_SET"}, "SP2DPO_NOT_SET");
   refused({.base_url = "https://x/", .ca_file = "no/such.pem"}, "no/such.pem");
   refused({.base_url = "https://x/", .proxy = "http://me:sesame@proxy"}, "proxy has a user name");

@@ -41,20 +41,20 @@ timeout = 1.5
 
 TEST(PanelConfig, ThePapersPanelIsThreePresetsUnderThreePrompts) {
   const PanelConfig panel = read(papers_panel);
-  ASSERT_EQ(panel.teachers.size(), 3);
+  ASSERT_EQ(panel.judges.size(), 3);
   EXPECT_EQ(panel.prompts.size(), 3);
-  EXPECT_EQ(panel.teachers[0].endpoint.key_variable, "DASHSCOPE_API_KEY");
-  EXPECT_FALSE(panel.teachers[0].price);
-  EXPECT_FALSE(panel.teachers[1].decoding.temperature);
-  EXPECT_EQ(panel.teachers[1].capabilities.max_tokens_field, "max_completion_tokens");
-  EXPECT_EQ(panel.teachers[1].price->completion, 0);
-  EXPECT_EQ(panel.teachers[1].price->batch_factor, 0.5);
-  EXPECT_EQ(panel.teachers[2].endpoint.requests_per_minute, 900);
-  EXPECT_EQ(panel.teachers[2].endpoint.timeout.count(), 1500);
+  EXPECT_EQ(panel.judges[0].endpoint.key_variable, "DASHSCOPE_API_KEY");
+  EXPECT_FALSE(panel.judges[0].price);
+  EXPECT_FALSE(panel.judges[1].decoding.temperature);
+  EXPECT_EQ(panel.judges[1].capabilities.max_tokens_field, "max_completion_tokens");
+  EXPECT_EQ(panel.judges[1].price->completion, 0);
+  EXPECT_EQ(panel.judges[1].price->batch_factor, 0.5);
+  EXPECT_EQ(panel.judges[2].endpoint.requests_per_minute, 900);
+  EXPECT_EQ(panel.judges[2].endpoint.timeout.count(), 1500);
   EXPECT_EQ(panel_members(panel, {}).size(), 9);
 }
 
-TEST(PanelConfig, EverythingAboutATeacherCanBeSaid) {
+TEST(PanelConfig, EverythingAboutAJudgeCanBeSaid) {
   const PanelConfig panel = read(R"(
 form = "blind"
 orders = "both"
@@ -95,22 +95,23 @@ budget = { tokens = 5, share = 0.5 }
   EXPECT_THAT(std::vector(panel.prompts[0].categories().names().begin(),
                           panel.prompts[0].categories().names().end()),
               ElementsAre("style", "truth"));
-  const Teacher& teacher = panel.teachers.at(0);
-  EXPECT_EQ(teacher.revision, "abc");
-  EXPECT_EQ(teacher.decoding.temperature, 1);
-  EXPECT_EQ(teacher.decoding.extra.at("stop"), R"(["x","y"])");
-  EXPECT_EQ(teacher.decoding.extra.at("enable_thinking"), "false");
-  EXPECT_EQ(teacher.decoding.extra.at("budget"), R"({"share":0.5,"tokens":5})");
-  EXPECT_EQ(teacher.endpoint.max_concurrent, 3);
+  const Judge& judge = panel.judges.at(0);
+  EXPECT_EQ(judge.revision, "abc");
+  EXPECT_EQ(judge.decoding.temperature, 1);
+  EXPECT_EQ(judge.decoding.extra.at("stop"), R"(["x","y"])");
+  EXPECT_EQ(judge.decoding.extra.at("enable_thinking"), "false");
+  EXPECT_EQ(judge.decoding.extra.at("budget"), R"({"share":0.5,"tokens":5})");
+  EXPECT_EQ(judge.endpoint.max_concurrent, 3);
 
   const auto members = panel_members(panel, {});
   ASSERT_EQ(members.size(), 8);  // two prompts, two orders, two samples
   std::set<std::string> keys;
   for (const auto& member : members) {
-    const auto question = member.question(test::plain_pair());
+    const PreferencePair pair = test::plain_pair();
+    const Question question = member.about(pair.id);
     EXPECT_TRUE(question.order);
-    keys.insert(question.request.key);
-    EXPECT_EQ(member.max_asks, 1);
+    keys.insert(make_request(question, pair).key);
+    EXPECT_EQ(member.judge->reasks, 0);
   }
   EXPECT_EQ(keys.size(), 8);
   EXPECT_EQ(members[0].sample, 10);
@@ -122,9 +123,9 @@ TEST(PanelConfig, WhatIsWrongIsNamedWithItsLine) {
     return refusal_of("[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\n" + std::string(line) + "\n");
   };
   EXPECT_THAT(with("modle = \"x\"").what(), HasSubstr("panel.toml:4: field \"teacher[0].modle\": "
-                                                      "unknown key; there are: allow_http,"));
+                                                      "unknown key; expected one of: allow_http,"));
   EXPECT_THAT(with("timeout = \"5\"").what(),
-              HasSubstr(":4: field \"teacher[0].timeout\": expected a number, not a value of type "
+              HasSubstr(":4: field \"teacher[0].timeout\": expected a number, got a value of type "
                         "string"));
   EXPECT_THAT(with("max_concurrent = 1.5").what(), HasSubstr("expected an integer"));
   EXPECT_THAT(with("max_concurrent = 0").what(), HasSubstr("expected an integer in [1, 10000]"));
@@ -134,7 +135,7 @@ TEST(PanelConfig, WhatIsWrongIsNamedWithItsLine) {
   EXPECT_THAT(with("price = { prompt = -1, completion = 1 }").what(), HasSubstr("not -1"));
   EXPECT_THAT(with("can = { seeds = true }").what(), HasSubstr("teacher[0].can.seeds"));
   EXPECT_THAT(with("can = { structured = \"yes\" }").what(),
-              HasSubstr("expected one of \"json_schema\", \"json_object\", \"text\", not \"yes\""));
+              HasSubstr("expected one of \"json_schema\", \"json_object\", \"text\", got \"yes\""));
   EXPECT_THAT(with("can = { seed = false }\ndecoding = { seed = 1 }").what(),
               HasSubstr("seed is set, and can.seed is false"));
   EXPECT_THAT(with("decoding.extra = { model = \"x\" }").what(), HasSubstr("not for extra"));
@@ -142,24 +143,25 @@ TEST(PanelConfig, WhatIsWrongIsNamedWithItsLine) {
   EXPECT_EQ(with("x = = 1").line, 4);
 
   EXPECT_THAT(refusal_of("[[teacher]]\npreset = \"gpt-6\"").what(),
-              HasSubstr("unknown preset \"gpt-6\"; there are: qwen-max, gpt-5-mini,"));
+              HasSubstr("unknown preset \"gpt-6\"; expected one of: qwen-max, gpt-5-mini,"));
   EXPECT_THAT(refusal_of("[[teacher]]\nname = \"x\"").what(), HasSubstr("model\": is missing"));
-  EXPECT_THAT(refusal_of("seed = 1").what(), HasSubstr("there is no [[teacher]]"));
+  EXPECT_THAT(refusal_of("seed = 1").what(), HasSubstr("expected at least one [[teacher]]"));
   EXPECT_THAT(refusal_of("orders = \"both\"\n" + std::string(papers_panel)).what(),
               HasSubstr(":1: field \"orders\": is for the blind form"));
-  EXPECT_THAT(refusal_of("prompts = [\"direkt\"]\n" + std::string(papers_panel)).what(),
-              HasSubstr("unknown prompt \"direkt\"; there are: adversarial, criteria, direct"));
+  EXPECT_THAT(
+      refusal_of("prompts = [\"direkt\"]\n" + std::string(papers_panel)).what(),
+      HasSubstr("unknown prompt \"direkt\"; expected one of: adversarial, criteria, direct"));
   EXPECT_THAT(error_of([] { static_cast<void>(read_panel_config("no/such.toml")); }).what(),
               HasSubstr("no/such.toml"));
 }
 
-TEST(PanelConfig, TwoTeachersWithTheSameRequestsAreRefused) {
+TEST(PanelConfig, TwoJudgesWithTheSameRequestsAreRefused) {
   const std::string one = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"a\"\n";
   const std::string other = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"b\"\n";
   EXPECT_THAT(refusal_of(one + other).what(),
               HasSubstr(":8: field \"teacher[1].name\": \"b\" would send the same requests as "
                         "\"a\""));
-  EXPECT_THAT(refusal_of(one + one).what(), HasSubstr("two teachers are called \"a\""));
+  EXPECT_THAT(refusal_of(one + one).what(), HasSubstr("two judges are called \"a\""));
   EXPECT_NO_THROW(read(one + other + "first_sample = 1\n"));
   EXPECT_NO_THROW(read(one + other + "revision = \"2\"\n"));
   EXPECT_THAT(refusal_of("samples = 2\n" + one + other + "first_sample = 1\n").what(),
@@ -196,21 +198,21 @@ TEST(PanelMembers, ReadWhatTheyAsked) {
   const auto members = panel_members(panel, {});
   const PreferencePair pair = test::plain_pair();
   for (const auto& member : members) {
-    if (member.id.prompt != "direct-blind") continue;
-    const auto question = member.question(pair);
-    const auto read = member.read(
-        pair,
+    if (member.id().prompt != "direct-blind") continue;
+    const Question question = member.about(pair.id);
+    const std::string key = make_request(question, pair).key;
+    const auto read = read_reply(
+        question, pair, key,
         test::body_with(R"({"preferred":"A","category":"style","magnitude":1,"confidence":1})"));
-    const auto& annotation = std::get<Annotation>(read.outcome);
-    EXPECT_EQ(annotation.order, question.order);
+    const auto& annotation = std::get<Annotation>(read);
+    EXPECT_EQ(annotation.annotator, member.judge->name);
+    EXPECT_EQ(annotation.order, random_order(pair.id, panel.seed));
     EXPECT_EQ(annotation.preferred,
               question.order == Order::chosen_first ? Preferred::chosen : Preferred::rejected);
-    EXPECT_THAT(annotation.meta, HasSubstr(question.request.key));
-    EXPECT_FALSE(read.ask_again);
+    EXPECT_THAT(annotation.meta, HasSubstr(key));
 
-    const auto prose = member.read(pair, test::body_with("A, I think"));
-    EXPECT_EQ(prose.failure_class, "no-verdict");
-    EXPECT_TRUE(prose.ask_again);
+    const auto prose = read_reply(question, pair, key, test::body_with("A, I think"));
+    EXPECT_EQ(std::get<AnnotationFailure>(prose).kind, AnnotationFailure::Kind::no_verdict);
   }
 }
 

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <random>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -53,7 +55,7 @@ class ProgramTest : public testing::Test {
     fake = std::make_unique<test::FakeProvider>(std::move(options));
     panel();
   }
-  /// Writes the panel's configuration: two teachers, three prompts.
+  /// Writes the panel's configuration: two judges, three prompts.
   void panel(const std::string& more = "",
              const std::string& price = "{ prompt = 1, completion = 2 }") {
     std::string text = more;
@@ -109,6 +111,29 @@ TEST_F(ProgramTest, AsksNothingAgainAndWritesTheSameBytes) {
   EXPECT_EQ(annotate("--store s.db --out b.jsonl --reparse").status, 0);
   EXPECT_EQ(slurp(folder / "b.jsonl"), first);
   EXPECT_EQ(fake->counts().requests, 180);
+}
+
+// The store, the pairs and the annotations were written by version 0.1, whose provider gave one
+// unusable reply to each request about the pair `talk`.
+TEST_F(ProgramTest, AStoreOfVersion01IsContinuedWithoutARequest) {
+  const std::filesystem::path data = SP2DPO_TEST_DATA "/store_0_1";
+  serve();
+  folder.write("s.db", slurp(data / "store.db"));
+  folder.write("pairs.jsonl", slurp(data / "pairs.jsonl"));
+  for (const std::string form : {"informed", "blind"}) {
+    std::string text = slurp(data / (form + ".toml"));
+    constexpr std::string_view url = "@BASE_URL@";
+    for (auto at = text.find(url); at != std::string::npos; at = text.find(url))
+      text.replace(at, url.size(), fake->base_url());
+    folder.write("panel.toml", text);
+    const auto continued = annotate();
+    EXPECT_EQ(continued.status, 0) << continued.err;
+    EXPECT_THAT(continued.out, HasSubstr("0 answered now"));
+    EXPECT_EQ(slurp(folder / "a.jsonl"), slurp(data / (form + ".jsonl")));
+    EXPECT_EQ(annotate("--store s.db --out b.jsonl --reparse").status, 0);
+    EXPECT_EQ(slurp(folder / "b.jsonl"), slurp(data / (form + ".jsonl")));
+  }
+  EXPECT_EQ(fake->counts().requests, 0);
 }
 
 TEST_F(ProgramTest, KilledAtAnyMomentItEndsUpWithTheSameBytes) {
@@ -250,7 +275,7 @@ TEST_F(ProgramTest, InterruptedItWaitsForWhatIsUnderWay) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 3);
-  EXPECT_THAT(slurp(folder / ".err"), HasSubstr("the same call goes on from here"));
+  EXPECT_THAT(slurp(folder / ".err"), HasSubstr("run the same command to continue"));
   EXPECT_EQ(static_cast<std::int64_t>(lines("a.jsonl")), fake->counts().answered);
   EXPECT_EQ(fake->counts().requests, fake->counts().answered);
 }
@@ -275,7 +300,7 @@ TEST_F(ProgramTest, BatchFilesGoThereAndBack) {
   const auto waited =
       tool::run(folder, "batch wait --panel panel.toml --store s.db --out . --every 1");
   EXPECT_EQ(waited.status, 0) << waited.err;
-  EXPECT_THAT(waited.out, HasSubstr("180 answers are new"));
+  EXPECT_THAT(waited.out, HasSubstr("180 replies are new"));
   const auto before = fake->counts().requests;
   ASSERT_EQ(annotate().status, 0);
   EXPECT_EQ(fake->counts().requests, before);

@@ -14,9 +14,9 @@ namespace sp2dpo::annotate {
 namespace {
 
 using simdjson::dom::element;
+using test::judge_named;
 using test::plain_pair;
 using test::prompt_named;
-using test::teacher_named;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -28,26 +28,26 @@ std::string sha256_of(const std::string& text) {
   return hex;
 }
 
-ChatRequest ask(const Teacher& teacher, const PreferencePair& pair = plain_pair(),
+ChatRequest ask(const Judge& judge, const PreferencePair& pair = plain_pair(),
                 std::int32_t sample = 0) {
-  return make_request({&teacher, &prompt_named("direct"), {}, sample}, pair);
+  return make_request({&judge, &prompt_named("direct"), {}, sample}, pair);
 }
 
-TEST(MakeRequest, SendsWhatTheTeacherTakesAndNothingElse) {
-  Teacher teacher = teacher_named("t");
-  const auto plain = ask(teacher);
+TEST(MakeRequest, SendsWhatTheJudgeTakesAndNothingElse) {
+  Judge judge = judge_named("t");
+  const auto plain = ask(judge);
   EXPECT_THAT(plain.body, HasSubstr(R"("max_tokens":1024)"));
   for (const char* const field : {"temperature", "top_p", "seed", "logprobs", "max_completion"})
     EXPECT_THAT(plain.body, Not(HasSubstr(field))) << field;
 
-  teacher.capabilities.max_tokens_field = "max_completion_tokens";
-  teacher.decoding = {.max_tokens = 77,
-                      .temperature = 0.5,
-                      .top_p = 0.9,
-                      .seed = 40,
-                      .top_logprobs = 5,
-                      .extra = {{"enable_thinking", "false"}}};
-  const auto full = ask(teacher, plain_pair(), 2);
+  judge.capabilities.max_tokens_field = "max_completion_tokens";
+  judge.decoding = {.max_tokens = 77,
+                    .temperature = 0.5,
+                    .top_p = 0.9,
+                    .seed = 40,
+                    .top_logprobs = 5,
+                    .extra = {{"enable_thinking", "false"}}};
+  const auto full = ask(judge, plain_pair(), 2);
   EXPECT_EQ(full.max_tokens, 77);
   simdjson::dom::parser parser;
   const element body = parser.parse(full.body);
@@ -62,60 +62,60 @@ TEST(MakeRequest, SendsWhatTheTeacherTakesAndNothingElse) {
 }
 
 TEST(MakeRequest, AsksForTheSchemaInTheWayTheServerKnows) {
-  Teacher teacher = teacher_named("t");
+  Judge judge = judge_named("t");
   const std::string schema = prompt_named("direct").schema();
   simdjson::dom::parser parser;
-  const auto parsed = [&] { return parser.parse(ask(teacher).body).value(); };
+  const auto parsed = [&] { return parser.parse(ask(judge).body).value(); };
 
   element body = parsed();
   EXPECT_EQ(simdjson::minify(body["response_format"]["json_schema"]["schema"].value()), schema);
   EXPECT_EQ(bool(body["response_format"]["json_schema"]["strict"]), true);
   EXPECT_THAT(std::string(body["messages"].at(0)["content"]), Not(HasSubstr(schema)));
 
-  teacher.capabilities.structured = Structured::json_object;
+  judge.capabilities.structured = Structured::json_object;
   body = parsed();
   EXPECT_EQ(simdjson::minify(body["response_format"].value()), R"({"type":"json_object"})");
   EXPECT_THAT(std::string(body["messages"].at(0)["content"]), HasSubstr(schema));
 
-  teacher.capabilities.structured = Structured::text;
+  judge.capabilities.structured = Structured::text;
   body = parsed();
   EXPECT_TRUE(body["response_format"].error());
   EXPECT_THAT(std::string(body["messages"].at(0)["content"]), HasSubstr(schema));
 }
 
 TEST(MakeRequest, TheKeyIsTheHashOfWhatTheAnswerDependsOn) {
-  Teacher teacher = teacher_named("t");
-  teacher.revision = "r\"2";
-  const auto request = ask(teacher, plain_pair(), 3);
+  Judge judge = judge_named("t");
+  judge.revision = "r\"2";
+  const auto request = ask(judge, plain_pair(), 3);
   EXPECT_EQ(request.key, sha256_of(R"({"family":"family-1","request":)" + request.body +
                                    R"(,"revision":"r\"2","sample":3,"version":1})"));
 }
 
 TEST(MakeRequest, AServerThatMovesKeepsItsAnswersAndAnotherQuestionDoesNot) {
-  const Teacher teacher = teacher_named("t");
-  Teacher moved = teacher_named("another name");
+  const Judge judge = judge_named("t");
+  Judge moved = judge_named("another name");
   moved.endpoint = {.base_url = "https://elsewhere.example/v1", .key_variable = "K"};
   moved.price = ListPrice{1, 2};
-  EXPECT_EQ(ask(teacher).key, ask(moved).key);
+  EXPECT_EQ(ask(judge).key, ask(moved).key);
 
-  std::set<std::string> keys = {ask(teacher).key, ask(teacher, plain_pair(), 1).key};
+  std::set<std::string> keys = {ask(judge).key, ask(judge, plain_pair(), 1).key};
   const auto add = [&](auto change) {
-    Teacher other = teacher_named("t");
+    Judge other = judge_named("t");
     change(other);
     keys.insert(ask(other).key);
   };
-  add([](Teacher& t) { t.family = "family-2"; });
-  add([](Teacher& t) { t.revision = "2"; });
-  add([](Teacher& t) { t.model = "model-2"; });
-  add([](Teacher& t) { t.decoding.max_tokens = 5; });
-  add([](Teacher& t) { t.decoding.temperature = 1; });
-  add([](Teacher& t) { t.capabilities.structured = Structured::text; });
+  add([](Judge& t) { t.family = "family-2"; });
+  add([](Judge& t) { t.revision = "2"; });
+  add([](Judge& t) { t.model = "model-2"; });
+  add([](Judge& t) { t.decoding.max_tokens = 5; });
+  add([](Judge& t) { t.decoding.temperature = 1; });
+  add([](Judge& t) { t.capabilities.structured = Structured::text; });
   PreferencePair other = plain_pair();
   other.chosen = "four";
-  keys.insert(ask(teacher, other).key);
+  keys.insert(ask(judge, other).key);
   for (const Order order : {Order::chosen_first, Order::rejected_first})
     keys.insert(
-        make_request({&teacher, &prompt_named("direct", Form::blind), order}, plain_pair()).key);
+        make_request({&judge, &prompt_named("direct", Form::blind), order}, plain_pair()).key);
   EXPECT_EQ(keys.size(), 11);
 }
 
@@ -123,7 +123,7 @@ TEST(MakeRequest, PairsWithTheSameTextsAreTheSameRequest) {
   PreferencePair twin = plain_pair();
   twin.id = "p2";
   twin.columns["score_chosen"] = "8";
-  EXPECT_EQ(ask(teacher_named("t")).body, ask(teacher_named("t"), twin).body);
+  EXPECT_EQ(ask(judge_named("t")).body, ask(judge_named("t"), twin).body);
 }
 
 TEST(MakeRequest, HostileTextsArriveAsTheyAre) {
@@ -140,8 +140,8 @@ TEST(MakeRequest, HostileTextsArriveAsTheyAre) {
   for (const auto& prompt : {"direct", "criteria", "adversarial"}) {
     for (const auto& text : texts) {
       const PreferencePair pair{.id = "h", .prompt = text, .chosen = text + "!", .rejected = text};
-      const Teacher teacher = teacher_named("t");
-      const auto request = make_request({&teacher, &prompt_named(prompt)}, pair);
+      const Judge judge = judge_named("t");
+      const auto request = make_request({&judge, &prompt_named(prompt)}, pair);
       const element body = parser.parse(request.body);
       EXPECT_EQ(std::string(body["model"]), "model-1");
       EXPECT_EQ(body["messages"].get_array().value().size(), 2);
@@ -154,7 +154,7 @@ TEST(MakeRequest, HostileTextsArriveAsTheyAre) {
   }
 }
 
-TEST(MayMend, NotWhatTheTeacherOrItsServerDecided) {
+TEST(MayMend, NotWhatTheJudgeOrItsServerDecided) {
   using Kind = AnnotationFailure::Kind;
   for (const Kind kind :
        {Kind::refused, Kind::filtered, Kind::truncated, Kind::missing, Kind::quota, Kind::rejected})

@@ -19,8 +19,29 @@ inline const Prompt& prompt_named(std::string_view name, Form form = Form::infor
   throw std::invalid_argument("no such prompt");
 }
 
-inline Teacher teacher_named(std::string name) {
+inline Judge judge_named(std::string name) {
   return {.name = std::move(name), .model = "model-1", .family = "family-1"};
+}
+
+/// A prompt of a few words, for tests that count bytes or need no rubric.
+inline const Prompt& tiny_prompt() {
+  static const Prompt prompt(R"(name: tiny
+version: 1
+
+# system
+{{categories}}
+
+# informed
+{{mark}} {{prompt}} {{mark}} {{chosen}} {{mark}} {{rejected}}
+
+# informed schema
+{"type": "object", "additionalProperties": false,
+ "required": ["category", "magnitude", "confidence"],
+ "properties": {"category": {"type": "string", "enum": {{category_names}} },
+                "magnitude": {"type": "number"}, "confidence": {"type": "number"}}}
+)",
+                             "tiny");
+  return prompt;
 }
 
 inline PreferencePair plain_pair() {

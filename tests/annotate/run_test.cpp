@@ -6,10 +6,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fake_provider.hpp"
-#include "text/sha256.hpp"
+#include "prompt/requests.hpp"
+#include "questions.hpp"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,12 +24,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-std::string sha256(std::string_view text) {
-  text::Sha256 hash;
-  hash.update(text);
-  return text::hex(hash.finish());
-}
 
 class RunTest : public testing::Test {
  protected:
@@ -51,49 +47,32 @@ class RunTest : public testing::Test {
   }
   [[nodiscard]] const test::FakeProvider& fake() const { return *fake_; }
 
-  static std::vector<PreferencePair> pairs(int count) {
+  static std::vector<PreferencePair> pairs(int count, const std::string& more = "") {
     std::vector<PreferencePair> made;
     for (int i = 0; i < count; ++i)
-      made.push_back({.id = "p" + std::to_string(i), .prompt = "question " + std::to_string(i)});
+      made.push_back({.id = "p" + std::to_string(i),
+                      .prompt = "question " + std::to_string(i) + more,
+                      .chosen = "yes",
+                      .rejected = "no"});
     return made;
   }
 
-  /// Asks for the pair's prompt; any answer with a choice in it counts as a verdict.
-  static PanelMember member(const std::string& name, Endpoint* endpoint, int sample = 0) {
-    return {.id = {name, "direct"},
-            .sample = sample,
-            .family = "fake",
-            .model = name,
-            .endpoint = endpoint,
-            .price = Price{1, 2},
-            .question =
-                [=](const PreferencePair& pair) {
-                  const auto& text = std::get<std::string>(pair.prompt);
-                  ChatRequest request{.body = R"({"max_tokens":100,"messages":[{"content":")" +
-                                              text + R"(","role":"user"}],"model":")" + name +
-                                              "\"}",
-                                      .key = {},
-                                      .prompt_bytes = text.size(),
-                                      .max_tokens = 100};
-                  request.key = sha256(request.body + "/" + std::to_string(sample));
-                  return PanelQuestion{std::move(request)};
-                },
-            .read =
-                [](const PreferencePair& pair, std::string_view body) {
-                  if (body.find("\"choices\"") != body.npos)
-                    return ReadAnswer{Annotation{.pair_id = pair.id}};
-                  return ReadAnswer{AnnotationFailure{AnnotationFailure::Kind::malformed, "no"},
-                                    "malformed", true};
-                }};
+  static const Judge& judge(const std::string& name, int reasks = 1) {
+    static std::map<std::pair<std::string, int>, Judge> judges;
+    return judges
+        .try_emplace({name, reasks}, Judge{.name = name,
+                                           .model = name,
+                                           .family = "fake",
+                                           .decoding = {.max_tokens = 100},
+                                           .price = ListPrice{.prompt = 1, .completion = 2},
+                                           .reasks = reasks})
+        .first->second;
   }
-  /// As member(), but none of the answers can be read.
-  static PanelMember hopeless(Endpoint* endpoint) {
-    auto made = member("hopeless", endpoint);
-    made.read = [](const PreferencePair&, std::string_view) {
-      return ReadAnswer{AnnotationFailure{AnnotationFailure::Kind::malformed, "no"}, "malformed",
-                        true};
-    };
-    return made;
+  static PanelMember member(const std::string& name, Endpoint* endpoint, int sample = 0) {
+    return {.judge = &judge(name),
+            .prompt = &test::tiny_prompt(),
+            .sample = sample,
+            .endpoint = endpoint};
   }
 
  private:
@@ -105,7 +84,9 @@ TEST_F(RunTest, StoresEveryAnswerOnceUnderAMixOfAllFaults) {
   const int n = std::getenv("SP2DPO_FULL_TESTS") != nullptr ? 5'000 : 200;
   serve({.plan = test::mixed_faults(0.3, 7)});
   const auto asked = endpoint();
-  const std::vector members{member("a", asked.get()), member("b", asked.get())};
+  // Some of the replies are unusable; each still answers its question.
+  std::vector members{member("a", asked.get()), member("b", asked.get())};
+  for (auto& each : members) each.judge = &judge(each.judge->name, 0);
   const auto corpus = pairs(n);
   Store store(file("s.db"));
   const auto result = run_panel(corpus, members, store);
@@ -117,9 +98,9 @@ TEST_F(RunTest, StoresEveryAnswerOnceUnderAMixOfAllFaults) {
   EXPECT_EQ(fake().counts().distinct, 2 * n);
   EXPECT_EQ(fake().counts().asked_again, 0);
   std::set<std::string> keys;
-  store.each_answer([&](const StoredAnswer& answer) {
-    EXPECT_TRUE(keys.insert(answer.key).second);
-    EXPECT_EQ(store.request(answer.key)->family, "fake");
+  store.each_reply([&](const StoredReply& reply) {
+    EXPECT_TRUE(keys.insert(reply.key).second);
+    EXPECT_EQ(store.request(reply.key)->family, "fake");
   });
   EXPECT_EQ(std::ssize(keys), 2 * n);
   for (const auto& pair : corpus) EXPECT_EQ(store.questions(pair.id).size(), 2U);
@@ -149,8 +130,8 @@ TEST_F(RunTest, SendsEqualRequestsOfSeveralPairsOnce) {
   EXPECT_EQ(result.progress.shared, 1);
   EXPECT_EQ(fake().counts().requests, 2);
   int annotations = 0;
-  read_panel(corpus, members, store, [&](const PanelAnswer& answer) {
-    annotations += std::holds_alternative<Annotation>(answer.answer.outcome) ? 1 : 0;
+  read_panel(corpus, members, store, [&](const PanelOutcome& read) {
+    annotations += std::holds_alternative<Annotation>(read.outcome) ? 1 : 0;
   });
   EXPECT_EQ(annotations, 3);
 }
@@ -168,22 +149,46 @@ TEST_F(RunTest, RefusesTwoMembersThatWouldSendTheSame) {
   EXPECT_EQ(run_panel(pairs(2), samples, store).progress.answered, 4);
 }
 
-TEST_F(RunTest, AsksAgainForAnUnusableAnswerAndKeepsBoth) {
+TEST_F(RunTest, AsksAgainForAnUnusableReplyAndKeepsBoth) {
   serve();
   const auto asked = endpoint();
-  const std::vector members{hopeless(asked.get())};
+  const std::vector members{member("a", asked.get())};
+  const auto corpus = pairs(4, " fake(bad_utf8)");
   Store store(file("s.db"));
-  const auto result = run_panel(pairs(4), members, store);
+  const auto result = run_panel(corpus, members, store);
   EXPECT_EQ(result.progress.asked_again, 4);
   EXPECT_EQ(result.progress.answered, 4);
   EXPECT_EQ(fake().counts().requests, 8);
-  read_panel(pairs(4), members, store, [&](const PanelAnswer& answer) {
-    EXPECT_EQ(answer.raw.size(), 2U);
-    EXPECT_EQ(answer.answer.failure_class, "malformed");
+  read_panel(corpus, members, store, [&](const PanelOutcome& read) {
+    EXPECT_EQ(read.replies.size(), 2U);
+    EXPECT_EQ(std::get<AnnotationFailure>(read.outcome).kind, AnnotationFailure::Kind::encoding);
   });
-  // It has had its chances.
-  EXPECT_EQ(run_panel(pairs(4), members, store).progress.stored, 4);
+  // The question has used up its attempts.
+  EXPECT_EQ(run_panel(corpus, members, store).progress.stored, 4);
   EXPECT_EQ(fake().counts().requests, 8);
+}
+
+TEST_F(RunTest, RendersEachQuestionOncePerPass) {
+  serve();
+  const auto asked = endpoint();
+  const std::vector members{member("a", asked.get()), member("b", asked.get())};
+  auto corpus = pairs(5, " fake(bad_utf8)");  // asked twice each
+  for (auto& pair : pairs(5)) {
+    pair.id += "-usable";
+    corpus.push_back(std::move(pair));
+  }
+  Store store(file("s.db"));
+  const auto renderings = [](const auto& pass) {
+    const auto before = requests_made.load();
+    pass();
+    return requests_made.load() - before;
+  };
+  EXPECT_EQ(renderings([&] { (void)plan_panel(corpus, members, &store); }), 20);
+  EXPECT_EQ(renderings([&] { (void)run_panel(corpus, members, store); }), 20);
+  EXPECT_EQ(renderings([&] { read_panel(corpus, members, store, [](const PanelOutcome&) {}); }),
+            20);
+  EXPECT_EQ(renderings([&] { (void)run_panel(corpus, members, store); }), 20);
+  EXPECT_EQ(fake().counts().requests, 30);
 }
 
 TEST_F(RunTest, NeverSpendsMoreThanItMay) {
@@ -191,17 +196,17 @@ TEST_F(RunTest, NeverSpendsMoreThanItMay) {
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
   Store store(file("s.db"));
-  const double dear = plan_panel(pairs(200), members, &store)[0].most;
+  const double dear = plan_panel(pairs(200), members, &store)[0].max_cost;
   const auto result = run_panel(pairs(200), members, store, {.max_cost = dear / 20});
   EXPECT_EQ(result.end, RunResult::End::max_cost);
   EXPECT_LE(result.progress.cost, dear / 20);
   EXPECT_GT(result.progress.answered, 0);
   EXPECT_LT(result.progress.answered, 200);
   double charged = 0;
-  store.each_answer([&](const StoredAnswer& answer) {
-    ASSERT_TRUE(answer.usage);
-    charged += (static_cast<double>(answer.usage->prompt_tokens) +
-                2 * static_cast<double>(answer.usage->completion_tokens)) /
+  store.each_reply([&](const StoredReply& reply) {
+    ASSERT_TRUE(reply.usage);
+    charged += (static_cast<double>(reply.usage->prompt_tokens) +
+                2 * static_cast<double>(reply.usage->completion_tokens)) /
                1e6;
   });
   EXPECT_NEAR(charged, result.progress.cost, 1e-12);
@@ -230,7 +235,7 @@ TEST_F(RunTest, ASoftStopWaitsForWhatIsUnderWay) {
   EXPECT_EQ(result.end, RunResult::End::stopped);
   EXPECT_EQ(fake().counts().asked_again, 0);
   int stored = 0;
-  store.each_answer([&](const StoredAnswer&) { ++stored; });
+  store.each_reply([&](const StoredReply&) { ++stored; });
   EXPECT_EQ(stored, fake().counts().answered);
   EXPECT_EQ(stored, result.progress.answered);
   EXPECT_LT(stored, 500);
@@ -245,7 +250,7 @@ TEST_F(RunTest, AnEndpointThatRefusesTheKeyEndsTheRunWithWhy) {
   EXPECT_EQ(result.end, RunResult::End::endpoints);
   ASSERT_EQ(result.endpoints_stopped.size(), 1U);
   EXPECT_LT(fake().counts().requests, 40);
-  store.each_answer([](const StoredAnswer& answer) { ADD_FAILURE() << answer.body; });
+  store.each_reply([](const StoredReply& reply) { ADD_FAILURE() << reply.body; });
 }
 
 TEST_F(RunTest, PlansWhatIsStillToBeAsked) {
@@ -254,15 +259,18 @@ TEST_F(RunTest, PlansWhatIsStillToBeAsked) {
   const std::vector members{member("a", asked.get())};
   Store store(file("s.db"));
   (void)run_panel(pairs(2), members, store);
-  const auto plan = plan_panel(pairs(5), members, &store)[0];
+  const auto corpus = pairs(5);
+  const auto plan = plan_panel(corpus, members, &store)[0];
   EXPECT_EQ(plan.questions, 5);
   EXPECT_EQ(plan.stored, 2);
   EXPECT_EQ(plan.calls, 3);
-  // "question 2" has ten bytes.
-  EXPECT_DOUBLE_EQ(plan.prompt_tokens, 3 * 10 / 4.0);
+  double bytes = 0;
+  for (const auto& pair : std::vector(corpus.begin() + 2, corpus.end()))
+    bytes += static_cast<double>(make_request(members[0].about(pair.id), pair).prompt_bytes);
+  EXPECT_DOUBLE_EQ(plan.prompt_tokens, bytes / 4);
   EXPECT_DOUBLE_EQ(plan.completion_tokens, 300);
-  EXPECT_DOUBLE_EQ(plan.cost, (3 * 10 / 4.0 + 2 * 300) / 1e6);
-  EXPECT_DOUBLE_EQ(plan.most, (3 * 10 + 2 * 300) / 1e6);
+  EXPECT_DOUBLE_EQ(plan.cost, (bytes / 4 + 2 * 300) / 1e6);
+  EXPECT_DOUBLE_EQ(plan.max_cost, (bytes + 2 * 300) / 1e6);
 }
 
 TEST(Shards, ArePartsOfTheWholeByTheHashOfTheId) {

@@ -25,7 +25,7 @@ Secret secret_of(const std::string& value) {
 }
 
 std::string blotted(std::string text, const std::string& value = key) {
-  secret_of(value).blot_out(text);
+  secret_of(value).redact(text);
   return text;
 }
 

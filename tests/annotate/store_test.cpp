@@ -32,7 +32,7 @@ class StoreTest : public testing::Test {
 
   [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ + "/" + name; }
 
-  static StoredAnswer answer(const std::string& key, const std::string& body, int ask = 0) {
+  static StoredReply reply(const std::string& key, const std::string& body, int ask = 0) {
     return {.key = key,
             .ask = ask,
             .request_id = "r-1",
@@ -44,7 +44,7 @@ class StoreTest : public testing::Test {
   }
   static std::vector<std::string> bodies(const Store& store, const std::string& key) {
     std::vector<std::string> found;
-    for (const auto& answer : store.answers(key)) found.push_back(answer.body);
+    for (const auto& reply : store.replies(key)) found.push_back(reply.body);
     return found;
   }
   /// Runs SQL on the file, past the store.
@@ -65,13 +65,13 @@ TEST_F(StoreTest, GivesBackWhatWasPutInByteForByte) {
   {
     Store store(file("s.db"));
     store.add(StoredRequest{"k", "openai", "gpt", "{\"q\":1}"});
-    store.add(StoredQuestion{"p", "gpt", "direct", "chosen_first", 2, "k"});
-    EXPECT_TRUE(store.add(answer("k", body)));
-    store.add(StoredFailure{"k", "transport", 503, "busy", 17});
+    store.add(StoredQuestion{"p", "gpt", "direct", Order::chosen_first, 2, "k"});
+    EXPECT_TRUE(store.add(reply("k", body)));
+    store.add(StoredFailure{"k", StoredFailure::Kind::transport, 503, "busy", 17});
     store.commit();
   }
   const Store store(file("s.db"), Store::Access::read);
-  const auto found = store.answers("k");
+  const auto found = store.replies("k");
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].body, body);
   EXPECT_EQ(found[0].usage, (Usage{11, 22}));
@@ -83,22 +83,24 @@ TEST_F(StoreTest, GivesBackWhatWasPutInByteForByte) {
   EXPECT_EQ(store.request("none"), std::nullopt);
   ASSERT_EQ(store.questions("p").size(), 1U);
   EXPECT_EQ(store.questions("p")[0].sample, 2);
+  EXPECT_EQ(store.questions("p")[0].order, Order::chosen_first);
   ASSERT_EQ(store.failures("k").size(), 1U);
+  EXPECT_EQ(store.failures("k")[0].kind, StoredFailure::Kind::transport);
   EXPECT_EQ(store.failures("k")[0].detail, "busy");
 }
 
-TEST_F(StoreTest, AFailureIsNoAnswer) {
+TEST_F(StoreTest, AFailureIsNotAReply) {
   Store store(file("s.db"));
-  store.add(StoredFailure{"k", "transport", 503, "busy", 17});
+  store.add(StoredFailure{"k", StoredFailure::Kind::transport, 503, "busy", 17});
   store.commit();
-  EXPECT_EQ(store.count_answers("k"), 0);
+  EXPECT_EQ(store.count_replies("k"), 0);
 }
 
-TEST_F(StoreTest, KeepsTheFirstOfTwoAnswersToOneAsking) {
+TEST_F(StoreTest, KeepsTheFirstOfTwoRepliesToOneAttempt) {
   Store store(file("s.db"));
-  EXPECT_TRUE(store.add(answer("k", "first")));
-  EXPECT_FALSE(store.add(answer("k", "second")));
-  EXPECT_TRUE(store.add(answer("k", "asked again", 1)));
+  EXPECT_TRUE(store.add(reply("k", "first")));
+  EXPECT_FALSE(store.add(reply("k", "second")));
+  EXPECT_TRUE(store.add(reply("k", "asked again", 1)));
   store.commit();
   EXPECT_THAT(bodies(store, "k"), ElementsAre("first", "asked again"));
 }
@@ -106,50 +108,50 @@ TEST_F(StoreTest, KeepsTheFirstOfTwoAnswersToOneAsking) {
 TEST_F(StoreTest, WhatWasNotCommittedIsGone) {
   {
     Store store(file("s.db"));
-    store.add(answer("kept", "1"));
+    store.add(reply("kept", "1"));
     store.commit();
-    store.add(answer("lost", "2"));
+    store.add(reply("lost", "2"));
   }
   const Store store(file("s.db"), Store::Access::read);
-  EXPECT_EQ(store.count_answers("kept"), 1);
-  EXPECT_EQ(store.count_answers("lost"), 0);
+  EXPECT_EQ(store.count_replies("kept"), 1);
+  EXPECT_EQ(store.count_replies("lost"), 0);
 }
 
 TEST_F(StoreTest, WhatWasCommittedOutlivesAKilledProcess) {
   const auto child = ::fork();
   if (child == 0) {
     Store store(file("s.db"));
-    store.add(answer("kept", "1"));
+    store.add(reply("kept", "1"));
     store.commit();
-    store.add(answer("lost", "2"));
+    store.add(reply("lost", "2"));
     ::kill(::getpid(), SIGKILL);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
   const Store store(file("s.db"));  // the dead one holds no lock
-  EXPECT_EQ(store.count_answers("kept"), 1);
-  EXPECT_EQ(store.count_answers("lost"), 0);
+  EXPECT_EQ(store.count_replies("kept"), 1);
+  EXPECT_EQ(store.count_replies("lost"), 0);
 }
 
 TEST_F(StoreTest, ASecondWriterIsRefusedAndAReaderIsNot) {
   Store store(file("s.db"));
-  store.add(answer("k", "1"));
+  store.add(reply("k", "1"));
   store.commit();
   EXPECT_THAT([&] { Store(file("s.db")); },
               ThrowsMessage<DataError>(HasSubstr("another process is writing")));
-  EXPECT_EQ(Store(file("s.db"), Store::Access::read).count_answers("k"), 1);
+  EXPECT_EQ(Store(file("s.db"), Store::Access::read).count_replies("k"), 1);
 }
 
 TEST_F(StoreTest, NamesAStoreOfAnotherVersionADamagedOneAndWhatIsNone) {
   { const Store store(file("later.db")); }
   sql(file("later.db"), "PRAGMA user_version = 7");
   EXPECT_THAT([&] { Store(file("later.db")); },
-              ThrowsMessage<DataError>(HasSubstr("is a store of version 7")));
+              ThrowsMessage<DataError>(HasSubstr("unsupported store version 7")));
 
   sql(file("other.db"), "CREATE TABLE t(x)");
   EXPECT_THAT([&] { Store(file("other.db")); },
-              ThrowsMessage<DataError>(HasSubstr("no store of annotations")));
+              ThrowsMessage<DataError>(HasSubstr("not a store of annotations")));
 
   std::ofstream(file("text.db")) << std::string(5000, 'x');
   EXPECT_THAT([&] { Store(file("text.db")); },
@@ -157,7 +159,7 @@ TEST_F(StoreTest, NamesAStoreOfAnotherVersionADamagedOneAndWhatIsNone) {
 
   {
     Store store(file("torn.db"));
-    for (int i = 0; i < 200; ++i) store.add(answer(std::to_string(i), std::string(500, 'y')));
+    for (int i = 0; i < 200; ++i) store.add(reply(std::to_string(i), std::string(500, 'y')));
     store.commit();
   }
   std::filesystem::resize_file(file("torn.db"), std::filesystem::file_size(file("torn.db")) / 2);
@@ -174,24 +176,24 @@ TEST_F(StoreTest, NamesAFolderItMayNotWriteTo) {
               ThrowsMessage<DataError>(HasSubstr("nowhere/s.db")));
 }
 
-TEST_F(StoreTest, MergesPartsAndReportsAnswersThatDiffer) {
+TEST_F(StoreTest, MergesPartsAndReportsRepliesThatDiffer) {
   {
     Store part(file("part.db"));
-    part.add(answer("both", "same"));
-    part.add(answer("differs", "theirs"));
-    part.add(answer("new", "n"));
+    part.add(reply("both", "same"));
+    part.add(reply("differs", "theirs"));
+    part.add(reply("new", "n"));
     part.add(StoredRequest{"new", "f", "m", "{}"});
-    part.add(StoredQuestion{"p", "a", "d", "", 0, "new"});
-    part.add(StoredFailure{"x", "quota", 429, "empty", 1});
+    part.add(StoredQuestion{"p", "a", "d", {}, 0, "new"});
+    part.add(StoredFailure{"x", StoredFailure::Kind::quota, 429, "empty", 1});
     part.commit();
   }
   Store store(file("s.db"));
-  store.add(answer("both", "same"));
-  store.add(answer("differs", "ours"));
+  store.add(reply("both", "same"));
+  store.add(reply("differs", "ours"));
   store.commit();
   for (int time = 0; time < 2; ++time) {
     const auto merged = store.merge(file("part.db"));
-    EXPECT_EQ(merged.answers, time == 0 ? 1 : 0);
+    EXPECT_EQ(merged.replies, time == 0 ? 1 : 0);
     EXPECT_EQ(merged.known, time == 0 ? 1 : 2);
     EXPECT_EQ(merged.different, 1);
   }
@@ -201,7 +203,7 @@ TEST_F(StoreTest, MergesPartsAndReportsAnswersThatDiffer) {
   EXPECT_EQ(store.failures("x").size(), 1U);
 }
 
-TEST_F(StoreTest, DoesNotMergeAnswersToAnotherPairsFile) {
+TEST_F(StoreTest, DoesNotMergeRepliesToAnotherPairsFile) {
   Store(file("part.db")).set_pairs_sha256("aaaa");
   Store store(file("s.db"));
   store.set_pairs_sha256("bbbb");
@@ -212,7 +214,7 @@ TEST_F(StoreTest, DoesNotMergeAnswersToAnotherPairsFile) {
 TEST_F(StoreTest, AFullDiskIsNamedAndCostsNothingThatWasCommitted) {
   {
     Store store(file("s.db"));
-    store.add(answer("kept", "1"));
+    store.add(reply("kept", "1"));
     store.commit();
   }
   const auto child = ::fork();
@@ -224,7 +226,7 @@ TEST_F(StoreTest, AFullDiskIsNamedAndCostsNothingThatWasCommitted) {
     try {
       Store store(file("s.db"));
       for (int i = 0;; ++i) {
-        store.add(answer(std::to_string(i), std::string(10'000, 'z')));
+        store.add(reply(std::to_string(i), std::string(10'000, 'z')));
         store.commit();
       }
     } catch (const DataError& error) {
@@ -238,8 +240,8 @@ TEST_F(StoreTest, AFullDiskIsNamedAndCostsNothingThatWasCommitted) {
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 7);
   const Store store(file("s.db"));
-  EXPECT_EQ(store.count_answers("kept"), 1);
-  EXPECT_EQ(store.count_answers("0"), 1);
+  EXPECT_EQ(store.count_replies("kept"), 1);
+  EXPECT_EQ(store.count_replies("0"), 1);
 }
 
 }  // namespace

@@ -7,15 +7,15 @@
 
 namespace sp2dpo::annotate {
 
-/// One question to a teacher, ready to be sent.
+/// One question to a judge, ready to be sent.
 struct ChatRequest {
-  std::string body{};            ///< the JSON that is sent
-  std::string key{};             ///< its place in the store, 64 hex digits
-  std::uint64_t prompt_bytes{};  ///< of all messages; no tokenizer gives more tokens than bytes
-  std::uint32_t max_tokens{};    ///< that the answer may have
+  std::string body{};            ///< the JSON to send
+  std::string key{};             ///< SHA-256 that identifies it in the store, 64 hex digits
+  std::uint64_t prompt_bytes{};  ///< of all messages; no tokenizer makes more tokens than bytes
+  std::uint32_t max_tokens{};    ///< limit on the reply
 };
 
-/// Tokens as the provider counted them.
+/// Token counts as the provider reports them.
 struct Usage {
   std::int64_t prompt_tokens{};
   std::int64_t completion_tokens{};
@@ -23,24 +23,24 @@ struct Usage {
   friend bool operator==(const Usage&, const Usage&) = default;
 };
 
-/// What became of a ChatRequest in the end. The key of the endpoint is blotted out of every text in
-/// it, should a server have echoed it.
+/// The final result of a ChatRequest. The endpoint's key is redacted from every text in it, in case
+/// a server echoes it.
 struct ChatReply {
   enum class Kind : std::uint8_t {
-    answered,   ///< a completion came, whatever may be in it
-    transport,  ///< none came: connection, time, a busy or failing server; asking again may help
-    quota,      ///< the account is exhausted: nothing more will come until somebody pays or waits
-    rejected    ///< the endpoint does not take this request: a field, the model, the key
+    answered,   ///< a completion arrived, usable or not
+    transport,  ///< none arrived: connection, timeout, a busy or failing server; a retry may help
+    quota,      ///< the account is exhausted until someone pays or waits
+    rejected    ///< the endpoint refuses this request: a field, the model, the key
   };
 
   Kind kind = Kind::transport;
-  int http_status = 0;       ///< of the last attempt; 0 where no status line came
-  std::string body{};        ///< of the last attempt, as it came
+  int http_status = 0;       ///< of the last attempt; 0 without a status line
+  std::string body{};        ///< of the last attempt, as received
   std::string request_id{};  ///< the provider's, from the header x-request-id
   std::optional<Usage> usage{};
-  double seconds = 0;    ///< that the last attempt took
+  double seconds = 0;    ///< duration of the last attempt
   int attempts = 0;      ///< how often the request was sent
-  std::string detail{};  ///< for people, where kind is not answered: what came instead
+  std::string detail{};  ///< for people, unless answered: what arrived instead
 };
 
 }  // namespace sp2dpo::annotate

@@ -5,33 +5,33 @@
 #include <optional>
 
 #include <sp2dpo/annotate/endpoint.hpp>
+#include <sp2dpo/annotate/judge.hpp>
 #include <sp2dpo/annotate/prompt.hpp>
-#include <sp2dpo/annotate/teacher.hpp>
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/schedule/annotator.hpp>
 
 namespace sp2dpo::annotate {
 
-/// An endpoint that sends nothing any more: a refused key, an exhausted quota, an outage.
+/// Reports an endpoint that has stopped: a refused key, an exhausted quota, an outage.
 struct EndpointStopped : Error {
   using Error::Error;
 };
 
-/// A teacher asked over the wire, one question after another: for a program that wants a verdict
-/// now. It stores nothing; run_panel() asks a corpus. Borrows the endpoint, which several may
-/// share, in several threads.
+/// Asks a judge over the wire, one question at a time, for a program that needs a verdict now. It
+/// stores nothing; run_panel() asks about a corpus. Borrows the endpoint, which several annotators
+/// may share. Safe to use from several threads at once.
 class ChatAnnotator : public Annotator {
  public:
-  /// `order` of a blind prompt; empty = the chosen answer first.
-  ChatAnnotator(Teacher teacher, Prompt prompt, Endpoint& endpoint, std::optional<Order> order = {},
+  /// `order` applies to a blind prompt; empty: the chosen response first.
+  ChatAnnotator(Judge judge, Prompt prompt, Endpoint& endpoint, std::optional<Order> order = {},
                 std::int32_t sample = 0);
 
   [[nodiscard]] AnnotatorId id() const override;
-  /// Asks once and waits; Retrying asks again. Throws EndpointStopped.
+  /// Asks once and blocks for the reply; wrap it in Retrying to retry. Throws EndpointStopped.
   [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override;
 
  private:
-  Teacher teacher_;
+  Judge judge_;
   Prompt prompt_;
   Endpoint& endpoint_;
   std::optional<Order> order_;

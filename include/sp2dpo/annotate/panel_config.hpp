@@ -7,39 +7,36 @@
 #include <string_view>
 #include <vector>
 
+#include <sp2dpo/annotate/judge.hpp>
+#include <sp2dpo/annotate/panel.hpp>
 #include <sp2dpo/annotate/prompt.hpp>
-#include <sp2dpo/annotate/run.hpp>
-#include <sp2dpo/annotate/teacher.hpp>
 
 namespace sp2dpo::annotate {
 
-/// Which answer is shown first in the blind form.
+/// The order in which the blind form shows the two responses.
 enum class Orders : std::uint8_t {
-  both,   ///< each pair twice, once in either order
-  random  ///< once, as random_order() says
+  both,   ///< two questions per pair, one in each order
+  random  ///< one question per pair, in its random_order()
 };
 
-/// Who is asked what: every pair by every teacher under every prompt.
+/// A panel: every judge is asked about every pair under every prompt.
 struct PanelConfig {
-  std::vector<Teacher> teachers{};
+  std::vector<Judge> judges{};
   std::vector<Prompt> prompts{};
   Orders orders = Orders::random;
   int samples = 1;
   std::uint64_t seed = 0;  ///< of the random order
 };
 
-/// Reads a panel's configuration (docs/prompts.md), in TOML. Templates come from `prompts` where
-/// it is not empty, else from the folder that the file names, else they are the library's own.
-/// Throws DataError with the line for an unknown key, a wrong type, a value out of range, a
-/// parameter that the teacher does not take, and two teachers whose requests would be the same.
+/// Reads a panel's TOML file (docs/prompts.md). Templates come from the folder `prompts` if it is
+/// given, else from the folder that the file names, else from the library. Throws DataError with
+/// the line for an unknown key, a wrong type, a value out of range, a parameter that the judge does
+/// not take, and two judges that would send the same requests.
 [[nodiscard]] PanelConfig read_panel_config(const std::filesystem::path& file,
                                             const std::filesystem::path& prompts = {});
 
-/// Which answer is shown first: by SHA-256 of seed and id.
-[[nodiscard]] Order random_order(std::string_view pair_id, std::uint64_t seed);
-
-/// All that the panel asks about a pair, by teacher, prompt, order and sample. `endpoints` has one
-/// for each teacher, or is empty: nobody can be asked then. Borrows the panel.
+/// Returns a member for each judge, prompt, order and sample, in that order. `endpoints` has one
+/// endpoint per judge, or is empty for a panel that only plans and reads. Borrows the panel.
 [[nodiscard]] std::vector<PanelMember> panel_members(const PanelConfig& panel,
                                                      std::span<Endpoint* const> endpoints);
 

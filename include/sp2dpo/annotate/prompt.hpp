@@ -12,19 +12,19 @@
 
 namespace sp2dpo::annotate {
 
-/// What a teacher is told of a pair.
+/// How much a judge learns about a pair.
 enum class Form : std::uint8_t {
-  informed,  ///< which answer was preferred, as in the paper
-  blind      ///< the answers as A and B; which one is better is part of the verdict
+  informed,  ///< which response was preferred, as in the paper
+  blind      ///< the responses as A and B; the verdict says which one is better
 };
 
-/// A category, and what it means in the words of the rubric.
+/// A category and its meaning in the rubric.
 struct CategoryMeaning {
   std::string name;
   std::string meaning;
 };
 
-/// The default list of Categories with the library's own words for them.
+/// The default list of Categories with the library's wording of their meanings.
 [[nodiscard]] std::vector<CategoryMeaning> default_category_meanings();
 
 struct PromptOptions {
@@ -32,12 +32,12 @@ struct PromptOptions {
   std::vector<CategoryMeaning> categories = default_category_meanings();  ///< highest first
 };
 
-/// A prompt variant: a template's text in one of its two forms, with the JSON schema of its
-/// verdict. How a template is written: docs/prompts.md.
+/// A prompt variant: a template in one of its two forms, with the JSON schema of its verdict
+/// (docs/prompts.md describes templates). Immutable; safe to use from several threads at once.
 class Prompt {
  public:
-  /// `origin` names the text in messages. Throws DataError with its line for an unknown or unused
-  /// field, a section that is not there, and a schema that a verdict cannot be read by.
+  /// Parses a template. `origin` names it in messages. Throws DataError with the line for an unknown
+  /// or unused field, a missing section, and a schema that lacks part of a verdict.
   Prompt(std::string_view text, const std::string& origin, const PromptOptions& options = {});
 
   /// `direct`, or `direct-blind`: the prompt of its annotations.
@@ -46,19 +46,22 @@ class Prompt {
   [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }  ///< of the text
   [[nodiscard]] Form form() const noexcept { return form_; }
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
-  /// JSON, its properties in the order in which they are to be answered.
+  /// The verdict's schema as JSON, properties in the order in which a judge writes them.
   [[nodiscard]] const std::string& schema() const noexcept { return schema_; }
 
-  /// A system message and a user message. The same arguments make the same bytes; text of the pair
-  /// is put in as it is, between lines that begin with a mark that occurs nowhere in it. `order`
-  /// plays no part in the informed form. Throws InvalidArgument for a pair that is not UTF-8.
+  /// The system message, the same for every pair.
+  [[nodiscard]] const std::string& system() const noexcept { return system_; }
+
+  /// Renders a system message and a user message, deterministically. The pair's text is inserted
+  /// unchanged, between lines that begin with a mark that occurs nowhere in it. The informed form
+  /// ignores `order`. Throws InvalidArgument for a pair that is not UTF-8.
   [[nodiscard]] std::vector<Message> render(const PreferencePair& pair,
                                             Order order = Order::chosen_first) const;
 
  private:
   struct Piece {
     std::string literal;
-    std::string field;  // behind it; empty = none
+    std::string field;  // that follows; may be empty
   };
 
   std::string name_;
@@ -71,10 +74,11 @@ class Prompt {
   std::vector<Piece> user_;
 };
 
-/// The three variants of the library: `adversarial`, `criteria`, `direct`.
+/// The library's three variants: `adversarial`, `criteria`, `direct`.
 [[nodiscard]] std::vector<Prompt> built_in_prompts(const PromptOptions& options = {});
 
-/// All `*.md` of a folder, by name. Throws DataError where there is none, or a name is there twice.
+/// Reads every `*.md` of a folder, sorted by prompt name. Throws DataError for a folder without
+/// templates and for a duplicate name.
 [[nodiscard]] std::vector<Prompt> read_prompts(const std::filesystem::path& folder,
                                                const PromptOptions& options = {});
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -9,120 +10,93 @@
 #include <string_view>
 #include <vector>
 
-#include <sp2dpo/annotate/chat.hpp>
-#include <sp2dpo/annotate/endpoint.hpp>
+#include <sp2dpo/annotate/panel.hpp>
 #include <sp2dpo/annotate/store.hpp>
 #include <sp2dpo/schedule/annotator.hpp>
 
 namespace sp2dpo::annotate {
 
-/// What a million tokens cost, in whatever currency. 0 is a price; none is an unknown one.
-struct Price {
-  double prompt = 0;
-  double completion = 0;
-};
-
-/// An answer, read.
-struct ReadAnswer {
-  AnnotationOutcome outcome;
-  std::string failure_class{};  ///< of a failure: `truncated`, `ambiguous`, …
-  bool ask_again = false;       ///< whether the same question may bring a better one
-};
-
-/// A question to a teacher about one pair.
-struct PanelQuestion {
-  ChatRequest request;
-  std::optional<Order> order{};
-};
-
-/// A teacher under one prompt, in one order and with one sample number, as run_panel() needs it.
-/// Each function must give the same for the same arguments, whenever it is called.
-struct PanelMember {
-  AnnotatorId id;
-  int sample = 0;
-  std::string family;  ///< of the endpoint, as it stands in the requests' keys
-  std::string model;
-  Endpoint* endpoint = nullptr;  ///< none: what the store lacks is missing
-  std::optional<Price> price{};
-  int max_asks = 2;  ///< how often an unusable answer is asked for in all
-  std::function<PanelQuestion(const PreferencePair& pair)> question;
-  std::function<ReadAnswer(const PreferencePair& pair, std::string_view body)> read;
-};
-
-/// What a member has still to be asked, and what that may cost.
+/// The questions that one member has still to be asked, and their cost in the currency of the
+/// judge's price.
 struct MemberPlan {
-  std::int64_t questions = 0;
-  std::int64_t stored = 0;       ///< have their answer already
-  std::int64_t shared = 0;       ///< are the same request as another pair's
-  std::int64_t calls = 0;        ///< remain
-  double prompt_tokens = 0;      ///< of the calls: a quarter of the bytes
-  double completion_tokens = 0;  ///< of the calls, where each answer uses all it may
+  std::int64_t questions = 0;    ///< one per pair
+  std::int64_t stored = 0;       ///< have their reply in the store
+  std::int64_t shared = 0;       ///< make the same request as another pair's question
+  std::int64_t calls = 0;        ///< remain to be sent
+  double prompt_tokens = 0;      ///< estimate for the calls: a quarter of the bytes
+  double completion_tokens = 0;  ///< upper bound for the calls: every reply as long as allowed
   double cost = 0;               ///< of these tokens
-  double most = 0;               ///< where every byte of a prompt were a token
+  double max_cost = 0;           ///< upper bound: one prompt token per byte
 };
 
-/// Plans in the order of `members`; no store = nothing is answered yet. Throws InvalidArgument
-/// where two members would send the same request: one answer would be counted twice.
+/// Returns one plan per member, in their order. A null store counts as empty. Throws
+/// InvalidArgument if two members would send the same request, since one reply would count twice.
 [[nodiscard]] std::vector<MemberPlan> plan_panel(std::span<const PreferencePair> pairs,
                                                  std::span<const PanelMember> members,
                                                  const Store* store);
 
+/// Counts of one run so far.
 struct PanelProgress {
-  std::int64_t questions = 0;    ///< in all
-  std::int64_t stored = 0;       ///< answered before
+  std::int64_t questions = 0;    ///< in total
+  std::int64_t stored = 0;       ///< answered by an earlier run
   std::int64_t shared = 0;       ///< answered by the same request of another pair
-  std::int64_t answered = 0;     ///< now
-  std::int64_t failed = 0;       ///< brought no answer now
-  std::int64_t asked_again = 0;  ///< since the answer before was unusable
+  std::int64_t answered = 0;     ///< answered by this run
+  std::int64_t failed = 0;       ///< without a reply in this run
+  std::int64_t asked_again = 0;  ///< repeated because the reply was unusable
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
-  double cost = 0;      ///< of what was answered
-  double reserved = 0;  ///< at most, for what is under way
+  double cost = 0;      ///< of the replies so far
+  double reserved = 0;  ///< upper bound for the requests in flight
   [[nodiscard]] std::int64_t done() const { return stored + shared + answered + failed; }
 };
 
+/// Limits of one run.
 struct RunOptions {
-  int max_asks = 2;                            ///< how often an unusable answer is asked for in all
-  std::optional<double> max_cost{};            ///< of this run
-  std::optional<std::int64_t> max_requests{};  ///< of this run
-  /// Called once a round; a true answer ends the run softly.
+  std::optional<double> max_cost{};            ///< in the currency of the judges' prices
+  std::optional<std::int64_t> max_requests{};  ///< questions sent; an endpoint's retries are free
+  /// Called once a round, in the calling thread; returning true ends the run softly.
   std::function<bool(const PanelProgress&)> should_stop{};
 };
 
+/// How a run ended.
 struct RunResult {
   enum class End : std::uint8_t {
     complete,
     max_cost,
     max_requests,
     stopped,   ///< by should_stop
-    endpoints  ///< at least one gave up before all was asked
+    endpoints  ///< at least one endpoint stopped with questions left
   };
   End end = End::complete;
   PanelProgress progress;
-  std::vector<std::string> endpoints_stopped{};  ///< why, each endpoint that gave up
+  std::vector<std::string> endpoints_stopped{};  ///< the reason of each endpoint that stopped
 };
 
-/// Asks all that the store lacks, and stores each answer before anything is made of it: one commit
-/// a round. What was answered once is not asked again; what brought no answer is, by the next run.
-/// After a soft end nothing new is sent, and what is under way is waited for.
+/// Asks every question that has no usable reply in the store, and commits the replies of each round
+/// before it uses them. A question that already has its reply is never sent again; one that failed
+/// is sent again by the next run. After a soft end nothing new is sent, and the replies in flight
+/// are awaited. Works in the calling thread. Throws InvalidArgument as plan_panel() does.
 [[nodiscard]] RunResult run_panel(std::span<const PreferencePair> pairs,
                                   std::span<const PanelMember> members, Store& store,
                                   const RunOptions& options = {});
 
-/// What the store knows of one member's question.
-struct PanelAnswer {
+/// One question, and what its stored replies say.
+struct PanelOutcome {
   const PreferencePair& pair;
-  std::size_t member;
-  const PanelQuestion& question;
-  ReadAnswer answer;                  ///< the first usable one, else the last
-  std::span<const StoredAnswer> raw;  ///< all of them; none where the question is unanswered
+  std::size_t member;  ///< index into the members
+  const Question& question;
+  std::string_view key;                  ///< of the request
+  AnnotationOutcome outcome;             ///< of the first usable reply, else of the last one
+  std::span<const StoredReply> replies;  ///< all of them; empty: the question is unanswered
 };
 
-/// Reads all answers out of the store, pair by pair in the order given, members in theirs.
+/// Reads the outcome of every question from the store, pair by pair, members in their order. Throws
+/// InvalidArgument as plan_panel() does.
 void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMember> members,
-                const Store& store, const std::function<void(const PanelAnswer&)>& f);
+                const Store& store, const std::function<void(const PanelOutcome&)>& sink);
 
-/// Whether a pair belongs to part `index` of `count`, counted from 0, by SHA-256 of its id.
+/// Returns true if the pair belongs to shard `index` of `count`, counted from 0: the first 8 bytes
+/// of SHA-256 of its id, big-endian, modulo `count`. Throws InvalidArgument unless index < count.
 [[nodiscard]] bool in_shard(std::string_view pair_id, std::uint32_t index, std::uint32_t count);
 
 }  // namespace sp2dpo::annotate

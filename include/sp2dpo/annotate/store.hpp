@@ -11,67 +11,74 @@
 #include <vector>
 
 #include <sp2dpo/annotate/chat.hpp>
+#include <sp2dpo/schedule/annotation.hpp>
 
 namespace sp2dpo::annotate {
 
-/// One answer as it came, whatever may be in it.
-struct StoredAnswer {
+/// One reply as it arrived, usable or not.
+struct StoredReply {
   std::string key;  ///< of its request
-  int ask = 0;      ///< number of the question: above 0 where an unusable answer was asked again
+  int ask = 0;      ///< index of the attempt; above 0 after an unusable reply
   int http_status = 200;
   std::string request_id{};
-  std::string body{};  ///< the provider's JSON, untouched
+  std::string body{};  ///< the provider's JSON, unchanged
   std::optional<Usage> usage{};
   double seconds = 0;
   int attempts = 1;
   std::int64_t created = 0;  ///< seconds since 1970
 };
 
-/// One request, and who is asked it.
+/// One request, and whose model it asks.
 struct StoredRequest {
   std::string key;
-  std::string family;  ///< of the endpoint
-  std::string model;   ///< as asked for
+  std::string family;  ///< of the model
+  std::string model;   ///< as requested
   std::string body;    ///< the JSON that is sent
 };
 
-/// Which request stands behind an annotation.
+/// The request behind one annotation.
 struct StoredQuestion {
   std::string pair_id;
   std::string annotator;
   std::string prompt;
-  std::string order{};  ///< chosen_first, rejected_first, or empty: not recorded
-  int sample = 0;
+  std::optional<Order> order{};  ///< empty: not recorded
+  std::int32_t sample = 0;
   std::string key;
 };
 
-/// An attempt that brought no answer: a note for people, never taken for an answer.
+/// An attempt without a reply. A note for people: it never counts as a reply.
 struct StoredFailure {
+  enum class Kind : std::uint8_t { transport, quota, rejected, batch };
+
   std::string key;
-  std::string kind;  ///< transport, quota, rejected
+  Kind kind{};
   int http_status = 0;
   std::string detail;
   std::int64_t created = 0;
 };
 
-/// A batch that a provider has taken in.
+/// The kind as the store and tables spell it.
+[[nodiscard]] std::string_view name(StoredFailure::Kind kind);
+
+/// A batch that a provider has accepted.
 struct StoredBatch {
   std::string id;  ///< the provider's
-  std::string teacher;
+  std::string judge;
   std::string file_sha256;  ///< of the file that was sent
-  std::string state;        ///< as the provider said last
+  std::string state;        ///< the provider's last word
 };
 
-/// Answers that were paid for, in one SQLite file (docs/annotation.md has its tables). What is
-/// added is durable when commit() returns, and gone if the process dies before. One process writes
-/// at a time; others may read meanwhile. For one thread. What goes wrong with the file throws
-/// DataError naming it.
+/// Keeps the replies that were paid for in one SQLite file (docs/annotation.md lists its tables).
+/// Additions are durable once commit() returns and lost if the process dies before. One process
+/// writes at a time while others may read. Not thread-safe: use one Store per thread. Any
+/// problem with the file throws DataError naming it.
 class Store {
  public:
   enum class Access : std::uint8_t { read, write };
 
-  /// Throws DataError where the file cannot be opened, is damaged, is no store or one of another
-  /// version, where another process writes to it, or, to read, where there is none.
+  /// Opens the file; creates it for Access::write if it is missing. Throws DataError for a file
+  /// that cannot be opened, is damaged, is no store, has another version, or is being written by
+  /// another process.
   explicit Store(std::filesystem::path path, Access access = Access::write);
   ~Store();
   Store(const Store&) = delete;
@@ -79,41 +86,41 @@ class Store {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept;
 
-  /// SHA-256 of the pairs file that the store was begun with; empty where none was recorded.
+  /// SHA-256 of the pairs file that the store was begun with, in hex; empty if none is recorded.
   [[nodiscard]] std::string pairs_sha256() const;
-  /// Records it; durable at once.
+  /// Records it, durably at once.
   void set_pairs_sha256(std::string_view sha256);
 
-  /// All answers to a request, in the order in which it was asked.
-  [[nodiscard]] std::vector<StoredAnswer> answers(std::string_view key) const;
-  [[nodiscard]] int count_answers(std::string_view key) const;
+  /// All replies to a request, by `ask`.
+  [[nodiscard]] std::vector<StoredReply> replies(std::string_view key) const;
+  [[nodiscard]] int count_replies(std::string_view key) const;
   [[nodiscard]] std::optional<StoredRequest> request(std::string_view key) const;
   [[nodiscard]] std::vector<StoredQuestion> questions(std::string_view pair_id) const;
   [[nodiscard]] std::vector<StoredFailure> failures(std::string_view key) const;
 
-  /// Of all answers, by key and ask.
-  void each_answer(const std::function<void(const StoredAnswer&)>& f) const;
+  /// Calls `f` for every reply, ordered by key and ask.
+  void each_reply(const std::function<void(const StoredReply&)>& f) const;
 
-  /// A request that is there already stays as it is.
+  /// Adds a request; keeps the stored one if the key exists.
   void add(const StoredRequest& request);
-  /// Takes the place of an older request that was asked for the same.
+  /// Adds a question, or replaces the key of the stored one.
   void add(const StoredQuestion& question);
-  /// False where there is an answer with this key and ask already.
-  bool add(const StoredAnswer& answer);
+  /// Adds a reply. Returns false, and keeps the stored one, if its key and ask exist.
+  bool add(const StoredReply& reply);
   void add(const StoredFailure& failure);
-  /// Takes the place of what was known of the batch.
+  /// Adds a batch, or replaces the state of the stored one.
   void add(const StoredBatch& batch);
   void commit();
 
-  /// In the order in which they were sent.
+  /// All batches in the order in which they were sent.
   [[nodiscard]] std::vector<StoredBatch> batches() const;
 
   struct Merged {
-    std::int64_t answers = 0;    ///< that are new
-    std::int64_t known = 0;      ///< that were there, byte for byte
-    std::int64_t different = 0;  ///< to a request that has another answer here; left out
+    std::int64_t replies = 0;    ///< new here
+    std::int64_t known = 0;      ///< stored here with the same bytes
+    std::int64_t different = 0;  ///< stored here with other bytes; the ones here stay
   };
-  /// Takes in all that another store has; durable when this returns. Throws DataError where the two
+  /// Copies everything from another store; durable when this returns. Throws DataError if the two
   /// were begun with different pairs files.
   Merged merge(const std::filesystem::path& other);
 

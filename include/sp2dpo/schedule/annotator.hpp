@@ -13,7 +13,7 @@
 
 namespace sp2dpo {
 
-/// A teacher together with the prompt variant it is asked under.
+/// A judge (the annotator of its annotations) and the prompt variant under which it is asked.
 struct AnnotatorId {
   std::string annotator;
   std::string prompt;
@@ -21,30 +21,30 @@ struct AnnotatorId {
   friend bool operator==(const AnnotatorId&, const AnnotatorId&) = default;
 };
 
-/// Why an annotator gave no usable answer. A value, not an exception: a corpus of sixty thousand
-/// pairs always has some, and each reaches the report.
+/// The reason why an annotator gave no usable reply. A value, not an exception: a corpus of sixty
+/// thousand pairs always has some, and each reaches the report.
 struct AnnotationFailure {
   enum class Kind : std::uint8_t {
-    refused,     ///< the teacher declined to judge
-    filtered,    ///< the provider's content filter kept the answer back
-    truncated,   ///< the answer was cut off at its limit of tokens
-    empty,       ///< an answer without text
-    no_verdict,  ///< a text, and no verdict in it
-    invalid,     ///< a verdict that is not as its schema says: a field, its type or its range
-    ambiguous,   ///< more than one verdict, or none that is surely the teacher's own
-    encoding,    ///< no UTF-8, or half of a surrogate pair
-    malformed,   ///< what came is no completion at all
-    missing,     ///< no answer is on record
-    transport,   ///< the teacher could not be reached
-    quota,       ///< the teacher's account is exhausted
-    rejected     ///< the teacher's server does not take the question
+    refused,     ///< the judge declined to judge
+    filtered,    ///< the provider's content filter withheld the reply
+    truncated,   ///< the reply was cut off at its token limit
+    empty,       ///< the reply has no text
+    no_verdict,  ///< the text contains no verdict
+    invalid,     ///< a field of the verdict breaks the schema: name, type or range
+    ambiguous,   ///< several verdicts, or one that may be quoted from the pair
+    encoding,    ///< invalid UTF-8, or half of a surrogate pair
+    malformed,   ///< the reply is not a completion
+    missing,     ///< no reply is on record
+    transport,   ///< the judge could not be reached
+    quota,       ///< the judge's account is exhausted
+    rejected     ///< the judge's server refuses the question
   };
 
   Kind kind{};
-  std::string detail;  ///< for people: what came instead
+  std::string detail;  ///< for people: what arrived instead
 };
 
-/// `refused`, `filtered`, …, `no-verdict`, … for tables and files.
+/// Returns the kind as tables and files spell it: `refused`, …, `no-verdict`, …
 [[nodiscard]] constexpr std::string_view name(AnnotationFailure::Kind kind) {
   constexpr std::array<std::string_view, 13> names = {
       "refused",  "filtered",  "truncated", "empty",     "no-verdict", "invalid", "ambiguous",
@@ -52,10 +52,12 @@ struct AnnotationFailure {
   return names[static_cast<std::size_t>(kind)];
 }
 
+/// An annotation, or why it is missing.
 using AnnotationOutcome = std::variant<Annotation, AnnotationFailure>;
 
-/// One teacher under one prompt. annotate() may block, and is safe to call from several threads at
-/// once. It throws only for what no retry can mend (a wrong key, a model that does not exist).
+/// One judge under one prompt. annotate() may block. It is safe to call from several threads at
+/// once, and throws only for errors that no retry can repair (a wrong key, a model that does not
+/// exist).
 class Annotator {
  public:
   Annotator() = default;

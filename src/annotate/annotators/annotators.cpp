@@ -31,49 +31,89 @@ void set_verdict(Annotation& annotation, double lead) {
 
 const std::string& column(const PreferencePair& pair, const std::string& name) {
   const auto found = pair.columns.find(name);
-  require(found != pair.columns.end(), "pair {}: there is no column \"{}\"", pair.id, name);
+  if (found == pair.columns.end()) throw ColumnError(pair.id, name, "is missing");
   return found->second;
 }
 
-/// Empty for null.
+/// Returns the number in a column; empty for null.
 std::optional<double> number(const PreferencePair& pair, const std::string& name) {
   simdjson::dom::parser parser;
   const std::string& text = column(pair, name);
   element value;
-  require(parser.parse(text).get(value) == simdjson::SUCCESS, "pair {}: column \"{}\" is no JSON",
-          pair.id, name);
-  if (value.is_null()) return std::nullopt;
   double found = 0;
-  require(value.is_number() && value.get(found) == simdjson::SUCCESS,
-          "pair {}: column \"{}\": expected a number, not {}", pair.id, name, one_line(text));
+  const bool parsed = parser.parse(text).get(value) == simdjson::SUCCESS;
+  if (parsed && value.is_null()) return std::nullopt;
+  if (!parsed || !value.is_number() || value.get(found) != simdjson::SUCCESS)
+    throw ColumnError(pair.id, name, "expected a number, got " + one_line(text));
   return found;
 }
 
-/// Empty for `"N/A"` and null.
-std::optional<double> rating(element value) {
-  element inside;
+std::optional<double> score(const PreferencePair& pair, const std::string& name,
+                            const ColumnOptions::Scores& scores) {
+  const auto found = number(pair, name);
+  if (found && !(*found >= scores.lowest && *found <= scores.highest))
+    throw ColumnError(
+        pair.id, name,
+        fmt::format("expected a score in [{}, {}], got {}", scores.lowest, scores.highest, *found));
+  return found;
+}
+
+/// Returns the object of ratings in a column.
+element ratings_in(const PreferencePair& pair, const std::string& name,
+                   simdjson::dom::parser& parser) {
+  element value;
+  const bool parsed = parser.parse(column(pair, name)).get(value) == simdjson::SUCCESS;
+  if (!parsed || !value.is_object())
+    throw ColumnError(pair.id, name, "expected an object of ratings");
+  return value;
+}
+
+/// Returns one rating; empty for `"N/A"`, null, and an aspect that the object lacks.
+std::optional<double> rating_in(const PreferencePair& pair, const std::string& name,
+                                element ratings, const std::string& aspect,
+                                const RatingOptions& options) {
+  const auto fail = [&](const std::string& reason) {
+    throw ColumnError(pair.id, name + "." + aspect, reason);
+  };
+  element value, inside;
+  if (ratings[aspect].get(value) != simdjson::SUCCESS) return std::nullopt;
   if (value["Rating"].get(inside) == simdjson::SUCCESS) value = inside;
-  std::string_view text;
   if (value.is_null()) return std::nullopt;
-  double number = 0;
-  if (value.is_number() && value.get(number) == simdjson::SUCCESS) return number;
-  require(value.get(text) == simdjson::SUCCESS, "expected a rating, not {}",
-          one_line(simdjson::minify(value)));
-  if (text == "N/A") return std::nullopt;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  require(error == std::errc() && stop == end, "expected a rating, not \"{}\"", one_line(text));
-  return number;
+  double found = 0;
+  std::string_view text;
+  if (value.get(text) == simdjson::SUCCESS) {
+    if (text == "N/A") return std::nullopt;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, found);
+    if (error != std::errc() || stop != end)
+      fail(fmt::format("expected a rating, got \"{}\"", one_line(text)));
+  } else if (!value.is_number() || value.get(found) != simdjson::SUCCESS) {
+    fail("expected a rating, got " + one_line(simdjson::minify(value)));
+  }
+  if (!(found >= options.lowest && found <= options.highest))
+    fail(fmt::format("expected a rating in [{}, {}], got {}", options.lowest, options.highest,
+                     found));
+  return found;
 }
 
 }  // namespace
 
+ColumnError::ColumnError(const std::string& pair_id, std::string column_, std::string reason_)
+    : InvalidArgument(fmt::format("pair {}: column \"{}\": {}", pair_id, column_, reason_)),
+      column(std::move(column_)),
+      reason(std::move(reason_)) {}
+
 FromColumns::FromColumns(AnnotatorId id, ColumnOptions options)
     : id_(std::move(id)), options_(std::move(options)) {
-  require(options_.scale > 0 && std::isfinite(options_.scale),
-          "the scale of a column is a number above 0, not {}", options_.scale);
+  require(options_.scale > 0 && std::isfinite(options_.scale), "scale must be above 0, got {}",
+          options_.scale);
+  require(options_.max_tie >= 0 && options_.max_tie < options_.scale,
+          "max_tie must be in [0, {}), got {}", options_.scale, options_.max_tie);
   require(options_.confidence >= 0 && options_.confidence <= 1,
-          "a confidence is a number in [0, 1], not {}", options_.confidence);
+          "confidence must be in [0, 1], got {}", options_.confidence);
+  if (const auto* scores = std::get_if<ColumnOptions::Scores>(&options_.source))
+    require(scores->lowest < scores->highest, "lowest score {} must be below highest score {}",
+            scores->lowest, scores->highest);
 }
 
 AnnotationOutcome FromColumns::annotate(const PreferencePair& pair) const {
@@ -81,7 +121,8 @@ AnnotationOutcome FromColumns::annotate(const PreferencePair& pair) const {
   std::string source;
   if (const auto* scores = std::get_if<ColumnOptions::Scores>(&options_.source)) {
     source = scores->chosen + " - " + scores->rejected;
-    const auto chosen = number(pair, scores->chosen), rejected = number(pair, scores->rejected);
+    const auto chosen = score(pair, scores->chosen, *scores);
+    const auto rejected = score(pair, scores->rejected, *scores);
     if (chosen && rejected) lead = *chosen - *rejected;
   } else {
     source = std::get<ColumnOptions::Strength>(options_.source).column;
@@ -89,8 +130,10 @@ AnnotationOutcome FromColumns::annotate(const PreferencePair& pair) const {
     if (lead) lead = std::abs(*lead);
   }
   if (!lead) return AnnotationFailure{AnnotationFailure::Kind::missing, source + " is null"};
-  require(std::abs(*lead) <= options_.scale, "pair {}: {} = {} is beyond the scale of {}", pair.id,
-          source, *lead, options_.scale);
+  if (!(std::abs(*lead) <= options_.scale))
+    throw ColumnError(pair.id, source,
+                      fmt::format("{} is beyond the scale of {}", *lead, options_.scale));
+  if (std::abs(*lead) <= options_.max_tie) lead = 0;
   Annotation annotation = annotation_of(id_, pair);
   set_verdict(annotation, *lead / options_.scale);
   annotation.category = options_.category;
@@ -100,44 +143,24 @@ AnnotationOutcome FromColumns::annotate(const PreferencePair& pair) const {
 
 FromRatings::FromRatings(AnnotatorId id, RatingOptions options)
     : id_(std::move(id)), options_(std::move(options)) {
-  require(options_.lowest < options_.highest, "a scale from {} to {} is none", options_.lowest,
-          options_.highest);
-  require(!options_.aspects.empty(), "there are no aspects to be rated");
+  require(options_.lowest < options_.highest, "lowest rating {} must be below highest rating {}",
+          options_.lowest, options_.highest);
+  require(!options_.aspects.empty(), "the list of rated aspects is empty");
   for (const auto& [aspect, category] : options_.aspects)
     static_cast<void>(options_.categories.at(category));
 }
 
 AnnotationOutcome FromRatings::annotate(const PreferencePair& pair) const {
   simdjson::dom::parser of_chosen, of_rejected;
-  const auto ratings = [&](simdjson::dom::parser& parser, const std::string& name) {
-    element value;
-    const bool read = parser.parse(column(pair, name)).get(value) == simdjson::SUCCESS;
-    require(read && value.is_object(), "pair {}: column \"{}\": expected an object of ratings",
-            pair.id, name);
-    return value;
-  };
-  const element chosen = ratings(of_chosen, options_.chosen);
-  const element rejected = ratings(of_rejected, options_.rejected);
-  const auto rated = [&](element all, const std::string& name,
-                         const std::string& aspect) -> std::optional<double> {
-    element value;
-    if (all[aspect].get(value) != simdjson::SUCCESS) return std::nullopt;
-    try {
-      const auto number = rating(value);
-      require(!number || (*number >= options_.lowest && *number <= options_.highest),
-              "{} is not in [{}, {}]", number.value_or(0), options_.lowest, options_.highest);
-      return number;
-    } catch (const InvalidArgument& error) {
-      throw InvalidArgument(fmt::format("pair {}: {}.{}: {}", pair.id, name, aspect, error.what()));
-    }
-  };
+  const element chosen = ratings_in(pair, options_.chosen, of_chosen);
+  const element rejected = ratings_in(pair, options_.rejected, of_rejected);
 
   double sum = 0, sum_of_sizes = 0, largest = -1;
   int count = 0;
   Annotation annotation = annotation_of(id_, pair);
   for (const auto& [aspect, name] : options_.aspects) {
-    const auto a = rated(chosen, options_.chosen, aspect);
-    const auto b = rated(rejected, options_.rejected, aspect);
+    const auto a = rating_in(pair, options_.chosen, chosen, aspect, options_);
+    const auto b = rating_in(pair, options_.rejected, rejected, aspect, options_);
     if (!a || !b) continue;
     const double d = (*a - *b) / (options_.highest - options_.lowest);
     const Category category = options_.categories.at(name);
@@ -164,7 +187,7 @@ Replay::Replay(AnnotatorId id, std::span<const Annotation> annotations, std::opt
         annotation.order != order || annotation.sample != sample)
       continue;
     require(by_pair_.try_emplace(annotation.pair_id, annotation).second,
-            "pair {} has two annotations by {} under {} in one order with one sample number",
+            "pair {} has two annotations by {} under prompt {} with the same order and sample",
             annotation.pair_id, id_.annotator, id_.prompt);
   }
 }
@@ -172,12 +195,13 @@ Replay::Replay(AnnotatorId id, std::span<const Annotation> annotations, std::opt
 AnnotationOutcome Replay::annotate(const PreferencePair& pair) const {
   const auto found = by_pair_.find(pair.id);
   if (found != by_pair_.end()) return found->second;
-  return AnnotationFailure{AnnotationFailure::Kind::missing,
-                           fmt::format("no annotation by {} under {}", id_.annotator, id_.prompt)};
+  return AnnotationFailure{
+      AnnotationFailure::Kind::missing,
+      fmt::format("no annotation by {} under prompt {}", id_.annotator, id_.prompt)};
 }
 
 Recording::Recording(const Annotator& inner, Sink sink) : inner_(inner), sink_(std::move(sink)) {
-  require(static_cast<bool>(sink_), "there is no function to record with");
+  require(static_cast<bool>(sink_), "Recording needs a function");
 }
 
 AnnotationOutcome Recording::annotate(const PreferencePair& pair) const {
@@ -188,7 +212,7 @@ AnnotationOutcome Recording::annotate(const PreferencePair& pair) const {
 }
 
 Retrying::Retrying(const Annotator& inner, int attempts) : inner_(inner), attempts_(attempts) {
-  require(attempts_ >= 1, "an annotator is asked at least once, not {} times", attempts_);
+  require(attempts_ >= 1, "attempts must be at least 1, got {}", attempts_);
 }
 
 AnnotationOutcome Retrying::annotate(const PreferencePair& pair) const {

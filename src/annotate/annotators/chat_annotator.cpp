@@ -9,9 +9,9 @@
 
 namespace sp2dpo::annotate {
 
-ChatAnnotator::ChatAnnotator(Teacher teacher, Prompt prompt, Endpoint& endpoint,
+ChatAnnotator::ChatAnnotator(Judge judge, Prompt prompt, Endpoint& endpoint,
                              std::optional<Order> order, std::int32_t sample)
-    : teacher_(std::move(teacher)),
+    : judge_(std::move(judge)),
       prompt_(std::move(prompt)),
       endpoint_(endpoint),
       order_(prompt_.form() == Form::blind ? std::optional(order.value_or(Order::chosen_first))
@@ -19,19 +19,17 @@ ChatAnnotator::ChatAnnotator(Teacher teacher, Prompt prompt, Endpoint& endpoint,
       sample_(sample) {}
 
 AnnotatorId ChatAnnotator::id() const {
-  return annotator_id(
-      {.teacher = &teacher_, .prompt = &prompt_, .order = order_, .sample = sample_});
+  return annotator_id({.judge = &judge_, .prompt = &prompt_, .order = order_, .sample = sample_});
 }
 
 AnnotationOutcome ChatAnnotator::annotate(const PreferencePair& pair) const {
-  const Question question{
-      .teacher = &teacher_, .prompt = &prompt_, .order = order_, .sample = sample_};
+  const Question question{.judge = &judge_, .prompt = &prompt_, .order = order_, .sample = sample_};
   ChatRequest request = make_request(question, pair);
   const std::string key = request.key;
   const ChatReply reply = endpoint_.ask(std::move(request));
   if (reply.kind != ChatReply::Kind::answered) {
     if (const std::string why = endpoint_.stopped(); !why.empty())
-      throw EndpointStopped(fmt::format("{}: {}", teacher_.name, why));
+      throw EndpointStopped(fmt::format("{}: {}", judge_.name, why));
   }
   return read_reply(question, pair, key, reply);
 }

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <utility>
 
-#include "panel_questions.hpp"
+#include "pending.hpp"
 #include "text/json_writer.hpp"
 #include "text/lines.hpp"
 #include "text/sha256.hpp"
-#include "wire/verdict.hpp"
+#include "wire/reply_verdict.hpp"
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -26,9 +26,9 @@ namespace {
 
 constexpr std::size_t max_notes = 100;
 
-/// A teacher's name, fit for a file's.
-std::string file_name(std::string_view teacher) {
-  std::string name(teacher);
+/// Returns the name with every unusual character replaced, for use in a file name.
+std::string file_name(std::string_view judge) {
+  std::string name(judge);
   for (char& c : name) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '.' || c == '_' || c == '-';
@@ -37,23 +37,23 @@ std::string file_name(std::string_view teacher) {
   return name;
 }
 
-/// The files of one teacher, begun anew where one is full.
+/// Writes the files of one judge and starts a new one when a limit is reached.
 class BatchWriter {
  public:
-  BatchWriter(std::string teacher, std::filesystem::path prefix, const BatchLimits& limits)
-      : teacher_(std::move(teacher)), prefix_(std::move(prefix)), limits_(limits) {}
+  BatchWriter(std::string judge, std::filesystem::path prefix, const BatchLimits& limits)
+      : judge_(std::move(judge)), prefix_(std::move(prefix)), limits_(limits) {}
 
   void write(std::string_view line) {
     const auto size = std::ssize(line);
     detail::require(size <= limits_.bytes,
-                    "one request of {} bytes is more than a file of {} bytes can hold", size,
+                    "a request of {} bytes exceeds the file limit of {} bytes", size,
                     limits_.bytes);
     if (file_ && (files_.back().lines == limits_.lines || bytes_ + size > limits_.bytes)) finish();
     if (!file_) {
-      const auto path = fmt::format("{}.{}.{:04}.jsonl", prefix_.string(), file_name(teacher_),
-                                    files_.size() + 1);
+      const auto path =
+          fmt::format("{}.{}.{:04}.jsonl", prefix_.string(), file_name(judge_), files_.size() + 1);
       file_ = std::make_unique<io::OutputFile>(path);
-      files_.push_back({path, teacher_, 0});
+      files_.push_back({path, judge_, 0});
       bytes_ = 0;
     }
     file_->write(line);
@@ -67,7 +67,7 @@ class BatchWriter {
   [[nodiscard]] const std::vector<BatchFile>& files() const noexcept { return files_; }
 
  private:
-  std::string teacher_;
+  std::string judge_;
   std::filesystem::path prefix_;
   BatchLimits limits_;
   std::vector<BatchFile> files_;
@@ -75,17 +75,17 @@ class BatchWriter {
   std::int64_t bytes_ = 0;
 };
 
-/// A line of results, as far as it can be read.
+/// The readable fields of one line of results.
 struct ResultLine {
   std::string custom_id{};
   std::int64_t status = 0;
   std::string request_id{};
-  std::string body{};   // untouched; empty where there is none
-  std::string error{};  // JSON; empty where there is none
+  std::string body{};   // unchanged; empty if absent
+  std::string error{};  // JSON; empty if absent
 };
 
-// What stands behind a request is left unread, so that a body with half a surrogate pair or bytes
-// that are no text still reaches the parser of answers, which has a name for that.
+// The body is not parsed here, so that one with invalid UTF-8 or half of a surrogate pair still
+// reaches read_reply(), which reports it by name.
 void read_response(simdjson::ondemand::object response, ResultLine& line) {
   for (auto field : response) {
     const std::string_view key = field.unescaped_key();
@@ -160,7 +160,7 @@ class BatchReader {
     const auto& [key, ask] = *id;
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     const auto verdict =
-        judge({.status = static_cast<int>(line.status), .body = line.body}, true, replies_);
+        classify({.status = static_cast<int>(line.status), .body = line.body}, true, replies_);
     if (line.body.empty() || verdict.kind != ChatReply::Kind::answered) {
       ++results_.failed;
       const auto detail = !line.error.empty()  ? line.error
@@ -168,30 +168,30 @@ class BatchReader {
                                                : fmt::format("status {}, no body", line.status);
       note(number, detail);
       store_.add(StoredFailure{.key = key,
-                               .kind = "batch",
+                               .kind = StoredFailure::Kind::batch,
                                .http_status = static_cast<int>(line.status),
                                .detail = detail,
                                .created = now});
       return;
     }
-    const bool is_new = store_.add(StoredAnswer{.key = key,
-                                                .ask = ask,
-                                                .http_status = static_cast<int>(line.status),
-                                                .request_id = line.request_id,
-                                                .body = line.body,
-                                                .usage = verdict.usage,
-                                                .created = now});
+    const bool is_new = store_.add(StoredReply{.key = key,
+                                               .ask = ask,
+                                               .http_status = static_cast<int>(line.status),
+                                               .request_id = line.request_id,
+                                               .body = line.body,
+                                               .usage = verdict.usage,
+                                               .created = now});
     if (is_new) {
-      ++results_.answers;
+      ++results_.replies;
       return;
     }
-    const auto stored = store_.answers(key);
-    const auto same = std::ranges::find(stored, ask, &StoredAnswer::ask);
+    const auto stored = store_.replies(key);
+    const auto same = std::ranges::find(stored, ask, &StoredReply::ask);
     if (same != stored.end() && same->body == line.body) {
       ++results_.known;
     } else {
       ++results_.different;
-      note(number, fmt::format("another answer to request {} is there already", key));
+      note(number, fmt::format("the store has another reply to request {}", key));
     }
   }
   [[nodiscard]] BatchResults& results() noexcept { return results_; }
@@ -208,13 +208,26 @@ class BatchReader {
   BatchResults results_;
 };
 
-/// A text of a reply's JSON object; empty where it is not there or null.
+/// Writes the batch line of a request.
+void make_line(std::string& line, const ChatRequest& request, int ask) {
+  line.clear();
+  text::JsonWriter json(line);
+  json.open('{');
+  json.key("custom_id").text(ask == 0 ? request.key : fmt::format("{}.{}", request.key, ask));
+  json.key("method").text("POST");
+  json.key("url").text("/v1/chat/completions");
+  json.key("body").raw(request.body);
+  json.close('}');
+  line += '\n';
+}
+
+/// Returns a text field of a reply's JSON object; empty if it is missing or null.
 std::string text_in(const ChatReply& reply, std::string_view field, std::string_view what) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   std::string_view text;
   if (parser.parse(reply.body).get(root) != simdjson::SUCCESS || !root.is_object())
-    throw Error(fmt::format("{}: the provider's reply is no JSON object", what));
+    throw Error(fmt::format("{}: the provider's reply is not a JSON object", what));
   if (root[field].get(text) != simdjson::SUCCESS) return {};
   return std::string(text);
 }
@@ -236,7 +249,7 @@ std::string sha256_of(const std::filesystem::path& file) {
 }  // namespace
 
 BatchResults& BatchResults::operator+=(const BatchResults& other) {
-  answers += other.answers;
+  replies += other.replies;
   known += other.known;
   different += other.different;
   failed += other.failed;
@@ -250,33 +263,30 @@ BatchResults& BatchResults::operator+=(const BatchResults& other) {
 std::vector<BatchFile> write_batch(std::span<const PreferencePair> pairs,
                                    std::span<const PanelMember> members, Store& store,
                                    const std::filesystem::path& prefix, const BatchLimits& limits) {
+  check_members(members);
   detail::require(limits.lines > 0 && limits.bytes > 0, "a batch file needs room for a line");
   check_members(members);
   std::vector<std::unique_ptr<BatchWriter>> writers;
-  std::map<std::string, BatchWriter*, std::less<>> by_teacher;
+  std::map<std::string, BatchWriter*, std::less<>> by_judge;
   for (const auto& member : members) {
-    auto& writer = by_teacher[member.id.annotator];
+    auto& writer = by_judge[member.judge->name];
     if (writer == nullptr)
       writer =
-          writers.emplace_back(std::make_unique<BatchWriter>(member.id.annotator, prefix, limits))
+          writers.emplace_back(std::make_unique<BatchWriter>(member.judge->name, prefix, limits))
               .get();
   }
   KeySet seen;
   std::string line;
   for (const auto& pair : pairs) {
-    const Questions questions(pair, members);
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      const auto& member = members[i];
-      const auto& request = questions[i].request;
-      note_question(store, pair, member, questions[i]);
+    for (const auto& member : members) {
+      const Question question = member.about(pair.id);
+      const ChatRequest request = make_request(question, pair);
+      record_question(store, pair.id, member, question, request);
       if (!seen.insert(request.key)) continue;
-      const int ask = next_ask(pair, member, store, request.key);
+      const int ask = next_ask(question, pair, store, request.key);
       if (ask < 0) continue;
-      line = fmt::format(
-          "{{\"custom_id\":\"{}\",\"method\":\"POST\",\"url\":"
-          "\"/v1/chat/completions\",\"body\":{}}}\n",
-          ask == 0 ? request.key : fmt::format("{}.{}", request.key, ask), request.body);
-      by_teacher.find(member.id.annotator)->second->write(line);
+      make_line(line, request, ask);
+      by_judge.find(member.judge->name)->second->write(line);
     }
   }
   store.commit();
@@ -302,7 +312,7 @@ BatchResults read_batch(const std::filesystem::path& path, Store& store) {
   return std::move(reader.results());
 }
 
-bool submit_batch(const std::filesystem::path& file, const std::string& teacher, Endpoint& endpoint,
+bool submit_batch(const std::filesystem::path& file, const std::string& judge, Endpoint& endpoint,
                   Store& store) {
   const auto sha256 = sha256_of(file);
   const auto batches = store.batches();
@@ -329,7 +339,7 @@ bool submit_batch(const std::filesystem::path& file, const std::string& teacher,
   const auto begun = call(endpoint, {.method = "POST", .path = "/batches", .body = body}, what);
   const auto id = text_in(begun, "id", what);
   if (id.empty()) throw Error(fmt::format("{}: the provider gave the batch no id", what));
-  store.add(StoredBatch{id, teacher, sha256, text_in(begun, "status", what)});
+  store.add(StoredBatch{id, judge, sha256, text_in(begun, "status", what)});
   store.commit();
   return true;
 }
@@ -359,7 +369,7 @@ std::string collect_batch(const StoredBatch& batch, Endpoint& endpoint, Store& s
       if (!content.body.empty()) results += read_batch(path, store);
     }
   }
-  store.add(StoredBatch{batch.id, batch.teacher, batch.file_sha256, state});
+  store.add(StoredBatch{batch.id, batch.judge, batch.file_sha256, state});
   store.commit();
   return state;
 }

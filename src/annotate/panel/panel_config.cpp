@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "presets.hpp"
+#include "prompt/requests.hpp"
 #include "text/json_writer.hpp"
-#include "text/sha256.hpp"
 #include "toml_table.hpp"
 
 #include <sp2dpo/annotate/panel_config.hpp>
@@ -37,7 +37,7 @@ void read_choice(TomlTable& table, std::string_view key, Choice& to,
     }
     ((known += known.empty() ? "\"" : ", \"") += text) += '"';
   }
-  table.fail(key, fmt::format("expected one of {}, not \"{}\"", known, name));
+  table.fail(key, fmt::format("expected one of {}, got \"{}\"", known, name));
 }
 
 void read_seconds(TomlTable& table, std::string_view key, milliseconds& to) {
@@ -90,7 +90,7 @@ void read_capabilities(TomlTable table, Capabilities& can) {
                            {"text", Structured::text}});
   table.read("max_tokens_field", can.max_tokens_field);
   if (can.max_tokens_field != "max_tokens" && can.max_tokens_field != "max_completion_tokens")
-    table.fail("max_tokens_field", "expected \"max_tokens\" or \"max_completion_tokens\", not \"" +
+    table.fail("max_tokens_field", "expected \"max_tokens\" or \"max_completion_tokens\", got \"" +
                                        can.max_tokens_field + "\"");
   table.read("temperature", can.temperature);
   table.read("seed", can.seed);
@@ -121,7 +121,7 @@ void read_decoding(TomlTable table, Decoding& decoding) {
                                               "logprobs",
                                               "top_logprobs"};
     extra.each([&](const std::string& name, const toml::node& node) {
-      if (own.contains(name)) extra.fail(name, "has its own place, or none: it is not for extra");
+      if (own.contains(name)) extra.fail(name, "is not allowed in extra");
       decoding.extra[name] = json_of(extra, name, node);
     });
   });
@@ -129,14 +129,14 @@ void read_decoding(TomlTable table, Decoding& decoding) {
 }
 
 /// What is asked for must be something that the server takes.
-void check_decoding(const TomlTable& table, const Teacher& teacher) {
+void check_decoding(const TomlTable& table, const Judge& judge) {
   const auto check = [&](bool wanted, bool can, const char* name) {
     if (wanted && !can)
       table.fail("decoding", fmt::format("{} is set, and can.{} is false", name, name));
   };
-  check(teacher.decoding.temperature.has_value(), teacher.capabilities.temperature, "temperature");
-  check(teacher.decoding.seed.has_value(), teacher.capabilities.seed, "seed");
-  check(teacher.decoding.top_logprobs.has_value(), teacher.capabilities.logprobs, "logprobs");
+  check(judge.decoding.temperature.has_value(), judge.capabilities.temperature, "temperature");
+  check(judge.decoding.seed.has_value(), judge.capabilities.seed, "seed");
+  check(judge.decoding.top_logprobs.has_value(), judge.capabilities.logprobs, "logprobs");
 }
 
 ListPrice read_price(TomlTable table) {
@@ -151,25 +151,25 @@ ListPrice read_price(TomlTable table) {
   return price;
 }
 
-Teacher read_teacher(TomlTable& table) {
-  Teacher teacher;
+Judge read_judge(TomlTable& table) {
+  Judge judge;
   std::string text;
   const bool known = table.read("preset", text);
   if (known) {
     const auto found = preset(text);
     if (!found)
       table.fail("preset",
-                 fmt::format("unknown preset \"{}\"; there are: {}", text, preset_names()));
-    teacher = *found;
+                 fmt::format("unknown preset \"{}\"; expected one of: {}", text, preset_names()));
+    judge = *found;
   } else {
-    teacher.decoding.temperature.reset();
+    judge.decoding.temperature.reset();
   }
-  table.read("name", teacher.name);
-  table.read("model", teacher.model);
-  table.read("family", teacher.family);
-  table.read("revision", teacher.revision);
+  table.read("name", judge.name);
+  table.read("model", judge.model);
+  table.read("family", judge.family);
+  table.read("revision", judge.revision);
 
-  EndpointOptions& endpoint = teacher.endpoint;
+  EndpointOptions& endpoint = judge.endpoint;
   table.read("base_url", endpoint.base_url);
   table.read("key_variable", endpoint.key_variable);
   table.read("ca_file", endpoint.ca_file);
@@ -184,22 +184,21 @@ Teacher read_teacher(TomlTable& table) {
   read_seconds(table, "max_retry_after", endpoint.max_retry_after);
   read_seconds(table, "max_outage", endpoint.max_outage);
 
-  table.table("can",
-              [&](TomlTable can) { read_capabilities(std::move(can), teacher.capabilities); });
+  table.table("can", [&](TomlTable can) { read_capabilities(std::move(can), judge.capabilities); });
   // The preset's own temperature yields to a server that is said to take none.
-  if (!teacher.capabilities.temperature) teacher.decoding.temperature.reset();
+  if (!judge.capabilities.temperature) judge.decoding.temperature.reset();
   table.table("decoding",
-              [&](TomlTable decoding) { read_decoding(std::move(decoding), teacher.decoding); });
-  check_decoding(table, teacher);
-  table.table("price", [&](TomlTable price) { teacher.price = read_price(std::move(price)); });
-  table.read("reasks", teacher.reasks, 0, 10);
-  table.read("first_sample", teacher.first_sample, 0);
+              [&](TomlTable decoding) { read_decoding(std::move(decoding), judge.decoding); });
+  check_decoding(table, judge);
+  table.table("price", [&](TomlTable price) { judge.price = read_price(std::move(price)); });
+  table.read("reasks", judge.reasks, 0, 10);
+  table.read("first_sample", judge.first_sample, 0);
   for (const auto& [key, value] :
-       {std::pair{"name", &teacher.name}, std::pair{"model", &teacher.model},
-        std::pair{"family", &teacher.family}, std::pair{"base_url", &endpoint.base_url}})
+       {std::pair{"name", &judge.name}, std::pair{"model", &judge.model},
+        std::pair{"family", &judge.family}, std::pair{"base_url", &endpoint.base_url}})
     if (value->empty()) table.fail(key, "is missing");
   table.finish();
-  return teacher;
+  return judge;
 }
 
 PromptOptions read_prompt_options(TomlTable& table) {
@@ -214,10 +213,10 @@ PromptOptions read_prompt_options(TomlTable& table) {
       if (usual.name == category.name) category.meaning = usual.meaning;
     item.read("meaning", category.meaning);
     if (category.meaning.empty())
-      item.fail("meaning", "is missing: teachers are told what a category means");
+      item.fail("meaning", "is missing: judges are told the meaning of each category");
     item.finish();
     if (std::ranges::find(categories, category.name, &CategoryMeaning::name) != categories.end())
-      item.fail("name", fmt::format("the category \"{}\" is there twice", category.name));
+      item.fail("name", fmt::format("duplicate category \"{}\"", category.name));
     categories.push_back(std::move(category));
   });
   if (!categories.empty()) options.categories = std::move(categories);
@@ -233,9 +232,9 @@ std::vector<Prompt> pick_prompts(TomlTable& table, std::vector<Prompt> all) {
       return prompt.name() == name || prompt.name() == name + "-blind";
     });
     if (found == all.end())
-      table.fail("prompts", fmt::format("unknown prompt \"{}\"; there are: {}", name, known));
+      table.fail("prompts", fmt::format("unknown prompt \"{}\"; expected one of: {}", name, known));
     if (std::ranges::find(picked, found->name(), &Prompt::name) != picked.end())
-      table.fail("prompts", fmt::format("the prompt \"{}\" is listed twice", name));
+      table.fail("prompts", fmt::format("duplicate prompt \"{}\"", name));
     picked.push_back(*found);
   });
   if (!chosen) return all;
@@ -250,32 +249,33 @@ toml::table parse(const std::string& file) {
     throw DataError(file, static_cast<std::int64_t>(error.source().begin.line), "",
                     std::string(error.description()));
   } catch (const BrokenToml&) {
-    throw DataError(file, 0, "", "is no TOML");
+    throw DataError(file, 0, "", "is not TOML");
   }
 }
 
-/// In the blind form the order is part of the question; in the informed one there is none.
+/// Returns the orders to ask in. Only a question in the blind form can have a fixed order.
 std::vector<std::optional<Order>> orders_of(const PanelConfig& panel, const Prompt& prompt) {
   if (prompt.form() == Form::informed || panel.orders == Orders::random) return {std::nullopt};
   return {Order::chosen_first, Order::rejected_first};
 }
 
-/// Two teachers whose requests are the same would be one answer that counts twice.
-void check_requests(const TomlTable& table, const PanelConfig& panel, const Teacher& teacher) {
-  const PreferencePair pair{.id = "pair", .prompt = "prompt", .chosen = "a", .rejected = "b"};
-  const auto key = [&](const Teacher& asked, int sample) {
-    return make_request({&asked, &panel.prompts.front(), {}, asked.first_sample + sample}, pair)
-        .key;
-  };
-  for (const auto& other : panel.teachers) {
-    if (other.name == teacher.name)
-      table.fail("name", fmt::format("two teachers are called \"{}\"", teacher.name));
+/// Refuses a judge whose requests another judge sends as well: one reply would count twice.
+void check_requests(const TomlTable& table, const PanelConfig& panel, const Judge& judge) {
+  const auto identities = [&](const Judge& asked) {
+    std::set<std::string> found;
     for (int i = 0; i < panel.samples; ++i)
-      for (int j = 0; j < panel.samples; ++j)
-        if (key(other, i) == key(teacher, j))
-          table.fail("name", fmt::format("\"{}\" would send the same requests as \"{}\"; another "
-                                         "first_sample would make them others",
-                                         teacher.name, other.name));
+      found.insert(request_identity({&asked, &panel.prompts.front(), {}, asked.first_sample + i}));
+    return found;
+  };
+  const auto own = identities(judge);
+  for (const auto& other : panel.judges) {
+    if (other.name == judge.name)
+      table.fail("name", fmt::format("two judges are called \"{}\"", judge.name));
+    if (std::ranges::any_of(identities(other),
+                            [&](const std::string& identity) { return own.contains(identity); }))
+      table.fail("name", fmt::format("\"{}\" would send the same requests as \"{}\"; give them "
+                                     "different values of first_sample",
+                                     judge.name, other.name));
   }
 }
 
@@ -298,69 +298,36 @@ PanelConfig read_panel_config(const std::filesystem::path& path,
   read_choice<Orders>(table, "orders", panel.orders,
                       {{"both", Orders::both}, {"random", Orders::random}});
   if (options.form == Form::informed && table.has("orders"))
-    table.fail("orders", "is for the blind form: an informed teacher is told which answer won");
+    table.fail("orders",
+               "applies to the blind form only: an informed judge is told which response won");
   table.read("samples", panel.samples, 1, 1000);
   table.read("seed", panel.seed, 0, std::numeric_limits<std::int64_t>::max());
   const int count = table.tables("teacher", [&](TomlTable item) {
-    Teacher teacher = read_teacher(item);
-    check_requests(item, panel, teacher);
-    panel.teachers.push_back(std::move(teacher));
+    Judge judge = read_judge(item);
+    check_requests(item, panel, judge);
+    panel.judges.push_back(std::move(judge));
   });
-  if (count == 0) table.fail("teacher", "there is no [[teacher]]");
+  if (count == 0) table.fail("teacher", "expected at least one [[teacher]]");
   table.finish();
   return panel;
 }
 
-Order random_order(std::string_view pair_id, std::uint64_t seed) {
-  text::Sha256 hash;
-  hash.update(std::to_string(seed) + "\n");
-  hash.update(pair_id);
-  return (hash.finish()[0] & 1U) == 0 ? Order::chosen_first : Order::rejected_first;
-}
-
 std::vector<PanelMember> panel_members(const PanelConfig& panel,
                                        std::span<Endpoint* const> endpoints) {
-  detail::require(endpoints.empty() || endpoints.size() == panel.teachers.size(),
-                  "{} endpoints for {} teachers", endpoints.size(), panel.teachers.size());
+  detail::require(endpoints.empty() || endpoints.size() == panel.judges.size(),
+                  "expected one endpoint per judge, got {} for {} judges", endpoints.size(),
+                  panel.judges.size());
   std::vector<PanelMember> members;
-  for (std::size_t t = 0; t < panel.teachers.size(); ++t) {
-    const Teacher& teacher = panel.teachers[t];
-    for (const Prompt& prompt : panel.prompts) {
-      for (const auto& order : orders_of(panel, prompt)) {
-        for (int i = 0; i < panel.samples; ++i) {
-          const Question fixed{&teacher, &prompt, order, teacher.first_sample + i};
-          const auto about = [fixed, seed = panel.seed](const PreferencePair& pair) {
-            Question question = fixed;
-            if (question.prompt->form() == Form::blind && !question.order)
-              question.order = random_order(pair.id, seed);
-            return question;
-          };
-          PanelMember member;
-          member.id = annotator_id(fixed);
-          member.sample = fixed.sample;
-          member.family = teacher.family;
-          member.model = teacher.model;
-          member.endpoint = endpoints.empty() ? nullptr : endpoints[t];
-          if (teacher.price) member.price = {teacher.price->prompt, teacher.price->completion};
-          member.max_asks = 1 + teacher.reasks;
-          member.question = [about](const PreferencePair& pair) {
-            const Question question = about(pair);
-            return PanelQuestion{make_request(question, pair), question.order};
-          };
-          member.read = [about](const PreferencePair& pair, std::string_view body) {
-            const Question question = about(pair);
-            ReadAnswer answer{read_answer(question, pair, make_request(question, pair).key, body)};
-            if (const auto* failure = std::get_if<AnnotationFailure>(&answer.outcome)) {
-              answer.failure_class = name(failure->kind);
-              answer.ask_again = may_mend(failure->kind);
-            }
-            return answer;
-          };
-          members.push_back(std::move(member));
-        }
-      }
-    }
-  }
+  for (std::size_t j = 0; j < panel.judges.size(); ++j)
+    for (const Prompt& prompt : panel.prompts)
+      for (const auto& order : orders_of(panel, prompt))
+        for (int i = 0; i < panel.samples; ++i)
+          members.push_back({.judge = &panel.judges[j],
+                             .prompt = &prompt,
+                             .order = order,
+                             .sample = panel.judges[j].first_sample + i,
+                             .seed = panel.seed,
+                             .endpoint = endpoints.empty() ? nullptr : endpoints[j]});
   return members;
 }
 

@@ -7,7 +7,7 @@
 namespace sp2dpo::annotate {
 namespace {
 
-Teacher qwen_max() {
+Judge qwen_max() {
   return {.name = "qwen-max",
           .model = "qwen-max",
           .family = "qwen",
@@ -17,30 +17,29 @@ Teacher qwen_max() {
           .decoding = {.temperature = 0}};
 }
 
-Teacher gpt_5_mini() {
+Judge gpt_5_mini() {
   return {.name = "gpt-5-mini",
           .model = "gpt-5-mini",
           .family = "openai",
           .endpoint = {.base_url = "https://api.openai.com/v1", .key_variable = "OPENAI_API_KEY"},
           .capabilities = {.max_tokens_field = "max_completion_tokens", .temperature = false},
-          // What it thinks counts as answer.
+          // Its reasoning counts against the limit.
           .decoding = {.max_tokens = 4096, .extra = {{"reasoning_effort", R"("low")"}}}};
 }
 
-Teacher gemini_2_0_flash() {
-  return {
-      .name = "gemini-2.0-flash",
-      .model = "gemini-2.0-flash",
-      .family = "gemini",
-      .endpoint = {.base_url = "https://generativelanguage.googleapis.com/v1beta/openai",
-                   .key_variable = "GEMINI_API_KEY"},
-      // It takes a subset of JSON Schema, and names the fields that it does not know in an error.
-      .capabilities = {.structured = Structured::json_object},
-      .decoding = {.temperature = 0}};
+Judge gemini_2_0_flash() {
+  return {.name = "gemini-2.0-flash",
+          .model = "gemini-2.0-flash",
+          .family = "gemini",
+          .endpoint = {.base_url = "https://generativelanguage.googleapis.com/v1beta/openai",
+                       .key_variable = "GEMINI_API_KEY"},
+          // It accepts a subset of JSON Schema and refuses requests with other keywords.
+          .capabilities = {.structured = Structured::json_object},
+          .decoding = {.temperature = 0}};
 }
 
-/// A server on this machine, which asks for no key and costs nothing.
-Teacher local(std::string name, std::string url) {
+/// A free server on this machine that needs no key.
+Judge local(std::string name, std::string url) {
   return {.name = name,
           .model = {},
           .family = std::move(name),
@@ -50,21 +49,21 @@ Teacher local(std::string name, std::string url) {
           .price = ListPrice{}};
 }
 
-Teacher vllm() {
-  Teacher teacher = local("vllm", "http://localhost:8000/v1");
-  teacher.capabilities.logprobs = true;
-  return teacher;
+Judge vllm() {
+  Judge judge = local("vllm", "http://localhost:8000/v1");
+  judge.capabilities.logprobs = true;
+  return judge;
 }
 
-Teacher llama_cpp() {
+Judge llama_cpp() {
   return local("llama.cpp", "http://localhost:8080/v1");
 }
 
-Teacher ollama() {
+Judge ollama() {
   return local("ollama", "http://localhost:11434/v1");
 }
 
-using Make = Teacher (*)();
+using Make = Judge (*)();
 constexpr std::array<std::pair<std::string_view, Make>, 6> presets = {{
     {"qwen-max", qwen_max},
     {"gpt-5-mini", gpt_5_mini},
@@ -76,7 +75,7 @@ constexpr std::array<std::pair<std::string_view, Make>, 6> presets = {{
 
 }  // namespace
 
-std::optional<Teacher> preset(std::string_view name) {
+std::optional<Judge> preset(std::string_view name) {
   for (const auto& [known, make] : presets)
     if (known == name) return make();
   return std::nullopt;

@@ -5,15 +5,15 @@
 #include <string>
 #include <string_view>
 
-#include <sp2dpo/annotate/teacher.hpp>
+#include <sp2dpo/annotate/judge.hpp>
 
 namespace sp2dpo::annotate {
 
-/// A teacher that is known by name: where it is, what its server takes. Services that cost have no
-/// price here: it would be out of date.
-[[nodiscard]] std::optional<Teacher> preset(std::string_view name);
+/// Returns the judge known by this name: its address and what its server accepts. Presets of paid
+/// services carry no price, since it would be out of date.
+[[nodiscard]] std::optional<Judge> preset(std::string_view name);
 
-/// The names there are, for messages.
+/// Returns all names, separated by commas, for messages.
 [[nodiscard]] std::string preset_names();
 
 }  // namespace sp2dpo::annotate

@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <ctime>
 #include <deque>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <variant>
 
-#include "panel_questions.hpp"
+#include "pending.hpp"
 #include "text/sha256.hpp"
 
 #include <sp2dpo/annotate/run.hpp>
@@ -20,27 +21,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
-double cost(const std::optional<Price>& price, double prompt_tokens, double completion_tokens) {
+double cost(const std::optional<ListPrice>& price, double prompt_tokens, double completion_tokens) {
   if (!price) return 0;
   return (price->prompt * prompt_tokens + price->completion * completion_tokens) / 1e6;
 }
 
-double most(const std::optional<Price>& price, const ChatRequest& request) {
+/// Upper bound on the cost of one request: one prompt token per byte, the longest reply.
+double max_cost(const std::optional<ListPrice>& price, const ChatRequest& request) {
   return cost(price, static_cast<double>(request.prompt_bytes), request.max_tokens);
 }
 
-std::string_view name_of(ChatReply::Kind kind) {
+StoredFailure::Kind failure_kind(ChatReply::Kind kind) {
   switch (kind) {
-    case ChatReply::Kind::answered:
-      return "answered";
-    case ChatReply::Kind::transport:
-      return "transport";
     case ChatReply::Kind::quota:
-      return "quota";
+      return StoredFailure::Kind::quota;
     case ChatReply::Kind::rejected:
-      return "rejected";
+      return StoredFailure::Kind::rejected;
+    default:
+      return StoredFailure::Kind::transport;
   }
-  return "";
 }
 
 class Run {
@@ -49,7 +48,6 @@ class Run {
       const RunOptions& options)
       : pairs_(pairs), members_(members), store_(store), options_(options) {
     check_members(members);
-    if (!pairs.empty()) Questions(pairs.front(), members);
     for (std::size_t i = 0; i < members.size(); ++i)
       lane_of(members[i].endpoint).members.push_back(i);
     for (const auto& lane : lanes_)
@@ -81,14 +79,14 @@ class Run {
   }
 
  private:
-  /// A question that is to be sent.
+  /// A question to be sent.
   struct Call {
     const PreferencePair* pair;
     std::size_t member;
     int ask;
     ChatRequest request;
   };
-  /// What is asked of one endpoint; it goes through the pairs at its own speed.
+  /// The questions to one endpoint. Each lane advances through the pairs at its own speed.
   struct Lane {
     Endpoint* endpoint = nullptr;
     std::vector<std::size_t> members{};
@@ -120,9 +118,10 @@ class Run {
     if (result_.end == RunResult::End::complete) result_.end = why;
   }
 
-  /// Sends as much as the endpoint takes. True where there is more to be looked at without waiting.
+  /// Sends as many requests as the endpoint accepts. Returns true if more pairs can be looked at
+  /// without waiting.
   bool fill(Lane& lane) {
-    // Enough for the endpoint never to wait for us; no more, for memory's sake.
+    // Keeps the endpoint busy with a bounded amount of memory.
     const std::size_t window =
         lane.endpoint == nullptr
             ? 0
@@ -144,14 +143,14 @@ class Run {
     auto& progress = result_.progress;
     for (const auto index : lane.members) {
       const auto& member = members_[index];
-      auto question = member.question(pair);
-      auto& request = question.request;
-      note_question(store_, pair, member, question);
+      const Question question = member.about(pair.id);
+      ChatRequest request = make_request(question, pair);
+      record_question(store_, pair.id, member, question, request);
       if (!seen_.insert(request.key)) {
         ++progress.shared;
         continue;
       }
-      const int ask = next_ask(pair, member, store_, request.key);
+      const int ask = next_ask(question, pair, store_, request.key);
       if (ask < 0) {
         ++progress.stored;
       } else if (lane.endpoint == nullptr) {
@@ -162,11 +161,10 @@ class Run {
     }
   }
 
-  /// Sends the lane's next call; false where the limits do not allow it now.
+  /// Sends the lane's next call. Returns false if the limits forbid it for now.
   bool send(Lane& lane) {
     Call& call = lane.ready.front();
-    const auto& price = members_[call.member].price;
-    const double reserve = most(price, call.request);
+    const double reserve = max_cost(members_[call.member].judge->price, call.request);
     auto& progress = result_.progress;
     if (options_.max_requests && sent_ >= *options_.max_requests) {
       end(RunResult::End::max_requests);
@@ -184,7 +182,7 @@ class Run {
     lane.endpoint->submit(std::move(request),
                           [this, &lane, pair = call.pair, member = call.member, ask = call.ask](
                               ChatRequest asked, const ChatReply& reply) {
-                            take(lane, {pair, member, ask, std::move(asked)}, reply);
+                            on_reply(lane, {pair, member, ask, std::move(asked)}, reply);
                           });
     lane.ready.pop_front();
     return true;
@@ -193,52 +191,58 @@ class Run {
   void release(Lane& lane, const std::string& key) {
     const auto reserve = reserves_.extract(key);
     result_.progress.reserved -= reserve.mapped();
-    if (reserves_.empty()) result_.progress.reserved = 0;  // what rounding left
+    if (reserves_.empty()) result_.progress.reserved = 0;  // clears rounding errors
     --lane.in_flight;
     blocked_ = false;
   }
 
-  void take(Lane& lane, Call call, const ChatReply& reply) {
+  void on_reply(Lane& lane, Call call, const ChatReply& reply) {
     auto& progress = result_.progress;
-    const auto& member = members_[call.member];
     const auto& key = call.request.key;
     release(lane, key);
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     if (reply.kind != ChatReply::Kind::answered) {
-      if (reply.attempts == 0) return;  // the endpoint has stopped: it was not asked at all
+      if (reply.attempts == 0) return;  // the endpoint has stopped and never sent it
       ++progress.failed;
       store_.add(StoredFailure{.key = key,
-                               .kind = std::string(name_of(reply.kind)),
+                               .kind = failure_kind(reply.kind),
                                .http_status = reply.http_status,
                                .detail = reply.detail,
                                .created = now});
       return;
     }
-    store_.add(StoredAnswer{.key = key,
-                            .ask = call.ask,
-                            .http_status = reply.http_status,
-                            .request_id = reply.request_id,
-                            .body = reply.body,
-                            .usage = reply.usage,
-                            .seconds = reply.seconds,
-                            .attempts = reply.attempts,
-                            .created = now});
-    if (reply.usage) {
-      progress.prompt_tokens += reply.usage->prompt_tokens;
-      progress.completion_tokens += reply.usage->completion_tokens;
-      progress.cost += cost(member.price, static_cast<double>(reply.usage->prompt_tokens),
-                            static_cast<double>(reply.usage->completion_tokens));
-    } else {
-      progress.cost += most(member.price, call.request);
-    }
-    if (call.ask + 1 < member.max_asks && !stopping_ &&
-        member.read(*call.pair, reply.body).ask_again) {
+    store_.add(StoredReply{.key = key,
+                           .ask = call.ask,
+                           .http_status = reply.http_status,
+                           .request_id = reply.request_id,
+                           .body = reply.body,
+                           .usage = reply.usage,
+                           .seconds = reply.seconds,
+                           .attempts = reply.attempts,
+                           .created = now});
+    charge(call, reply.usage);
+    const Question question = members_[call.member].about(call.pair->id);
+    if (call.ask < question.judge->reasks && !stopping_ &&
+        wants_another_reply(read_reply(question, *call.pair, key, reply.body))) {
       ++progress.asked_again;
       ++call.ask;
       lane.ready.push_front(std::move(call));
       return;
     }
     ++progress.answered;
+  }
+
+  void charge(const Call& call, const std::optional<Usage>& usage) {
+    auto& progress = result_.progress;
+    const auto& price = members_[call.member].judge->price;
+    if (!usage) {
+      progress.cost += max_cost(price, call.request);
+      return;
+    }
+    progress.prompt_tokens += usage->prompt_tokens;
+    progress.completion_tokens += usage->completion_tokens;
+    progress.cost += cost(price, static_cast<double>(usage->prompt_tokens),
+                          static_cast<double>(usage->completion_tokens));
   }
 
   void withdraw(Lane& lane) {
@@ -250,7 +254,7 @@ class Run {
     try {
       Endpoint::poll(endpoints_, timeout);
     } catch (...) {
-      store_.commit();  // what came before it is paid for
+      store_.commit();  // the replies before the failure are paid for
       throw;
     }
   }
@@ -264,7 +268,7 @@ class Run {
   KeySet seen_;
   std::unordered_map<std::string, double> reserves_;
   std::int64_t sent_ = 0;
-  bool blocked_ = false;   // by max_cost, until something that is under way comes back
+  bool blocked_ = false;   // by max_cost, until a request in flight returns
   bool stopping_ = false;  // nothing new is sent
   RunResult result_;
 };
@@ -277,22 +281,23 @@ std::vector<MemberPlan> plan_panel(std::span<const PreferencePair> pairs,
   std::vector<MemberPlan> plans(members.size());
   KeySet seen;
   for (const auto& pair : pairs) {
-    const Questions questions(pair, members);
     for (std::size_t i = 0; i < members.size(); ++i) {
-      const auto& request = questions[i].request;
+      const Question question = members[i].about(pair.id);
+      const ChatRequest request = make_request(question, pair);
       auto& plan = plans[i];
       ++plan.questions;
       if (!seen.insert(request.key)) {
         ++plan.shared;
-      } else if (store != nullptr && next_ask(pair, members[i], *store, request.key) < 0) {
+      } else if (store != nullptr && next_ask(question, pair, *store, request.key) < 0) {
         ++plan.stored;
       } else {
         ++plan.calls;
+        const auto& price = question.judge->price;
         const double prompt_tokens = static_cast<double>(request.prompt_bytes) / 4;
         plan.prompt_tokens += prompt_tokens;
         plan.completion_tokens += request.max_tokens;
-        plan.cost += cost(members[i].price, prompt_tokens, request.max_tokens);
-        plan.most += most(members[i].price, request);
+        plan.cost += cost(price, prompt_tokens, request.max_tokens);
+        plan.max_cost += max_cost(price, request);
       }
     }
   }
@@ -305,25 +310,26 @@ RunResult run_panel(std::span<const PreferencePair> pairs, std::span<const Panel
 }
 
 void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMember> members,
-                const Store& store, const std::function<void(const PanelAnswer&)>& f) {
+                const Store& store, const std::function<void(const PanelOutcome&)>& sink) {
   check_members(members);
   for (const auto& pair : pairs) {
-    const Questions questions(pair, members);
     for (std::size_t i = 0; i < members.size(); ++i) {
-      const auto& key = questions[i].request.key;
-      const auto raw = store.answers(key);
-      ReadAnswer answer = read_all(pair, members[i], raw);
-      if (auto* failure = std::get_if<AnnotationFailure>(&answer.outcome); failure && raw.empty()) {
+      const Question question = members[i].about(pair.id);
+      const std::string key = make_request(question, pair).key;
+      const auto replies = store.replies(key);
+      AnnotationOutcome outcome = read_replies(question, pair, replies);
+      if (replies.empty()) {
         const auto attempts = store.failures(key);
-        if (!attempts.empty()) failure->detail += "; last came " + attempts.back().detail;
+        if (!attempts.empty())
+          std::get<AnnotationFailure>(outcome).detail += "; last came " + attempts.back().detail;
       }
-      f({pair, i, questions[i], std::move(answer), raw});
+      sink({pair, i, question, key, std::move(outcome), replies});
     }
   }
 }
 
 bool in_shard(std::string_view pair_id, std::uint32_t index, std::uint32_t count) {
-  detail::require(index < count, "there is no shard {} of {}: they are counted from 0", index,
+  detail::require(index < count, "shard {} of {} is out of range: shards count from 0", index,
                   count);
   text::Sha256 hash;
   hash.update(pair_id);

@@ -15,7 +15,7 @@
 
 namespace sp2dpo::annotate {
 
-/// Thrown where malformed input breaks what toml++ 3.3 takes for granted.
+/// Signals input that breaks an assumption of toml++ 3.3.
 struct BrokenToml {};
 [[noreturn]] inline void break_off_toml() {
   throw BrokenToml();
@@ -23,7 +23,7 @@ struct BrokenToml {};
 
 }  // namespace sp2dpo::annotate
 
-// By itself it would abort there or, without assertions, go on as if nothing were.
+// toml++ would abort on such input or, without assertions, continue with wrong data.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #define TOML_ASSERT(expr) ((expr) ? void() : ::sp2dpo::annotate::break_off_toml())
@@ -32,8 +32,8 @@ struct BrokenToml {};
 
 namespace sp2dpo::annotate {
 
-/// A table of a TOML file whose keys are asked for one by one; what is left is unknown. What is
-/// wrong throws DataError with the line.
+/// A table of a TOML file whose keys are read one by one. finish() reports the remaining keys as
+/// unknown. Errors throw DataError with the line.
 class TomlTable {
  public:
   TomlTable(const std::string& file, const toml::table& table, std::string path = {})
@@ -47,50 +47,50 @@ class TomlTable {
 
   [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
 
-  /// Whether the key is there; `to` stays as it is where it is not.
+  /// Reads a key. Returns false, and keeps `to`, if it is missing.
   bool read(std::string_view key, std::string& to) { return get(key, to, "a string"); }
   bool read(std::string_view key, bool& to) { return get(key, to, "true or false"); }
-  /// An integer in [low, high].
+  /// Reads an integer in [low, high].
   template <std::integral Number>
   bool read(std::string_view key, Number& to, std::int64_t low,
             std::int64_t high = std::numeric_limits<std::int32_t>::max()) {
     std::int64_t number = 0;
     if (!get(key, number, "an integer")) return false;
     if (number < low || number > high)
-      fail(key, fmt::format("expected an integer in [{}, {}], not {}", low, high, number));
+      fail(key, fmt::format("expected an integer in [{}, {}], got {}", low, high, number));
     to = static_cast<Number>(number);
     return true;
   }
-  /// A number in [low, high], with a point or without.
+  /// Reads a number in [low, high], written as an integer or not.
   bool read(std::string_view key, double& to, double low, double high) {
     const toml::node* const node = take(key);
     if (node == nullptr) return false;
     const auto number = node->is_number() ? node->value<double>() : std::nullopt;
-    if (!number) fail(key, fmt::format("expected a number, not {}", kind_of(*node)));
+    if (!number) fail(key, fmt::format("expected a number, got {}", kind_of(*node)));
     if (!(*number >= low && *number <= high))
-      fail(key, fmt::format("expected a number in [{}, {}], not {}", low, high, *number));
+      fail(key, fmt::format("expected a number in [{}, {}], got {}", low, high, *number));
     to = *number;
     return true;
   }
 
-  /// Calls f(table) where the key is there.
+  /// Calls f(table) if the key exists.
   template <class F>
   void table(std::string_view key, F f) {
     const toml::node* const node = take(key);
     if (node == nullptr) return;
-    if (!node->is_table()) fail(key, fmt::format("expected a table, not {}", kind_of(*node)));
+    if (!node->is_table()) fail(key, fmt::format("expected a table, got {}", kind_of(*node)));
     f(TomlTable(file_, *node->as_table(), path_of(key)));
   }
-  /// Calls f(table) for each `[[key]]`. Returns how many there are.
+  /// Calls f(table) for each `[[key]]`. Returns their number.
   template <class F>
   int tables(std::string_view key, F f) {
     const toml::node* const node = take(key);
     if (node == nullptr) return 0;
     const toml::array* const list = node->as_array();
-    if (list == nullptr) fail(key, fmt::format("expected [[{}]], not {}", key, kind_of(*node)));
+    if (list == nullptr) fail(key, fmt::format("expected [[{}]], got {}", key, kind_of(*node)));
     int count = 0;
     for (const toml::node& item : *list) {
-      if (!item.is_table()) fail(key, fmt::format("expected [[{}]], not {}", key, kind_of(item)));
+      if (!item.is_table()) fail(key, fmt::format("expected [[{}]], got {}", key, kind_of(item)));
       f(TomlTable(file_, *item.as_table(), path_of(fmt::format("{}[{}]", key, count++))));
     }
     return count;
@@ -101,10 +101,10 @@ class TomlTable {
     const toml::node* const node = take(key);
     if (node == nullptr) return false;
     const toml::array* const list = node->as_array();
-    if (list == nullptr) fail(key, fmt::format("expected a list, not {}", kind_of(*node)));
+    if (list == nullptr) fail(key, fmt::format("expected a list, got {}", kind_of(*node)));
     for (const toml::node& item : *list) {
       const auto text = item.is_string() ? item.value<std::string>() : std::nullopt;
-      if (!text) fail(key, fmt::format("expected strings, not {}", kind_of(item)));
+      if (!text) fail(key, fmt::format("expected strings, got {}", kind_of(item)));
       f(*text);
     }
     return true;
@@ -118,18 +118,18 @@ class TomlTable {
     }
   }
 
-  /// Throws for a key that nobody asked for.
+  /// Throws for a key that was not read.
   void finish() const {
     for (const auto& [name, node] : table_)
       if (!used_.contains(std::string(name.str()))) {
         std::string known;
         for (const auto& key : used_) known += (known.empty() ? "" : ", ") + key;
         throw DataError(file_, line_of(node), path_of(name.str()),
-                        fmt::format("unknown key; there are: {}", known));
+                        fmt::format("unknown key; expected one of: {}", known));
       }
   }
 
-  /// About a key, or, where it is not there, the table.
+  /// Throws DataError with the line of the key, or of the table if the key is missing.
   [[noreturn]] void fail(std::string_view key, const std::string& message) const {
     const toml::node* const node = table_.get(key);
     throw DataError(file_, node == nullptr ? line() : line_of(*node), path_of(key), message);
@@ -171,7 +171,7 @@ class TomlTable {
     const toml::node* const node = take(key);
     if (node == nullptr) return false;
     const auto value = node->value_exact<T>();
-    if (!value) fail(key, fmt::format("expected {}, not {}", what, kind_of(*node)));
+    if (!value) fail(key, fmt::format("expected {}, got {}", what, kind_of(*node)));
     to = *value;
     return true;
   }

@@ -16,6 +16,7 @@
 #include "text/field.hpp"
 #include "text/json_writer.hpp"
 #include "text/sha256.hpp"
+#include "trimmed.hpp"
 #include <simdjson.h>
 
 #include <sp2dpo/annotate/prompt.hpp>
@@ -34,12 +35,6 @@ struct Template {
   std::map<std::string, Section, std::less<>> head;  // `name: direct`
   std::map<std::string, Section, std::less<>> sections;
 };
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
 
 Template take_apart(std::string_view text, const std::string& origin) {
   constexpr std::array<std::string_view, 5> names = {"system", "informed", "informed schema",

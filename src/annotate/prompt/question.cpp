@@ -2,7 +2,9 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "requests.hpp"
 #include "text/json_writer.hpp"
 #include "text/sha256.hpp"
 
@@ -45,18 +47,16 @@ void append_schema(std::string& to, const std::string& schema) {
   to += "\n\nThe object is to be as this JSON schema says:\n```json\n" + schema + "\n```";
 }
 
-}  // namespace
-
-ChatRequest make_request(const Question& question, const PreferencePair& pair) {
-  const Teacher& teacher = *question.teacher;
+/// Renders everything of a request but the messages' contents.
+ChatRequest request_with(const Question& question, std::vector<Message> messages) {
+  const Judge& judge = *question.judge;
   const Prompt& prompt = *question.prompt;
-  const Decoding& decoding = teacher.decoding;
-  auto messages = prompt.render(pair, question.order.value_or(Order::chosen_first));
+  const Decoding& decoding = judge.decoding;
 
   std::map<std::string, std::string, std::less<>> fields = decoding.extra;
   ChatRequest request;
   request.max_tokens = decoding.max_tokens;
-  switch (teacher.capabilities.structured) {
+  switch (judge.capabilities.structured) {
     case Structured::json_schema:
       // The schema keeps the order of its properties, in which they are answered: reasons before a
       // verdict are worth more than reasons behind it. All other keys are sorted.
@@ -75,9 +75,9 @@ ChatRequest make_request(const Question& question, const PreferencePair& pair) {
   for (const auto& message : messages)
     request.prompt_bytes += message.content.size() + around_a_message;
 
-  fields["model"] = json_of(teacher.model);
+  fields["model"] = json_of(judge.model);
   fields["messages"] = json_of(messages);
-  fields[teacher.capabilities.max_tokens_field] = std::to_string(decoding.max_tokens);
+  fields[judge.capabilities.max_tokens_field] = std::to_string(decoding.max_tokens);
   if (decoding.temperature) fields["temperature"] = json_of(*decoding.temperature);
   if (decoding.top_p) fields["top_p"] = json_of(*decoding.top_p);
   if (decoding.seed) fields["seed"] = std::to_string(*decoding.seed + question.sample);
@@ -93,9 +93,9 @@ ChatRequest make_request(const Question& question, const PreferencePair& pair) {
   std::string identity;
   text::JsonWriter json(identity);
   json.open('{');
-  json.key("family").text(teacher.family);
+  json.key("family").text(judge.family);
   json.key("request").raw(request.body);
-  json.key("revision").text(teacher.revision);
+  json.key("revision").text(judge.revision);
   json.key("sample").integer(question.sample);
   json.key("version").integer(1);
   json.close('}');
@@ -103,6 +103,27 @@ ChatRequest make_request(const Question& question, const PreferencePair& pair) {
   hash.update(identity);
   request.key = text::hex(hash.finish());
   return request;
+}
+
+}  // namespace
+
+ChatRequest make_request(const Question& question, const PreferencePair& pair) {
+  ++requests_made;
+  return request_with(question,
+                      question.prompt->render(pair, question.order.value_or(Order::chosen_first)));
+}
+
+std::string request_identity(const Question& question) {
+  // Two prompts render every pair to the same messages if and only if they have the template, on
+  // which the mark in each user message depends, the form and the system message in common.
+  const Prompt& prompt = *question.prompt;
+  const char* const form = prompt.form() == Form::blind ? " blind" : " informed";
+  return request_with(question, {{"system", prompt.system()}, {"user", prompt.sha256() + form}})
+      .key;
+}
+
+AnnotatorId annotator_id(const Question& question) {
+  return {question.judge->name, question.prompt->name()};
 }
 
 }  // namespace sp2dpo::annotate

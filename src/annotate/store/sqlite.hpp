@@ -15,7 +15,7 @@
 
 namespace sp2dpo::annotate {
 
-/// A connection. What fails throws DataError with the file's name and SQLite's words.
+/// A connection. Failures throw DataError with the file's name and SQLite's message.
 class Database {
  public:
   Database(std::string name, int flags) : name_(std::move(name)) {
@@ -49,12 +49,12 @@ class Database {
   std::unique_ptr<sqlite3, Close> handle_;
 };
 
-/// Bytes, which need be no text.
+/// Bytes that need not be text.
 struct Blob {
   std::string_view bytes;
 };
 
-/// A statement, prepared once and run often.
+/// A prepared statement.
 class Statement {
  public:
   Statement(const Database& database, std::string_view sql) : database_(&database) {
@@ -64,7 +64,7 @@ class Statement {
     handle_.reset(prepared);
   }
 
-  /// Binds all parameters, in their order, and goes back to the start. Texts must live until then.
+  /// Resets the statement and binds all parameters in order. Texts must outlive the run.
   template <class... Values>
   Statement& with(const Values&... values) {
     sqlite3_reset(handle_.get());
@@ -72,7 +72,7 @@ class Statement {
     (bind(++place, values), ...);
     return *this;
   }
-  /// The next row; false at the end, after which no lock is held.
+  /// Advances to the next row. Returns false at the end, and holds no lock then.
   bool next() {
     const int status = sqlite3_step(handle_.get());
     if (status == SQLITE_ROW) return true;
@@ -80,7 +80,7 @@ class Statement {
     database_->check(status);
     return false;
   }
-  /// Runs it to its end; returns how many rows it changed.
+  /// Runs the statement to its end and returns how many rows it changed.
   std::int64_t run() {
     while (next()) {
     }

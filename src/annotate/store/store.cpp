@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <span>
 #include <utility>
 
 #include "sqlite.hpp"
-#include <fcntl.h>
+#include "writer_lock.hpp"
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <sp2dpo/annotate/store.hpp>
 #include <sp2dpo/detail/require.hpp>
@@ -35,42 +35,16 @@ CREATE TABLE batches(id TEXT PRIMARY KEY, teacher TEXT NOT NULL, file_sha256 TEX
   state TEXT NOT NULL);
 )";
 
-/// One process at a time. A lock file of its own, since SQLite's locks on the store are lost as
-/// soon as anybody in the process closes another descriptor of it.
-class WriterLock {
- public:
-  WriterLock(const std::filesystem::path& store, bool wanted) {
-    if (!wanted) return;
-    const auto name = store.string() + ".lock";
-    descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0)
-      throw DataError(
-          store.string(), 0, "",
-          fmt::format("cannot make {}: {}", name, std::generic_category().message(errno)));
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-    ::close(descriptor_);
-    throw DataError(store.string(), 0, "", "another process is writing to this store");
-  }
-  WriterLock(const WriterLock&) = delete;
-  WriterLock& operator=(const WriterLock&) = delete;
-  ~WriterLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-
- private:
-  int descriptor_ = -1;
-};
-
 std::int64_t value_of(const Database& database, std::string_view pragma) {
   Statement statement(database, pragma);
   return statement.next() ? statement.integer(0) : 0;
 }
 
-/// The connection, once it is known to lead to a store.
+/// Opens the database and checks that it is a store.
 Database open(const std::filesystem::path& path, Store::Access access) {
   const bool write = access == Store::Access::write;
   if (!write && !std::filesystem::exists(path))
-    throw DataError(path.string(), 0, "", "there is no such store");
+    throw DataError(path.string(), 0, "", "no such store");
   Database database(path.string(),
                     SQLITE_OPEN_NOMUTEX | (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                                  : SQLITE_OPEN_READONLY));
@@ -78,14 +52,14 @@ Database open(const std::filesystem::path& path, Store::Access access) {
   const bool is_new = value_of(database, "SELECT count(*) FROM sqlite_master") == 0;
   if (!is_new || !write) {
     if (value_of(database, "PRAGMA application_id") != application_id)
-      database.fail("is a database, but no store of annotations");
+      database.fail("is a database but not a store of annotations");
     const auto found = value_of(database, "PRAGMA user_version");
     if (found != version)
-      database.fail(fmt::format("is a store of version {}, and this program knows version {}",
+      database.fail(fmt::format("unsupported store version {}; this program reads version {}",
                                 found, version));
   }
   if (!write) return database;
-  // FULL: in WAL mode anything less may lose the last commits with the power.
+  // In WAL mode, anything below FULL may lose the last commits in a power failure.
   database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
   if (is_new) {
     database.run("BEGIN IMMEDIATE");
@@ -98,24 +72,55 @@ Database open(const std::filesystem::path& path, Store::Access access) {
   return database;
 }
 
-constexpr std::string_view answer_columns =
+constexpr std::string_view reply_columns =
     "key, ask, http_status, request_id, body, prompt_tokens, completion_tokens, seconds, attempts, "
     "created";
 
-StoredAnswer answer_in(const Statement& row) {
-  StoredAnswer answer{.key = row.text(0),
-                      .ask = static_cast<int>(row.integer(1)),
-                      .http_status = static_cast<int>(row.integer(2)),
-                      .request_id = row.text(3),
-                      .body = row.text(4),
-                      .seconds = row.number(7),
-                      .attempts = static_cast<int>(row.integer(8)),
-                      .created = row.integer(9)};
-  if (!row.is_null(5)) answer.usage = Usage{row.integer(5), row.integer(6)};
-  return answer;
+StoredReply reply_in(const Statement& row) {
+  StoredReply reply{.key = row.text(0),
+                    .ask = static_cast<int>(row.integer(1)),
+                    .http_status = static_cast<int>(row.integer(2)),
+                    .request_id = row.text(3),
+                    .body = row.text(4),
+                    .seconds = row.number(7),
+                    .attempts = static_cast<int>(row.integer(8)),
+                    .created = row.integer(9)};
+  if (!row.is_null(5)) reply.usage = Usage{row.integer(5), row.integer(6)};
+  return reply;
+}
+
+constexpr std::array failure_kinds = {StoredFailure::Kind::transport, StoredFailure::Kind::quota,
+                                      StoredFailure::Kind::rejected, StoredFailure::Kind::batch};
+
+/// Returns the value of `values` with this name.
+template <class Enum>
+Enum named(const Database& database, std::string_view text, std::span<const Enum> values) {
+  for (const Enum value : values)
+    if (name(value) == text) return value;
+  database.fail(fmt::format("unknown value \"{}\"", text));
+}
+
+std::optional<Order> order_in(const Database& database, const std::string& shown) {
+  static constexpr std::array orders = {Order::chosen_first, Order::rejected_first};
+  if (shown.empty()) return std::nullopt;
+  return named<Order>(database, shown, orders);
 }
 
 }  // namespace
+
+std::string_view name(StoredFailure::Kind kind) {
+  switch (kind) {
+    case StoredFailure::Kind::transport:
+      return "transport";
+    case StoredFailure::Kind::quota:
+      return "quota";
+    case StoredFailure::Kind::rejected:
+      return "rejected";
+    case StoredFailure::Kind::batch:
+      break;
+  }
+  return "batch";
+}
 
 class Store::State {
  public:
@@ -126,7 +131,7 @@ class Store::State {
         database(open(path, how)) {}
 
   void begin() {
-    detail::require(access == Access::write, "{}: the store was opened to be read", path.string());
+    detail::require(access == Access::write, "{}: the store was opened for reading", path.string());
     if (in_transaction) return;
     database.run("BEGIN IMMEDIATE");
     in_transaction = true;
@@ -144,9 +149,9 @@ class Store::State {
   Database database;
   bool in_transaction = false;
 
-  Statement find_answers =
-      prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask", answer_columns));
-  Statement count_answers = prepare("SELECT count(*) FROM answers WHERE key = ?");
+  Statement find_replies =
+      prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask", reply_columns));
+  Statement count_replies = prepare("SELECT count(*) FROM answers WHERE key = ?");
   Statement find_request = prepare("SELECT key, family, model, body FROM requests WHERE key = ?");
   Statement find_failures = prepare(
       "SELECT key, kind, http_status, detail, created FROM failures WHERE key = ? ORDER BY rowid");
@@ -158,7 +163,7 @@ class Store::State {
       "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = "
       "excluded.key "
       "WHERE key <> excluded.key");
-  Statement add_answer =
+  Statement add_reply =
       prepare("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   Statement add_failure = prepare("INSERT INTO failures VALUES (?, ?, ?, ?, ?)");
 };
@@ -182,15 +187,15 @@ void Store::set_pairs_sha256(std::string_view sha256) {
   state_->commit();
 }
 
-std::vector<StoredAnswer> Store::answers(std::string_view key) const {
-  std::vector<StoredAnswer> found;
-  auto& row = state_->find_answers.with(key);
-  while (row.next()) found.push_back(answer_in(row));
+std::vector<StoredReply> Store::replies(std::string_view key) const {
+  std::vector<StoredReply> found;
+  auto& row = state_->find_replies.with(key);
+  while (row.next()) found.push_back(reply_in(row));
   return found;
 }
 
-int Store::count_answers(std::string_view key) const {
-  auto& row = state_->count_answers.with(key);
+int Store::count_replies(std::string_view key) const {
+  auto& row = state_->count_replies.with(key);
   int count = 0;
   while (row.next()) count = static_cast<int>(row.integer(0));
   return count;
@@ -207,8 +212,8 @@ std::vector<StoredQuestion> Store::questions(std::string_view pair_id) const {
   std::vector<StoredQuestion> found;
   auto& row = state_->find_questions.with(pair_id);
   while (row.next())
-    found.push_back({row.text(0), row.text(1), row.text(2), row.text(3),
-                     static_cast<int>(row.integer(4)), row.text(5)});
+    found.push_back({row.text(0), row.text(1), row.text(2), order_in(state_->database, row.text(3)),
+                     static_cast<std::int32_t>(row.integer(4)), row.text(5)});
   return found;
 }
 
@@ -216,15 +221,16 @@ std::vector<StoredFailure> Store::failures(std::string_view key) const {
   std::vector<StoredFailure> found;
   auto& row = state_->find_failures.with(key);
   while (row.next())
-    found.push_back(
-        {row.text(0), row.text(1), static_cast<int>(row.integer(2)), row.text(3), row.integer(4)});
+    found.push_back({row.text(0),
+                     named<StoredFailure::Kind>(state_->database, row.text(1), failure_kinds),
+                     static_cast<int>(row.integer(2)), row.text(3), row.integer(4)});
   return found;
 }
 
-void Store::each_answer(const std::function<void(const StoredAnswer&)>& f) const {
+void Store::each_reply(const std::function<void(const StoredReply&)>& f) const {
   auto row =
-      state_->prepare(fmt::format("SELECT {} FROM answers ORDER BY key, ask", answer_columns));
-  while (row.next()) f(answer_in(row));
+      state_->prepare(fmt::format("SELECT {} FROM answers ORDER BY key, ask", reply_columns));
+  while (row.next()) f(reply_in(row));
 }
 
 void Store::add(const StoredRequest& request) {
@@ -235,30 +241,30 @@ void Store::add(const StoredRequest& request) {
 void Store::add(const StoredQuestion& question) {
   state_->begin();
   state_->add_question
-      .with(question.pair_id, question.annotator, question.prompt, question.order, question.sample,
+      .with(question.pair_id, question.annotator, question.prompt,
+            question.order ? name(*question.order) : std::string_view(), question.sample,
             question.key)
       .run();
 }
 
-bool Store::add(const StoredAnswer& answer) {
+bool Store::add(const StoredReply& reply) {
   state_->begin();
   std::optional<std::int64_t> prompt_tokens;
   std::optional<std::int64_t> completion_tokens;
-  if (answer.usage) {
-    prompt_tokens = answer.usage->prompt_tokens;
-    completion_tokens = answer.usage->completion_tokens;
+  if (reply.usage) {
+    prompt_tokens = reply.usage->prompt_tokens;
+    completion_tokens = reply.usage->completion_tokens;
   }
-  return state_->add_answer
-             .with(answer.key, answer.ask, answer.http_status, answer.request_id, Blob{answer.body},
-                   prompt_tokens, completion_tokens, answer.seconds, answer.attempts,
-                   answer.created)
+  return state_->add_reply
+             .with(reply.key, reply.ask, reply.http_status, reply.request_id, Blob{reply.body},
+                   prompt_tokens, completion_tokens, reply.seconds, reply.attempts, reply.created)
              .run() == 1;
 }
 
 void Store::add(const StoredFailure& failure) {
   state_->begin();
   state_->add_failure
-      .with(failure.key, failure.kind, failure.http_status, failure.detail, failure.created)
+      .with(failure.key, name(failure.kind), failure.http_status, failure.detail, failure.created)
       .run();
 }
 
@@ -268,7 +274,7 @@ void Store::add(const StoredBatch& batch) {
       ->prepare(
           "INSERT INTO batches VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = "
           "excluded.state")
-      .with(batch.id, batch.teacher, batch.file_sha256, batch.state)
+      .with(batch.id, batch.judge, batch.file_sha256, batch.state)
       .run();
 }
 
@@ -303,7 +309,7 @@ Store::Merged Store::merge(const std::filesystem::path& other) {
       "ask)");
   while (same.next()) ++(same.integer(0) != 0 ? merged.known : merged.different);
   const auto take = [&](const std::string& sql) { return state_->prepare(sql).run(); };
-  merged.answers = take("INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers");
+  merged.replies = take("INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers");
   for (const char* table : {"requests", "questions", "meta", "batches"})
     take(fmt::format("INSERT OR IGNORE INTO main.{0} SELECT * FROM other.{0}", table));
   take("INSERT INTO main.failures SELECT * FROM other.failures EXCEPT SELECT * FROM main.failures");

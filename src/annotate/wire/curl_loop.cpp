@@ -52,7 +52,7 @@ int CurlLoop::on_socket(CURL* /*easy*/, curl_socket_t socket, int what, void* lo
 
 int CurlLoop::on_timer(CURLM* /*multi*/, long milliseconds, void* loop) {
   auto& alarm = static_cast<CurlLoop*>(loop)->alarm_;
-  // libcurl rounds down. Called early it finds nothing due, and asks no second time.
+  // libcurl rounds down. If it is called early, it finds nothing due and sets no new timer.
   if (milliseconds < 0)
     alarm.reset();
   else

@@ -21,31 +21,31 @@ struct FreeCurl {
 };
 using Easy = std::unique_ptr<CURL, FreeCurl>;
 using Headers = std::unique_ptr<curl_slist, FreeCurl>;
-using Form = std::unique_ptr<curl_mime, FreeCurl>;
+using MimeForm = std::unique_ptr<curl_mime, FreeCurl>;
 
-/// curl_global_init, once in a program.
+/// Calls curl_global_init once per program. Throws Error if it fails.
 void init_curl();
 
-/// The transfers of one endpoint. Its sockets are told to whoever waits for them, so that one
-/// thread can wait for several of these loops, which curl_multi_poll cannot.
+/// Drives the transfers of one endpoint. It exposes its sockets, so that one thread can poll several
+/// loops at once, which curl_multi_poll cannot do. Not thread-safe.
 class CurlLoop {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  /// Keeps so many connections open.
+  /// Keeps up to this many connections open.
   explicit CurlLoop(int connections);
 
   void add(CURL* easy);
   void remove(CURL* easy);
 
-  /// What curl waits for.
+  /// The sockets and events that libcurl waits for.
   [[nodiscard]] const std::vector<pollfd>& sockets() const noexcept { return sockets_; }
-  /// When it wants to be called in any case.
+  /// The time at which act() must be called even without an event.
   [[nodiscard]] std::optional<Time> alarm() const noexcept { return alarm_; }
-  /// Goes on with the sockets on which something happened, and with what is due.
+  /// Handles the sockets with events, and the timer if it is due.
   void act(std::span<const pollfd> happened, Time now);
 
-  /// Calls f(easy, result) for each transfer that came to its end, having removed it.
+  /// Removes each finished transfer and calls f(easy, result) for it.
   template <class F>
   void finished(F f) {
     int left = 0;

@@ -7,20 +7,18 @@
 #include <optional>
 #include <queue>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "curl_loop.hpp"
+#include "http_call.hpp"
 #include "no_sigpipe.hpp"
+#include "reply_verdict.hpp"
 #include "server.hpp"
 #include "traffic.hpp"
-#include "verdict.hpp"
-#include <fcntl.h>
+#include "wake_pipe.hpp"
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <sp2dpo/annotate/endpoint.hpp>
-#include <sp2dpo/detail/require.hpp>
 
 namespace sp2dpo::annotate {
 namespace {
@@ -28,37 +26,11 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
-using Kind = ChatReply::Kind;
-using Next = Verdict::Next;
+using ReplyKind = ChatReply::Kind;
+using Next = ReplyVerdict::Next;
 
-/// A pipe that ends another thread's poll().
-class Alarm {
- public:
-  Alarm() {
-    if (pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0)
-      throw std::system_error(errno, std::generic_category(), "pipe");
-  }
-  ~Alarm() {
-    close(ends_[0]);
-    close(ends_[1]);
-  }
-  Alarm(const Alarm&) = delete;
-  Alarm& operator=(const Alarm&) = delete;
-
-  [[nodiscard]] int socket() const noexcept { return ends_[0]; }
-  // A pipe that is full wakes as well as one that is not.
-  void ring() { static_cast<void>(!write(ends_[1], "", 1)); }
-  void still() {
-    char bytes[64];
-    while (read(ends_[0], bytes, sizeof bytes) > 0) {
-    }
-  }
-
- private:
-  int ends_[2] = {};
-};
-
-double tokens_at_most(const ChatRequest& request) {
+/// Upper bound on the tokens of a request and its reply.
+double max_tokens_of(const ChatRequest& request) {
   return static_cast<double>(request.prompt_bytes) + request.max_tokens;
 }
 
@@ -87,7 +59,7 @@ class Endpoint::State {
     const std::scoped_lock lock(mutex_);
     fresh_.push_back({std::move(request), std::move(done)});
     ++unfinished_;
-    if (waiting_) alarm_.ring();
+    if (waiting_) wake_.ring();
   }
 
   ChatReply ask(ChatRequest request) {
@@ -98,7 +70,7 @@ class Endpoint::State {
     });
     std::unique_lock lock(mutex_);
     while (!*reply) {
-      // One thread of those that wait looks after the connections for all.
+      // One of the waiting threads drives the connections for all.
       if (driven_) {
         changed_.wait(lock);
         continue;
@@ -124,10 +96,10 @@ class Endpoint::State {
     std::vector<pollfd> sockets;
     for (State* const state : states) {
       const std::scoped_lock lock(state->mutex_);
-      until = std::min(until, state->go_on(Clock::now()));
+      until = std::min(until, state->advance(Clock::now()));
       idle = idle && state->unfinished_ == 0;
       state->waiting_ = true;
-      sockets.push_back({state->alarm_.socket(), POLLIN, 0});
+      sockets.push_back({state->wake_.descriptor(), POLLIN, 0});
       sockets.insert(sockets.end(), state->loop_.sockets().begin(), state->loop_.sockets().end());
     }
     const auto wait = idle ? milliseconds(0)
@@ -142,7 +114,7 @@ class Endpoint::State {
     for (State* const state : states) {
       const std::scoped_lock lock(state->mutex_);
       state->waiting_ = false;
-      if (happened[0].revents != 0) state->alarm_.still();
+      if (happened[0].revents != 0) state->wake_.drain();
       const std::size_t count = state->loop_.sockets().size();
       state->act(happened.subspan(1, count));
       happened = happened.subspan(1 + count);
@@ -196,7 +168,7 @@ class Endpoint::State {
     ChatReply reply;
   };
 
-  /// Whoever drives the endpoint, alone.
+  /// Grants one thread the exclusive right to drive the endpoint.
   class Driver {
    public:
     explicit Driver(State& state) : state_(&state) {
@@ -217,9 +189,9 @@ class Endpoint::State {
     State* state_;
   };
 
-  /// Takes in what is finished and starts what may start. Returns when there is something to do
-  /// again, whatever the sockets do.
-  Time go_on(Time now);
+  /// Finishes what libcurl has finished and starts what may start. Returns the time at which it must
+  /// be called again even without a socket event.
+  Time advance(Time now);
   void start(Job job, Time now);
   void act(std::span<const pollfd> happened);
   void finish(Sent& sent, CURLcode result, Time now);
@@ -227,12 +199,12 @@ class Endpoint::State {
   void end(Job job, ChatReply reply);
   std::size_t deliver();
 
-  // Guarded by mutex_, but for what is in the callbacks' and poll()'s hands while a Driver is.
+  // Guarded by mutex_, except what callbacks and poll() use while a Driver exists.
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // driven_
   bool driven_ = false;
   bool waiting_ = false;
-  Alarm alarm_;
+  WakePipe wake_;
 
   EndpointOptions options_;
   Server server_;
@@ -241,7 +213,7 @@ class Endpoint::State {
   simdjson::dom::parser parser_;
 
   std::deque<Job> fresh_;
-  std::vector<Job> later_;  // a heap; the first is the one that is ready first
+  std::vector<Job> later_;  // a heap by ready; the earliest is in front
   std::vector<std::unique_ptr<Sent>> busy_;
   std::vector<std::unique_ptr<Sent>> idle_;
   std::deque<Done> done_;
@@ -252,7 +224,7 @@ class Endpoint::State {
   static bool is_later(const Job& a, const Job& b) { return a.ready > b.ready; }
 };
 
-Time Endpoint::State::go_on(Time now) {
+Time Endpoint::State::advance(Time now) {
   loop_.finished([&](CURL* easy, CURLcode result) {
     char* sent = nullptr;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &sent);
@@ -268,7 +240,7 @@ Time Endpoint::State::go_on(Time now) {
   while (true) {
     const bool is_late = !later_.empty() && later_.front().ready <= now;
     if (!is_late && fresh_.empty()) break;
-    const double tokens = tokens_at_most((is_late ? later_.front() : fresh_.front()).request);
+    const double tokens = max_tokens_of((is_late ? later_.front() : fresh_.front()).request);
     if (traffic_.possible(tokens)) {
       const Time ready = traffic_.ready(tokens, now);
       if (ready > now) return done_.empty() ? std::min(ready, alarm()) : now;
@@ -286,10 +258,9 @@ Time Endpoint::State::go_on(Time now) {
       start(std::move(job), now);
     } else {
       end(std::move(job),
-          {.kind = Kind::rejected,
-           .detail =
-               fmt::format("up to {} tokens, which is above the endpoint's limit of {} a minute",
-                           tokens, options_.tokens_per_minute)});
+          {.kind = ReplyKind::rejected,
+           .detail = fmt::format("up to {} tokens, above the endpoint's limit of {} per minute",
+                                 tokens, options_.tokens_per_minute)});
     }
   }
   if (!done_.empty()) return now;
@@ -314,20 +285,20 @@ void Endpoint::State::start(Job job, Time now) {
   const auto& body = sent.job.request.body;
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data());
-  sent.permit = traffic_.send(tokens_at_most(sent.job.request), now);
+  sent.permit = traffic_.send(max_tokens_of(sent.job.request), now);
   ++counts_.sent;
   loop_.add(easy);
 }
 
 void Endpoint::State::act(std::span<const pollfd> happened) {
   loop_.act(happened, Clock::now());
-  // The next requests are on their way while the caller works on the answers.
-  go_on(Clock::now());
+  // The next requests are in flight while the caller handles these replies.
+  advance(Clock::now());
   loop_.act({}, Clock::now());
 }
 
 void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
-  Verdict verdict = server_.conclude(sent, result, true, parser_);
+  ReplyVerdict verdict = server_.conclude(sent, result, true, parser_);
   curl_off_t microseconds = 0;
   curl_easy_getinfo(sent.easy.get(), CURLINFO_TOTAL_TIME_T, &microseconds);
   ChatReply reply{.kind = verdict.kind,
@@ -339,7 +310,7 @@ void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
                   .attempts = sent.job.attempts,
                   .detail = std::move(verdict.detail)};
 
-  if (verdict.kind == Kind::answered) {
+  if (verdict.kind == ReplyKind::answered) {
     ++counts_.answered;
     traffic_.answered(
         sent.permit, reply.usage ? std::optional(static_cast<double>(
@@ -348,7 +319,7 @@ void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
   } else if (verdict.next == Next::slower) {
     ++counts_.throttled;
     traffic_.throttled(verdict.retry_after, now);
-  } else if (verdict.kind == Kind::transport) {
+  } else if (verdict.kind == ReplyKind::transport) {
     ++counts_.failed;
     traffic_.failed(now);
   } else {
@@ -358,16 +329,15 @@ void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
 
   if (verdict.retry_after > options_.max_retry_after) {
     verdict.next = Next::stop;
-    reply.kind = Kind::quota;
+    reply.kind = ReplyKind::quota;
     reply.detail +=
-        fmt::format("; asks to wait {} s, where at most {} s are allowed",
+        fmt::format("; requests a wait of {} s, the limit is {} s",
                     verdict.retry_after->count() / 1000, options_.max_retry_after.count() / 1000);
   } else if (verdict.next != Next::stop && traffic_.out_of_order()) {
     verdict.next = Next::stop;
-    reply.detail +=
-        verdict.kind == Kind::rejected
-            ? fmt::format("; the last of {} rejections in a row", options_.max_failures)
-            : fmt::format("; nothing was answered for {} s", options_.max_outage.count() / 1000);
+    reply.detail += verdict.kind == ReplyKind::rejected
+                        ? fmt::format("; {} consecutive rejections", options_.max_failures)
+                        : fmt::format("; no reply for {} s", options_.max_outage.count() / 1000);
   }
   if (verdict.next == Next::stop) stop(reply);
 
@@ -419,57 +389,11 @@ std::size_t Endpoint::State::deliver() {
 }
 
 ChatReply Endpoint::State::call(const HttpCall& call) {
-  const NoSigpipe guard;
-  detail::require(call.method == "GET" || call.method == "POST" || call.method == "DELETE",
-                  "a call's method is GET, POST or DELETE, not {}", call.method);
-  detail::require(call.path.starts_with('/'), "a call's path begins with /, not as {}", call.path);
-  simdjson::dom::parser parser;
-  for (int attempt = 1;; ++attempt) {
-    Transfer transfer;
-    server_.prepare(transfer, call.path, call.file.empty() && call.method == "POST");
-    CURL* const easy = transfer.easy.get();
-    Form form;
-    if (!call.file.empty()) {
-      form.reset(curl_mime_init(easy));
-      for (const auto& [name, value] : call.fields) {
-        curl_mimepart* const field = curl_mime_addpart(form.get());
-        curl_mime_name(field, name.c_str());
-        curl_mime_data(field, value.data(), value.size());
-      }
-      curl_mimepart* const file = curl_mime_addpart(form.get());
-      curl_mime_name(file, "file");
-      detail::require(curl_mime_filedata(file, call.file.c_str()) == CURLE_OK, "{} cannot be read",
-                      call.file.string());
-      curl_easy_setopt(easy, CURLOPT_MIMEPOST, form.get());
-    } else if (call.method == "POST") {
-      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                       static_cast<curl_off_t>(call.body.size()));
-      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call.body.data());
-    } else {
-      curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call.method.c_str());
-    }
-    const CURLcode result = curl_easy_perform(easy);
-    Verdict verdict = server_.conclude(transfer, result, false, parser);
-    curl_off_t microseconds = 0;
-    curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &microseconds);
-
-    const bool again = verdict.next == Next::retry || verdict.next == Next::slower;
-    const bool repeatable = call.method == "GET" || verdict.next == Next::slower;
-    if (!again || !repeatable || attempt >= options_.max_attempts ||
-        verdict.retry_after > options_.max_retry_after)
-      return {.kind = verdict.kind,
-              .http_status = transfer.reply.status,
-              .body = std::move(transfer.reply.body),
-              .request_id = server_.header(transfer, "x-request-id"),
-              .seconds = static_cast<double>(microseconds) * 1e-6,
-              .attempts = attempt,
-              .detail = std::move(verdict.detail)};
-    std::unique_lock lock(mutex_);
-    const auto wait =
-        std::max(traffic_.backoff(attempt), verdict.retry_after.value_or(milliseconds(0)));
-    lock.unlock();
-    std::this_thread::sleep_for(wait);
-  }
+  const auto backoff = [this](int attempts) {
+    const std::scoped_lock lock(mutex_);
+    return traffic_.backoff(attempts);
+  };
+  return make_call(server_, options_, call, backoff);
 }
 
 Endpoint::Endpoint(EndpointOptions options) : state_(std::make_unique<State>(std::move(options))) {}
@@ -493,7 +417,7 @@ std::size_t Endpoint::poll(std::span<Endpoint* const> endpoints, milliseconds ti
   std::vector<State*> states;
   states.reserve(endpoints.size());
   for (const Endpoint* const endpoint : endpoints) states.push_back(endpoint->state_.get());
-  // Each once, and all threads in the same order.
+  // Without duplicates, and in the same order in every thread, which avoids deadlock.
   std::ranges::sort(states, std::less<>());
   states.erase(std::ranges::unique(states).begin(), states.end());
   return State::round(states, timeout);

@@ -10,7 +10,7 @@ namespace {
 
 using simdjson::dom::element;
 
-/// A text, or a number as text; else empty.
+/// Returns a text, or a number as text; else empty.
 std::string plain(const simdjson::simdjson_result<element>& value) {
   std::string_view text;
   if (value.get(text) == simdjson::SUCCESS) return std::string(text);
@@ -18,13 +18,13 @@ std::string plain(const simdjson::simdjson_result<element>& value) {
   return value.get(number) == simdjson::SUCCESS ? std::to_string(number) : std::string();
 }
 
-/// A text, or whatever else it is as JSON, in one line.
+/// Returns a text, or any other value as JSON, in one line.
 std::string told(element value) {
   std::string_view text;
   return value.get(text) == simdjson::SUCCESS ? one_line(text) : one_line(simdjson::minify(value));
 }
 
-/// `"34.5s"`.
+/// Parses a duration such as `"34.5s"`.
 std::optional<std::chrono::milliseconds> duration(std::string_view text) {
   double seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
@@ -74,7 +74,7 @@ std::string one_line(std::string_view text) {
   std::string line;
   for (const char c : text.substr(0, longest))
     line += static_cast<unsigned char>(c) < ' ' || c == '\x7f' ? ' ' : c;
-  // Neither a character cut in two nor any other bad byte may get into a file of messages.
+  // The cut may split a character, and the text may be invalid UTF-8 anyway.
   if (simdjson::validate_utf8(line)) return text.size() > longest ? line + "…" : line;
   for (char& c : line)
     if (static_cast<unsigned char>(c) >= 0x80) c = '?';

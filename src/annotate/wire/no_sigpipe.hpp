@@ -6,8 +6,9 @@
 
 namespace sp2dpo::annotate {
 
-/// While it lives, OpenSSL's writes to a connection that the server closed do not kill the program,
-/// and no handler of the program's is changed. (libcurl's own way changes one for all threads.)
+/// Blocks SIGPIPE in this thread for its lifetime, so that OpenSSL's writes to a closed connection
+/// do not kill the program. Leaves the program's signal handlers alone; libcurl's own protection
+/// replaces one for all threads.
 class NoSigpipe {
  public:
   NoSigpipe() {

@@ -38,7 +38,7 @@ std::uint64_t RateLimit::take(double cost, Time now) {
     sent_.pop_front();
     ++first_;
   }
-  // Sums of differences drift; an empty window is the moment to begin anew.
+  // Sums of differences drift; an empty window resets the sum.
   if (sent_.empty()) sum_ = 0;
   even_ = std::max(even_, now) + pace(cost);
   sum_ += cost;

@@ -6,21 +6,21 @@
 
 namespace sp2dpo::annotate {
 
-/// The key of an endpoint. It leaves this object for the request's header and for nothing else.
+/// An endpoint's key. It leaves this object only for a request's header.
 class Secret {
  public:
   Secret() = default;
-  /// Of the environment variable of that name; none for an empty name. Throws InvalidArgument,
-  /// without the value, where the variable is not set or what it holds cannot stand in a header.
+  /// Reads the environment variable of this name; an empty name gives an empty key. Throws
+  /// InvalidArgument, without the value, if the variable is not set or a header cannot carry it.
   static Secret from_environment(const std::string& variable);
 
   [[nodiscard]] bool empty() const noexcept { return key_.empty(); }
   [[nodiscard]] std::string bearer() const { return "Authorization: Bearer " + key_; }
 
-  /// Replaces the key wherever it stands in `text`, also with JSON's or a URL's escapes in it. A
-  /// key of fewer than `shortest` bytes is a placeholder ("none", "EMPTY") and no secret.
-  void blot_out(std::string& text) const;
-  static constexpr std::size_t shortest = 8;
+  /// Replaces every occurrence of the key in `text`, including those with JSON or URL escapes. A key
+  /// of fewer than `min_bytes` bytes counts as a placeholder ("none", "EMPTY") and is kept.
+  void redact(std::string& text) const;
+  static constexpr std::size_t min_bytes = 8;
 
  private:
   explicit Secret(std::string key) : key_(std::move(key)) {}

@@ -20,7 +20,7 @@ namespace {
 
 using detail::require;
 
-/// A part of a URL; empty where it has none.
+/// Returns a part of a URL; empty if it is absent.
 std::string part(CURLU* url, CURLUPart which) {
   char* text = nullptr;
   if (curl_url_get(url, which, &text, 0) != CURLUE_OK) return {};
@@ -28,15 +28,15 @@ std::string part(CURLU* url, CURLUPart which) {
   return text;
 }
 
-/// Does not repeat the URL where a secret may stand in it.
+/// Parses a URL. Messages do not quote it, since it may contain a secret.
 std::unique_ptr<CURLU, FreeCurl> parse_url(const std::string& name, const std::string& text) {
   std::unique_ptr<CURLU, FreeCurl> url(curl_url());
   const CURLUcode code =
       curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME);
-  require(code == CURLUE_OK, "{} is no URL: {}", name, curl_url_strerror(code));
+  require(code == CURLUE_OK, "{} is not a valid URL: {}", name, curl_url_strerror(code));
   require(part(url.get(), CURLUPART_USER).empty() && part(url.get(), CURLUPART_PASSWORD).empty(),
-          "{} has a user name or a password in it; a key is named by its environment variable, and "
-          "a proxy's by the variable https_proxy",
+          "{} contains a user name or a password; name the environment variable of a key instead, "
+          "and pass a proxy's password in the variable https_proxy",
           name);
   return url;
 }
@@ -50,18 +50,18 @@ void check(const EndpointOptions& options) {
     return limit == 0 || (std::isfinite(limit) && limit >= 1);
   };
   require(is_limit(options.requests_per_minute),
-          "requests_per_minute must be 0 (no limit) or at least 1, not {}",
+          "requests_per_minute must be 0 (no limit) or at least 1, got {}",
           options.requests_per_minute);
   require(is_limit(options.tokens_per_minute),
-          "tokens_per_minute must be 0 (no limit) or at least 1, not {}",
+          "tokens_per_minute must be 0 (no limit) or at least 1, got {}",
           options.tokens_per_minute);
-  require(options.max_concurrent >= 1, "max_concurrent must be at least 1, not {}",
+  require(options.max_concurrent >= 1, "max_concurrent must be at least 1, got {}",
           options.max_concurrent);
-  require(options.max_attempts >= 1, "max_attempts must be at least 1, not {}",
+  require(options.max_attempts >= 1, "max_attempts must be at least 1, got {}",
           options.max_attempts);
-  require(options.max_failures >= 1, "max_failures must be at least 1, not {}",
+  require(options.max_failures >= 1, "max_failures must be at least 1, got {}",
           options.max_failures);
-  require(options.max_answer_bytes > 0, "max_answer_bytes must be above 0");
+  require(options.max_reply_bytes > 0, "max_reply_bytes must be above 0");
   for (const auto& [name, time] :
        {std::pair("connect_timeout", options.connect_timeout),
         std::pair("timeout", options.timeout), std::pair("backoff", options.backoff),
@@ -69,7 +69,7 @@ void check(const EndpointOptions& options) {
         std::pair("max_retry_after", options.max_retry_after),
         std::pair("max_outage", options.max_outage)})
     require(time.count() > 0 && time <= std::chrono::hours(24 * 7),
-            "{} must be above 0 and at most a week, not {} ms", name, time.count());
+            "{} must be above 0 and at most a week, got {} ms", name, time.count());
   require(options.ca_file.empty() || std::ifstream(options.ca_file).good(),
           "ca_file {} cannot be read", options.ca_file);
 }
@@ -100,7 +100,7 @@ std::size_t receive(char* bytes, std::size_t /*one*/, std::size_t size, void* tr
   return size;
 }
 
-/// What no second try and no other request can mend: they all fail in the same way.
+/// Returns true for an error that every request to this server would meet.
 bool is_lasting(CURLcode code) {
   static constexpr std::array lasting = {CURLE_PEER_FAILED_VERIFICATION,
                                          CURLE_SSL_CACERT_BADFILE,
@@ -121,12 +121,12 @@ Server::Server(const EndpointOptions& options) : options_(options), base_(option
   const std::string scheme = part(url.get(), CURLUPART_SCHEME);
   const std::string host = part(url.get(), CURLUPART_HOST);
   require(part(url.get(), CURLUPART_QUERY).empty() && part(url.get(), CURLUPART_FRAGMENT).empty(),
-          "base_url has a ? or a # in it; a key is named by its environment variable");
-  require(scheme == "https" || scheme == "http", "base_url must be https or http, not {}", scheme);
+          "base_url contains ? or #; name the environment variable of a key instead");
+  require(scheme == "https" || scheme == "http", "base_url must be https or http, got {}", scheme);
   this_machine_ = is_this_machine(host);
   require(scheme == "https" || this_machine_ || options.allow_http,
-          "base_url is http to {}, which would send the key and the texts unprotected: use https, "
-          "or allow it by allow_http",
+          "base_url is http to {}, which would send key and texts in the clear: use https or set "
+          "allow_http",
           host);
   if (!options.proxy.empty()) parse_url("proxy", options.proxy);
   while (base_.ends_with('/')) base_.pop_back();
@@ -142,7 +142,7 @@ Server::Server(const EndpointOptions& options) : options_(options), base_(option
 void Server::prepare(Transfer& transfer, std::string_view path, bool json) const {
   transfer.easy.reset(curl_easy_init());
   if (!transfer.easy) throw Error("libcurl: no memory");
-  transfer.max_bytes = options_.max_answer_bytes;
+  transfer.max_bytes = options_.max_reply_bytes;
   CURL* const easy = transfer.easy.get();
   set(easy, CURLOPT_URL, (base_ + std::string(path)).c_str());
   set(easy, CURLOPT_HTTPHEADER, (json ? json_headers_ : headers_).get());
@@ -160,14 +160,13 @@ void Server::prepare(Transfer& transfer, std::string_view path, bool json) const
   set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!options_.ca_file.empty()) set(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
-  // The headers are for the server alone, not for a proxy that is asked to open a tunnel; and what
-  // is said to this machine does not go through one that the environment names.
+  // A proxy must not see the headers, and requests to this machine bypass the environment's proxy.
   set(easy, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
   if (!options_.proxy.empty() || this_machine_) set(easy, CURLOPT_PROXY, options_.proxy.c_str());
 
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
-  // An answer may take minutes, in which nothing is sent and a router may forget the connection.
+  // A reply may take minutes, and routers forget idle connections.
   set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   set(easy, CURLOPT_ACCEPT_ENCODING, "");
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
@@ -179,35 +178,35 @@ std::string Server::header(const Transfer& transfer, const char* name) const {
   if (curl_easy_header(transfer.easy.get(), name, 0, CURLH_HEADER, -1, &found) != CURLHE_OK)
     return {};
   std::string value = found->value;
-  secret_.blot_out(value);
+  secret_.redact(value);
   return value;
 }
 
-Verdict Server::conclude(Transfer& transfer, CURLcode result, bool chat,
-                         simdjson::dom::parser& parser) const {
+ReplyVerdict Server::conclude(Transfer& transfer, CURLcode result, bool chat,
+                              simdjson::dom::parser& parser) const {
   auto& reply = transfer.reply;
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   reply.status = static_cast<int>(status);
-  secret_.blot_out(reply.body);
+  secret_.redact(reply.body);
   if (result == CURLE_OK) {
     reply.retry_after = header(transfer, "retry-after");
     reply.retry_after_ms = header(transfer, "retry-after-ms");
     reply.date = header(transfer, "date");
     reply.should_retry = header(transfer, "x-should-retry");
     reply.location = header(transfer, "location");
-    return judge(reply, chat, parser);
+    return classify(reply, chat, parser);
   }
-  Verdict verdict{.kind = ChatReply::Kind::transport, .next = Verdict::Next::retry};
-  std::string told = transfer.error[0] != '\0' ? transfer.error : curl_easy_strerror(result);
+  ReplyVerdict verdict{.kind = ChatReply::Kind::transport, .next = ReplyVerdict::Next::retry};
+  std::string reason = transfer.error[0] != '\0' ? transfer.error : curl_easy_strerror(result);
   if (is_lasting(result)) {
-    verdict.next = Verdict::Next::stop;
+    verdict.next = ReplyVerdict::Next::stop;
   } else if (result == CURLE_WRITE_ERROR) {
-    verdict.next = Verdict::Next::deliver;
-    told = fmt::format("an answer of more than {} bytes", transfer.max_bytes);
+    verdict.next = ReplyVerdict::Next::deliver;
+    reason = fmt::format("a reply of more than {} bytes", transfer.max_bytes);
   }
-  secret_.blot_out(told);
-  verdict.detail = one_line(told);
+  secret_.redact(reason);
+  verdict.detail = one_line(reason);
   return verdict;
 }
 

@@ -6,14 +6,14 @@
 #include <string_view>
 
 #include "curl_loop.hpp"
+#include "reply_verdict.hpp"
 #include "secret.hpp"
-#include "verdict.hpp"
 
-#include <sp2dpo/annotate/endpoint.hpp>
+#include <sp2dpo/annotate/endpoint_options.hpp>
 
 namespace sp2dpo::annotate {
 
-/// One transfer: libcurl's handle, and what comes in through it.
+/// One transfer: libcurl's handle and the reply it receives.
 struct Transfer {
   Easy easy;
   HttpReply reply{};
@@ -21,19 +21,19 @@ struct Transfer {
   char error[CURL_ERROR_SIZE] = {};
 };
 
-/// How a server is spoken to: its address, its key, and all that libcurl is told for safety.
+/// A server's address and key, and the safe settings of libcurl for it. Immutable.
 class Server {
  public:
-  /// Throws InvalidArgument for an option that cannot be.
+  /// Throws InvalidArgument for an invalid option.
   explicit Server(const EndpointOptions& options);
 
-  /// Points a fresh transfer at base URL + path. It must not be moved any more. `json`: what it
-  /// sends is JSON.
+  /// Points a fresh transfer at base URL + path. The transfer must not be moved afterwards. `json`:
+  /// it sends JSON.
   void prepare(Transfer& transfer, std::string_view path, bool json) const;
-  /// Reads what came, with the key blotted out, and judges it.
-  [[nodiscard]] Verdict conclude(Transfer& transfer, CURLcode result, bool chat,
-                                 simdjson::dom::parser& parser) const;
-  /// The header `name` of what came, without the key.
+  /// Collects the reply of a finished transfer, redacts the key, and classifies it.
+  [[nodiscard]] ReplyVerdict conclude(Transfer& transfer, CURLcode result, bool chat,
+                                      simdjson::dom::parser& parser) const;
+  /// Returns a header of the reply with the key redacted; empty if it is absent.
   [[nodiscard]] std::string header(const Transfer& transfer, const char* name) const;
 
  private:

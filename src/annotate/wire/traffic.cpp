@@ -46,7 +46,7 @@ void Traffic::answered(const Permit& permit, std::optional<double> tokens) {
 void Traffic::throttled(std::optional<Wait> retry_after, Time now) {
   alive();
   rejections_ = 0;
-  // Of all that were under way when the gate closed, the first counts.
+  // Of the requests in flight when the gate closed, only the first counts.
   if (now >= gate_) {
     width_ = std::max(1.0, std::floor(width_ / 2));
     gate_ = now + backoff(++throttles_);
@@ -58,7 +58,7 @@ void Traffic::failed(Time now) {
   --under_way_;
   if (++failures_ == 1) first_failure_ = now;
   if (failures_ < options_.max_failures) return;
-  // Those that were under way with the failed ones tell nothing new.
+  // Requests in flight with the failed ones carry no new information.
   if (open_ && now < probe_) return;
   open_ = true;
   probe_ = now + std::min<Wait>(options_.max_backoff,

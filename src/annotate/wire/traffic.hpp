@@ -9,18 +9,19 @@
 
 #include "rate_limit.hpp"
 
-#include <sp2dpo/annotate/endpoint.hpp>
+#include <sp2dpo/annotate/endpoint_options.hpp>
 
 namespace sp2dpo::annotate {
 
-/// When an endpoint may send: its concurrency, its rate limits, the gate that a 429 closes, and the
-/// circuit that failures in a row open. Knows no network and no clock.
+/// Decides when an endpoint may send: by its concurrency, its rate limits, the gate that a 429
+/// closes, and the circuit that consecutive failures open. Reads neither network nor clock. Not
+/// thread-safe.
 class Traffic {
  public:
   using Time = RateLimit::Time;
   using Wait = std::chrono::milliseconds;
 
-  /// What send() reserved.
+  /// The reservation that send() made.
   struct Permit {
     std::uint64_t request;
     std::uint64_t tokens;
@@ -28,23 +29,23 @@ class Traffic {
 
   explicit Traffic(const EndpointOptions& options);
 
-  /// The first moment, `now` or later, at which a request of so many tokens may go out; Time::max()
-  /// where one that is under way must come back first.
+  /// Returns the first time, `now` or later, at which a request of this many tokens may be sent;
+  /// Time::max() if a request in flight must return first.
   [[nodiscard]] Time ready(double tokens, Time now) const;
-  /// Whether a request of so many tokens is within the limit of a minute at all.
+  /// Returns false if a request of this many tokens exceeds the limit per minute by itself.
   [[nodiscard]] bool possible(double tokens) const;
 
-  /// A request goes out; one of the four below must follow when it is back.
+  /// Records that a request is sent. One of the next four calls must follow when it returns.
   Permit send(double tokens, Time now);
   void answered(const Permit& permit, std::optional<double> tokens);
   void throttled(std::optional<Wait> retry_after, Time now);
   void failed(Time now);
   void rejected();
 
-  /// How long a request waits before attempt number `attempts` + 1.
+  /// Returns the wait before attempt number `attempts` + 1.
   [[nodiscard]] Wait backoff(int attempts);
 
-  /// True after failures, or rejections, that leave no hope.
+  /// Returns true once failures or rejections have made the endpoint unusable.
   [[nodiscard]] bool out_of_order() const noexcept { return out_of_order_; }
   [[nodiscard]] int under_way() const noexcept { return under_way_; }
 
@@ -56,9 +57,9 @@ class Traffic {
   RateLimit tokens_;
   std::mt19937_64 random_;
   int under_way_ = 0;
-  double width_;       // how many may be under way: halved by a 429, widened by answers
+  double width_;       // how many may be in flight: halved by a 429, widened by replies
   Time gate_{};        // closed until then
-  int throttles_ = 0;  // closings of the gate without an answer between
+  int throttles_ = 0;  // consecutive closings of the gate without a reply
   int failures_ = 0;   // in a row
   Time first_failure_{};
   bool open_ = false;   // the circuit

@@ -38,14 +38,14 @@ void show_plan(const AnnotateOptions& options, const PanelRun& panel) {
     store = std::make_unique<annotate::Store>(options.panel.store, annotate::Store::Access::read);
   print_plan(panel, annotate::plan_panel(panel.pairs, panel.members, store.get()), false);
   if (!options.max_cost)
-    fmt::print("No limit is set; --max-cost C would end the run before more than C is spent\n");
+    fmt::print("No limit is set; --max-cost C stops a run before it spends more than C\n");
 }
 
 std::string failures_file(const AnnotateOptions& options) {
   return options.failures.empty() ? options.out + ".failures" : options.failures;
 }
 
-/// Writes annotations and failures, pair by pair; returns what the table shows of them.
+/// Writes annotations and failures pair by pair, and returns their table.
 PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
                          const annotate::Store& store) {
   PanelTable table(panel);
@@ -59,13 +59,13 @@ PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
     for (const auto& annotation : of_pair) out.write(annotation);
     of_pair.clear();
   };
-  annotate::read_panel(panel.pairs, panel.members, store, [&](const annotate::PanelAnswer& read) {
+  annotate::read_panel(panel.pairs, panel.members, store, [&](const annotate::PanelOutcome& read) {
     if (read.member == 0) flush();
     table.count(read);
-    if (const auto* annotation = std::get_if<Annotation>(&read.answer.outcome)) {
+    if (const auto* annotation = std::get_if<Annotation>(&read.outcome)) {
       of_pair.push_back(*annotation);
     } else {
-      failures.write(panel, read);
+      failures.write(read);
     }
   });
   flush();
@@ -78,7 +78,7 @@ PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
                              std::int64_t unanswered) {
   using End = annotate::RunResult::End;
   const auto rest =
-      fmt::format("{} questions are unanswered, listed in {}; the same call goes on from here",
+      fmt::format("{} questions are unanswered, listed in {}; run the same command to continue",
                   unanswered, failures_file(options));
   switch (result.end) {
     case End::max_cost:
@@ -101,7 +101,7 @@ void run(const AnnotateOptions& options) {
     show_plan(options, panel);
     return;
   }
-  if (options.out.empty()) throw UsageError("--out is required, except with --plan");
+  if (options.out.empty()) throw UsageError("--out is required unless --plan is given");
   annotate::RunResult result;
   const auto opened = open_store(options.panel, panel);
   annotate::Store& store = *opened;
@@ -132,7 +132,7 @@ void run(const AnnotateOptions& options) {
              table.failures());
   if (table.unanswered() == 0) return;
   if (options.reparse)
-    throw Unfinished(4, fmt::format("{} questions have no answer in {}", table.unanswered(),
+    throw Unfinished(4, fmt::format("{} questions have no reply in {}", table.unanswered(),
                                     options.panel.store));
   unfinished(options, result, table.unanswered());
 }
@@ -143,18 +143,19 @@ Run declare_annotate(args::Command app) {
   const auto options = std::make_shared<AnnotateOptions>();
   options->panel.declare(app);
   app.option("--out", &options->out, "Annotations to write, .jsonl");
-  app.option("--failures", &options->failures, "What became no annotation, and why [OUT.failures]");
-  app.flag("--plan", &options->plan, "Say what would be asked and what it costs; ask nothing");
-  app.flag("--reparse", &options->reparse, "Ask nothing: read the answers in the store again");
+  app.option("--failures", &options->failures,
+             "Questions without an annotation, and why [OUT.failures]");
+  app.flag("--plan", &options->plan, "Print the number of questions and their cost; send nothing");
+  app.flag("--reparse", &options->reparse, "Make the annotations from the store; send nothing");
   app.option("--max-cost", &options->max_cost,
-             "End before this run can cost more, in the panel's currency")
+             "Stop before this run costs more, in the panel's currency")
       .non_negative();
-  app.option("--max-requests", &options->max_requests, "End after so many requests").non_negative();
+  app.option("--max-requests", &options->max_requests, "Stop after N requests").non_negative();
   app.footer(
-      "Every answer is in the store before it is used. Called again, it asks only what has no "
-      "answer there.\n\n"
-      "Exit status: 0 all is answered; 1 bad data; 2 wrong options; 3 stopped by a limit or by\n"
-      "Ctrl-C, the rest left for the next call; 4 some questions brought no answer.\n\n"
+      "Every reply is in the store before it is used. Run the command again to send only the\n"
+      "questions that have no reply there.\n\n"
+      "Exit status: 0 all questions are answered; 1 bad data; 2 invalid options; 3 stopped by a\n"
+      "limit or by Ctrl-C, the same command continues; 4 some questions got no reply.\n\n"
       "Examples:\n"
       "  sp2dpo annotate --pairs pairs.jsonl --panel panel.toml --store run.db --plan\n"
       "  sp2dpo annotate --pairs pairs.jsonl --panel panel.toml --store run.db --max-cost 40 \\\n"

@@ -81,8 +81,8 @@ void print_question(const annotate::Store& store, const annotate::StoredQuestion
   const auto request = store.request(question.key);
   if (request) fmt::print("  model {} of {}\n", request->model, request->family);
   if (request && !brief) fmt::print("  asked: {}\n", request->body);
-  for (const auto& answer : store.answers(question.key)) {
-    fmt::print("  answer {}: status {}, request id {}, {} attempts, {:.2f} s", answer.ask + 1,
+  for (const auto& answer : store.replies(question.key)) {
+    fmt::print("  reply {}: status {}, request id {}, {} attempts, {:.2f} s", answer.ask + 1,
                answer.http_status, answer.request_id.empty() ? "-" : answer.request_id,
                answer.attempts, answer.seconds);
     if (answer.usage)
@@ -92,7 +92,7 @@ void print_question(const annotate::Store& store, const annotate::StoredQuestion
     if (!brief) fmt::print("    {}\n", answer.body);
   }
   for (const auto& failure : store.failures(question.key))
-    fmt::print("  no answer: {}, status {}: {}\n", failure.kind, failure.http_status,
+    fmt::print("  no reply: {}, status {}: {}\n", name(failure.kind), failure.http_status,
                failure.detail);
 }
 
@@ -109,8 +109,8 @@ void run(const ExplainOptions& options) {
   if (questions.empty()) fmt::print("\n{} holds no question about this pair\n", options.store);
   for (const auto& question : questions) {
     fmt::print("\n{}, prompt {}{}{}, sample {}\n  request {}\n", question.annotator,
-               question.prompt, question.order.empty() ? "" : ", ", question.order, question.sample,
-               question.key);
+               question.prompt, question.order ? ", " : "",
+               question.order ? name(*question.order) : "", question.sample, question.key);
     print_annotation(question, annotations, categories);
     print_question(store, question, options.brief);
   }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,9 +31,9 @@ void merge(const StoreOptions& options) {
   Store store(options.out);
   for (const auto& file : options.in) {
     const auto merged = store.merge(file);
-    fmt::print("{}: {} answers are new, {} were there", file, merged.answers, merged.known);
+    fmt::print("{}: {} replies are new, {} known", file, merged.replies, merged.known);
     if (merged.different > 0)
-      fmt::print("; {} differ from those in {}, which stay", merged.different, options.out);
+      fmt::print("; {} differ from those in {}, which are kept", merged.different, options.out);
     fmt::print("\n");
   }
 }
@@ -46,48 +47,47 @@ bool is_utf8(std::string_view bytes) {
   }
 }
 
-/// Bytes that are not UTF-8 have no place in JSON and are written in hex.
-void write_body(text::JsonWriter& json, const std::string& body) {
-  if (is_utf8(body)) {
-    json.key("body").text(body);
-    return;
-  }
-  std::string hex;
-  for (const unsigned char byte : body) fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
-  json.key("body_hex").text(hex);
-}
-
-std::string line_of(const annotate::StoredAnswer& answer, const Store& store) {
-  const auto request = store.request(answer.key);
-  std::string line;
+/// Appends one reply as a line of JSON. A body that is not UTF-8 is written in hex.
+void append_reply(std::string& line, const annotate::StoredReply& reply,
+                  const std::optional<annotate::StoredRequest>& request) {
   text::JsonWriter json(line);
   json.open('{');
-  json.key("ask").integer(answer.ask);
-  json.key("attempts").integer(answer.attempts);
-  write_body(json, answer.body);
-  if (answer.usage) json.key("completion_tokens").integer(answer.usage->completion_tokens);
-  json.key("created").integer(answer.created);
+  json.key("ask").integer(reply.ask);
+  json.key("attempts").integer(reply.attempts);
+  if (is_utf8(reply.body)) {
+    json.key("body").text(reply.body);
+  } else {
+    std::string hex;
+    for (const unsigned char byte : reply.body)
+      fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
+    json.key("body_hex").text(hex);
+  }
+  if (reply.usage) json.key("completion_tokens").integer(reply.usage->completion_tokens);
+  json.key("created").integer(reply.created);
   if (request) json.key("family").text(request->family);
-  json.key("http_status").integer(answer.http_status);
-  json.key("key").text(answer.key);
+  json.key("http_status").integer(reply.http_status);
+  json.key("key").text(reply.key);
   if (request) json.key("model").text(request->model);
-  if (answer.usage) json.key("prompt_tokens").integer(answer.usage->prompt_tokens);
-  json.key("request_id").text(answer.request_id);
-  json.key("seconds").raw(fmt::format("{}", answer.seconds));
+  if (reply.usage) json.key("prompt_tokens").integer(reply.usage->prompt_tokens);
+  json.key("request_id").text(reply.request_id);
+  json.key("seconds").raw(fmt::format("{}", reply.seconds));
   json.close('}');
-  return line + '\n';
+  line += '\n';
 }
 
 void write(const StoreOptions& options) {
   const Store store(options.in.front(), Store::Access::read);
   io::OutputFile out(options.out);
   std::int64_t count = 0;
-  store.each_answer([&](const annotate::StoredAnswer& answer) {
-    out.write(line_of(answer, store));
+  std::string line;
+  store.each_reply([&](const annotate::StoredReply& reply) {
+    line.clear();
+    append_reply(line, reply, store.request(reply.key));
+    out.write(line);
     ++count;
   });
   out.commit();
-  fmt::print("{} is written: {} answers\n", options.out, count);
+  fmt::print("{} is written: {} replies\n", options.out, count);
 }
 
 }  // namespace
@@ -95,11 +95,10 @@ void write(const StoreOptions& options) {
 Run declare_store(args::Command app) {
   const auto options = std::make_shared<StoreOptions>();
   app.require_subcommand();
-  auto merging = app.subcommand("merge", "Take the answers of other stores into one");
-  merging.option("OUT", &options->out, "Store that takes them in, made where there is none")
-      .required();
-  merging.option("IN", &options->in, "Stores that stay as they are").required();
-  auto exporting = app.subcommand("export", "Write every raw answer as a line of JSON");
+  auto merging = app.subcommand("merge", "Merge stores into one");
+  merging.option("OUT", &options->out, "Store to merge into; created if missing").required();
+  merging.option("IN", &options->in, "Stores to read").required();
+  auto exporting = app.subcommand("export", "Write every raw reply as a line of JSON");
   exporting.option("STORE", &options->in, "The store").required().takes(1);
   exporting.option("--out", &options->out, "File to write, .jsonl").required();
   return [options, merging] {

@@ -28,15 +28,15 @@ Shard parse_shard(std::string_view text) {
                          ? std::nullopt
                          : text::parse_whole<std::uint32_t>(text.substr(slash + 1));
   if (index && count && *index < *count) return {*index, *count};
-  throw UsageError(fmt::format(
-      "--shard: expected I/N, part I of N, counted from 0, as in 0/4; not \"{}\"", text));
+  throw UsageError(
+      fmt::format("--shard: expected I/N, counted from 0, such as 0/4; got \"{}\"", text));
 }
 
 std::vector<PreferencePair> chosen(std::vector<PreferencePair> pairs, const PanelOptions& options) {
   if (options.limit > 0 && options.limit < std::ssize(pairs))
     pairs.resize(static_cast<std::size_t>(options.limit));
   if (options.sample > 0 && options.sample < std::ssize(pairs)) {
-    // By hand, since std::sample draws otherwise in every standard library.
+    // Written out, since std::sample differs between standard libraries.
     std::mt19937_64 random(options.seed);
     auto left = static_cast<std::uint64_t>(std::ssize(pairs));
     auto wanted = static_cast<std::uint64_t>(options.sample);
@@ -62,16 +62,16 @@ volatile std::sig_atomic_t interrupted = 0;
 void PanelOptions::declare(args::Command app) {
   pairs.declare(app);
   app.option("--panel", &panel, "The panel's configuration, .toml").required();
-  app.option("--prompts", &prompts, "Folder with templates, instead of the panel's own");
-  app.option("--store", &store, "File that keeps every answer, made where there is none")
+  app.option("--prompts", &prompts, "Folder with prompt templates that replace the panel's");
+  app.option("--store", &store, "SQLite file that keeps every reply; created if missing")
       .required();
-  app.option("--shard", &shard, "I/N: only part I of N, counted from 0, by hash of the id");
-  app.option("--limit", &limit, "Only the first so many pairs").positive();
-  app.option("--sample", &sample, "Only so many pairs, drawn at random").positive();
-  app.option("--seed", &seed, "Of --sample").show_default();
+  app.option("--shard", &shard, "I/N: only shard I of N, counted from 0, by hash of the id");
+  app.option("--limit", &limit, "Use only the first N pairs").positive();
+  app.option("--sample", &sample, "Use only N pairs, drawn at random").positive();
+  app.option("--seed", &seed, "Seed of --sample").show_default();
   app.flag("--changed-pairs", &changed_pairs,
-           "Go on although the store was begun with another pairs file");
-  app.flag("--allow-unpriced", &allow_unpriced, "Ask models whose price is not known");
+           "Continue with a store that was begun with another pairs file");
+  app.flag("--allow-unpriced", &allow_unpriced, "Ask judges without a price");
 }
 
 PanelRun::PanelRun(const PanelOptions& options)
@@ -86,21 +86,21 @@ PanelRun::PanelRun(const PanelOptions& options)
 
 void PanelRun::connect() {
   std::vector<annotate::Endpoint*> borrowed;
-  for (const auto& teacher : config.teachers) {
-    endpoints.push_back(std::make_unique<annotate::Endpoint>(teacher.endpoint));
+  for (const auto& judge : config.judges) {
+    endpoints.push_back(std::make_unique<annotate::Endpoint>(judge.endpoint));
     borrowed.push_back(endpoints.back().get());
   }
   members = annotate::panel_members(config, borrowed);
 }
 
 void PanelRun::require_prices() const {
-  for (const auto& teacher : config.teachers)
-    if (!teacher.price)
-      throw Error(fmt::format(
-          "teacher {} has no price, so nobody can say what it will cost; give it one "
-          "(price = {{prompt = …, completion = …}}, for a million tokens; 0 is a price), or say "
-          "--allow-unpriced",
-          teacher.name));
+  for (const auto& judge : config.judges)
+    if (!judge.price)
+      throw Error(
+          fmt::format("judge {} has no price, so the cost is unknown; set price = {{ prompt = …, "
+                      "completion = … }} "
+                      "(per million tokens, 0 is valid) in the panel, or use --allow-unpriced",
+                      judge.name));
 }
 
 std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const PanelRun& panel) {
@@ -109,10 +109,11 @@ std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const P
   if (begun_with.empty() || options.changed_pairs) {
     store->set_pairs_sha256(panel.pairs_sha256);
   } else if (begun_with != panel.pairs_sha256) {
-    throw Error(fmt::format(
-        "{} was begun with another pairs file than {}: its SHA-256 was {}, and is {} now. Begin a "
-        "new store, or say --changed-pairs: answers to the pairs that are still the same are kept",
-        options.store, options.pairs.file, begun_with, panel.pairs_sha256));
+    throw Error(
+        fmt::format("{} was begun with another pairs file than {}: expected SHA-256 {}, got {}. "
+                    "Use a new store, "
+                    "or --changed-pairs, which keeps the replies about pairs that have not changed",
+                    options.store, options.pairs.file, begun_with, panel.pairs_sha256));
   }
   return store;
 }
@@ -120,17 +121,17 @@ std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const P
 void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& plans, bool batch) {
   fmt::print("{} pairs, {} questions about each\n\n", panel.pairs.size(), plans.size());
   std::size_t width = std::string_view("teacher").size();
-  for (const auto& teacher : panel.config.teachers) width = std::max(width, teacher.name.size());
+  for (const auto& judge : panel.config.judges) width = std::max(width, judge.name.size());
   fmt::print("  {:{}}  {:>9}  {:>9}  {:>9}  {:>9}  {:>12}  {:>12}  {:>10}\n", "teacher", width,
              "questions", "answered", "shared", "calls", "tokens in", "tokens out", "cost");
   double sum = 0;
-  double most = 0;
+  double max_cost = 0;
   std::int64_t calls = 0;
   std::vector<std::string> unpriced;
-  for (const auto& teacher : panel.config.teachers) {
+  for (const auto& judge : panel.config.judges) {
     annotate::MemberPlan all;
     for (std::size_t i = 0; i < plans.size(); ++i) {
-      if (panel.members[i].id.annotator != teacher.name) continue;
+      if (panel.members[i].judge->name != judge.name) continue;
       all.questions += plans[i].questions;
       all.stored += plans[i].stored;
       all.shared += plans[i].shared;
@@ -138,28 +139,28 @@ void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& 
       all.prompt_tokens += plans[i].prompt_tokens;
       all.completion_tokens += plans[i].completion_tokens;
       all.cost += plans[i].cost;
-      all.most += plans[i].most;
+      all.max_cost += plans[i].max_cost;
     }
-    const double factor = batch && teacher.price ? teacher.price->batch_factor : 1;
+    const double factor = batch && judge.price ? judge.price->batch_factor : 1;
     std::string cost = "unknown";
-    if (teacher.price) {
+    if (judge.price) {
       cost = fmt::format("{:.2f}", factor * all.cost);
     } else {
-      unpriced.push_back(teacher.name);
+      unpriced.push_back(judge.name);
     }
-    fmt::print("  {:{}}  {:>9}  {:>9}  {:>9}  {:>9}  {:>12.0f}  {:>12.0f}  {:>10}\n", teacher.name,
+    fmt::print("  {:{}}  {:>9}  {:>9}  {:>9}  {:>9}  {:>12.0f}  {:>12.0f}  {:>10}\n", judge.name,
                width, all.questions, all.stored, all.shared, all.calls, all.prompt_tokens,
                all.completion_tokens, cost);
     calls += all.calls;
     sum += factor * all.cost;
-    most += factor * all.most;
+    max_cost += factor * all.max_cost;
   }
   fmt::print(
-      "\n{} calls, about {:.2f}, and never more than {:.2f} while each is asked once\n"
-      "(a token for every four bytes of prompt, answers as long as they may be; the bound takes "
-      "every byte for a token)\n",
-      calls, sum, most);
-  for (const auto& name : unpriced) fmt::print("The price of {} is not known\n", name);
+      "\n{} calls, about {:.2f}, at most {:.2f} without retries\n"
+      "(estimate: one token per four bytes of prompt, replies of full length; limit: one token per "
+      "byte)\n",
+      calls, sum, max_cost);
+  for (const auto& name : unpriced) fmt::print("The price of {} is unknown\n", name);
 }
 
 Interrupt::Interrupt() {

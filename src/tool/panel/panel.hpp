@@ -17,15 +17,15 @@
 
 namespace sp2dpo::tool {
 
-/// Which pairs a panel is asked about, and which panel.
+/// The options that select a panel, its pairs and its store.
 struct PanelOptions {
   PairOptions pairs;
   std::string panel;
   std::string prompts;
   std::string store;
   std::string shard;
-  std::int64_t limit = 0;   ///< 0: all
-  std::int64_t sample = 0;  ///< 0: all
+  std::int64_t limit = 0;   ///< first pairs; 0: all
+  std::int64_t sample = 0;  ///< random pairs; 0: all
   std::uint64_t seed = 0;
   bool changed_pairs = false;
   bool allow_unpriced = false;
@@ -33,15 +33,15 @@ struct PanelOptions {
   void declare(args::Command app);
 };
 
-/// A panel, ready to be asked.
+/// A panel with its pairs, ready to plan or, after connect(), to run.
 struct PanelRun {
   explicit PanelRun(const PanelOptions& options);
   PanelRun(const PanelRun&) = delete;
   PanelRun& operator=(const PanelRun&) = delete;
 
-  /// Makes the endpoints: members can be asked from here on.
+  /// Creates the endpoints and attaches them to the members.
   void connect();
-  /// Throws where a teacher has no price.
+  /// Throws Error for a judge without a price.
   void require_prices() const;
 
   annotate::PanelConfig config;
@@ -51,17 +51,18 @@ struct PanelRun {
   std::vector<annotate::PanelMember> members;
 };
 
-/// Opens the store, new where there is none, and refuses one that was begun with other pairs.
+/// Opens the store, or creates it. Throws Error for one that was begun with another pairs file.
 [[nodiscard]] std::unique_ptr<annotate::Store> open_store(const PanelOptions& options,
                                                           const PanelRun& panel);
 
-/// Calls, tokens and cost, for a person. `batch`: at the price of batches.
+/// Prints calls, tokens and cost. `batch`: at the price of batches.
 void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& plans, bool batch);
 
-/// True once the user has asked for an end (SIGINT, SIGTERM). The second time ends the program.
+/// Catches the first SIGINT or SIGTERM; the second one ends the program.
 class Interrupt {
  public:
   Interrupt();
+  /// Returns true after the first signal.
   [[nodiscard]] static bool asked();
 };
 

@@ -36,7 +36,8 @@ PanelProgress::~PanelProgress() {
 void PanelProgress::show(const annotate::PanelProgress& now) {
   if (Interrupt::asked() && !told_) {
     told_ = true;
-    fmt::print(stderr, "{}stopping: what is under way is waited for; once more to end at once\n",
+    fmt::print(stderr,
+               "{}stopping: waiting for the requests in flight; interrupt again to quit at once\n",
                terminal_ && shown_ ? "\r\x1b[K" : "");
   }
   const auto time = Clock::now();
@@ -52,7 +53,7 @@ void PanelProgress::show(const annotate::PanelProgress& now) {
       now.done(), now.questions, now.shared, now.stored, now.failed, rate, now.prompt_tokens,
       now.completion_tokens, now.cost);
   if (now.answered > 0) {
-    // Some of what is left is shared or stored, which costs nothing: a bound, not a forecast.
+    // An upper bound: some of the remaining questions are shared or stored, which costs nothing.
     line += fmt::format(" of at most {:.2f}",
                         now.cost * (1 + left / static_cast<double>(now.answered)));
     line += fmt::format(", {} left", time_in_words(left / rate));

@@ -8,8 +8,8 @@
 
 namespace sp2dpo::tool {
 
-/// How far a panel's run has come, on stderr: a line that changes on a terminal, a new one every
-/// ten seconds elsewhere.
+/// Shows the progress of a run on stderr: one changing line on a terminal, a new line every ten
+/// seconds elsewhere.
 class PanelProgress {
  public:
   explicit PanelProgress(std::optional<double> max_cost);
@@ -25,7 +25,7 @@ class PanelProgress {
   std::optional<double> max_cost_;
   bool terminal_;
   bool shown_ = false;
-  bool told_ = false;  // that the run is being stopped
+  bool told_ = false;  // the user, that the run is being stopped
   Clock::time_point start_ = Clock::now();
   Clock::time_point next_;
 };

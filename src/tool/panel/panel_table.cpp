@@ -19,31 +19,32 @@ std::string percent(std::int64_t yes, std::int64_t of) {
 
 }  // namespace
 
-void PanelTable::count(const annotate::PanelAnswer& read) {
+void PanelTable::count(const annotate::PanelOutcome& read) {
   if (pair_ != read.pair.id) {
     of_pair_.clear();
     pair_ = read.pair.id;
   }
   const auto& member = panel_.members[read.member];
-  Row& row = rows_[{member.id.annotator, member.id.prompt}];
-  for (const auto& raw : read.raw) {
-    ++row.answers;
-    row.seconds += raw.seconds;
-    if (raw.usage && member.price)
-      row.cost += (member.price->prompt * static_cast<double>(raw.usage->prompt_tokens) +
-                   member.price->completion * static_cast<double>(raw.usage->completion_tokens)) /
+  const auto& price = member.judge->price;
+  Row& row = rows_[{member.judge->name, member.prompt->name()}];
+  for (const auto& reply : read.replies) {
+    ++row.replies;
+    row.seconds += reply.seconds;
+    if (reply.usage && price)
+      row.cost += (price->prompt * static_cast<double>(reply.usage->prompt_tokens) +
+                   price->completion * static_cast<double>(reply.usage->completion_tokens)) /
                   1e6;
   }
-  if (read.raw.empty()) ++unanswered_;
-  const auto* annotation = std::get_if<Annotation>(&read.answer.outcome);
-  if (annotation == nullptr) {
+  if (read.replies.empty()) ++unanswered_;
+  if (const auto* failure = std::get_if<AnnotationFailure>(&read.outcome)) {
     ++failures_;
-    ++row.failed[read.answer.failure_class];
+    ++row.failed[std::string(name(failure->kind))];
     return;
   }
+  const auto* annotation = std::get_if<Annotation>(&read.outcome);
   ++annotations_;
   ++row.parsed;
-  if (!annotation->order) return;  // told the winner: it preferred nothing of its own
+  if (!annotation->order) return;  // an informed judge states no preference of its own
   if (annotation->preferred != Preferred::tie) {
     const bool chosen = annotation->preferred == Preferred::chosen;
     ++row.first.of;
@@ -62,47 +63,45 @@ void PanelTable::count(const annotate::PanelAnswer& read) {
 }
 
 void PanelTable::print() const {
-  std::size_t teacher = 7;
+  std::size_t judge = 7;
   std::size_t prompt = 6;
   for (const auto& [name, row] : rows_) {
-    teacher = std::max(teacher, name.first.size());
+    judge = std::max(judge, name.first.size());
     prompt = std::max(prompt, name.second.size());
   }
   fmt::print("\n  {:{}}  {:{}}  {:>8}  {:>8}  {:>9}  {:>9}  {:>9}  {:>9}  failed\n", "teacher",
-             teacher, "prompt", prompt, "parsed", "P(first)", "P(longer)", "same both", "cost/1000",
+             judge, "prompt", prompt, "parsed", "P(first)", "P(longer)", "same both", "cost/1000",
              "s/1000");
   for (const auto& [name, row] : rows_) {
-    const double thousands = static_cast<double>(row.answers) / 1000;
+    const double thousands = static_cast<double>(row.replies) / 1000;
     std::string failed;
     for (const auto& [kind, count] : row.failed)
       failed += fmt::format("{}{} {}", failed.empty() ? "" : ", ", kind, count);
-    fmt::print("  {:{}}  {:{}}  {:>8}  {:>8}  {:>9}  {:>9}  {:>9}  {:>9}  {}\n", name.first,
-               teacher, name.second, prompt, row.parsed, percent(row.first.yes, row.first.of),
+    fmt::print("  {:{}}  {:{}}  {:>8}  {:>8}  {:>9}  {:>9}  {:>9}  {:>9}  {}\n", name.first, judge,
+               name.second, prompt, row.parsed, percent(row.first.yes, row.first.of),
                percent(row.longer.yes, row.longer.of), percent(row.agreed.yes, row.agreed.of),
-               row.answers == 0 ? "-" : fmt::format("{:.4g}", row.cost / thousands),
-               row.answers == 0 ? "-" : fmt::format("{:.4g}", row.seconds / thousands),
+               row.replies == 0 ? "-" : fmt::format("{:.4g}", row.cost / thousands),
+               row.replies == 0 ? "-" : fmt::format("{:.4g}", row.seconds / thousands),
                failed.empty() ? "-" : failed);
   }
 }
 
-void FailureWriter::write(const PanelRun& panel, const annotate::PanelAnswer& read) {
-  const auto& member = panel.members[read.member];
-  const auto& failure = std::get<AnnotationFailure>(read.answer.outcome);
-  const auto& order = read.question.order;
+void FailureWriter::write(const annotate::PanelOutcome& read) {
+  const auto& failure = std::get<AnnotationFailure>(read.outcome);
+  const annotate::Question& question = read.question;
   std::string line;
   text::JsonWriter json(line);
   json.open('{');
-  json.key("annotator").text(member.id.annotator);
-  json.key("class").text(read.answer.failure_class);
+  json.key("annotator").text(question.judge->name);
+  json.key("class").text(name(failure.kind));
   json.key("detail").text(failure.detail);
-  if (order) json.key("order").text(name(*order));
+  if (question.order) json.key("order").text(name(*question.order));
   json.key("pair_id").text(read.pair.id);
-  json.key("prompt").text(member.id.prompt);
-  json.key("request").text(read.question.request.key);
-  json.key("sample").integer(member.sample);
+  json.key("prompt").text(question.prompt->name());
+  json.key("request").text(read.key);
+  json.key("sample").integer(question.sample);
   json.close('}');
-  line += '\n';
-  file_.write(line);
+  file_.write(line + '\n');
 }
 
 }  // namespace sp2dpo::tool

@@ -15,13 +15,13 @@
 
 namespace sp2dpo::tool {
 
-/// What became of a panel's questions, by teacher and prompt.
+/// Counts the outcomes of a panel's questions by judge and prompt.
 class PanelTable {
  public:
   explicit PanelTable(const PanelRun& panel) : panel_(panel) {}
 
-  /// To be called for all questions about a pair before those about the next.
-  void count(const annotate::PanelAnswer& read);
+  /// Counts one outcome. All questions about a pair must come before those about the next.
+  void count(const annotate::PanelOutcome& read);
   void print() const;
 
   [[nodiscard]] std::int64_t annotations() const noexcept { return annotations_; }
@@ -29,7 +29,7 @@ class PanelTable {
   [[nodiscard]] std::int64_t unanswered() const noexcept { return unanswered_; }
 
  private:
-  /// A share, as of those for which the question makes sense.
+  /// A share of the cases to which it applies.
   struct Share {
     std::int64_t yes = 0;
     std::int64_t of = 0;
@@ -37,28 +37,28 @@ class PanelTable {
   struct Row {
     std::int64_t parsed = 0;
     std::map<std::string, std::int64_t> failed{};
-    Share first{};   // preferred the answer that was shown first
-    Share longer{};  // preferred the longer answer
-    Share agreed{};  // preferred the same answer in either order
-    std::int64_t answers = 0;
+    Share first{};   // preferred the response shown first
+    Share longer{};  // preferred the longer response
+    Share agreed{};  // preferred the same response in both orders
+    std::int64_t replies = 0;
     double seconds = 0;
     double cost = 0;
   };
 
   const PanelRun& panel_;
-  std::map<std::pair<std::string, std::string>, Row> rows_;  // by teacher and prompt
-  std::string pair_;                                         // the one that is being counted
+  std::map<std::pair<std::string, std::string>, Row> rows_;  // by judge and prompt
+  std::string pair_;                                         // the pair being counted
   std::map<std::tuple<std::string, std::string, int>, Preferred> of_pair_;
   std::int64_t annotations_ = 0;
   std::int64_t failures_ = 0;
   std::int64_t unanswered_ = 0;
 };
 
-/// One line of JSON for each question without an annotation.
+/// Writes one line of JSON for each question without an annotation.
 class FailureWriter {
  public:
   explicit FailureWriter(std::filesystem::path path) : file_(std::move(path)) {}
-  void write(const PanelRun& panel, const annotate::PanelAnswer& read);
+  void write(const annotate::PanelOutcome& read);
   void finish() { file_.commit(); }
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "wire/verdict.hpp"
+#include "wire/reply_verdict.hpp"
 
 #include <chrono>
 #include <optional>
@@ -14,28 +14,28 @@ namespace {
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 using Kind = ChatReply::Kind;
-using Next = Verdict::Next;
+using Next = ReplyVerdict::Next;
 
-Verdict verdict_of(HttpReply reply, bool chat = true) {
+ReplyVerdict verdict_of(HttpReply reply, bool chat = true) {
   simdjson::dom::parser parser;
-  return judge(reply, chat, parser);
+  return classify(reply, chat, parser);
 }
 
-Verdict verdict_of(int status, std::string body) {
+ReplyVerdict verdict_of(int status, std::string body) {
   return verdict_of({.status = status, .body = std::move(body)});
 }
 
 constexpr const char* completion = R"({"choices":[{"message":{"content":"x"}}],)"
                                    R"("usage":{"prompt_tokens":11,"completion_tokens":4}})";
 
-TEST(Verdict, ACompletionIsAnAnswerAndItsUsageIsRead) {
-  const Verdict verdict = verdict_of(200, completion);
+TEST(ReplyVerdict, ACompletionIsAnAnswerAndItsUsageIsRead) {
+  const ReplyVerdict verdict = verdict_of(200, completion);
   EXPECT_EQ(verdict.kind, Kind::answered);
   EXPECT_EQ(verdict.next, Next::deliver);
   EXPECT_EQ(verdict.usage, (Usage{11, 4}));
 }
 
-TEST(Verdict, AnAnswerWithoutAUsageThatMakesSenseHasNone) {
+TEST(ReplyVerdict, AnAnswerWithoutAUsageThatMakesSenseHasNone) {
   EXPECT_EQ(verdict_of(200, R"({"choices":[]})").usage, std::nullopt);
   EXPECT_EQ(verdict_of(200, R"({"choices":[],"usage":null})").usage, std::nullopt);
   EXPECT_EQ(
@@ -43,22 +43,22 @@ TEST(Verdict, AnAnswerWithoutAUsageThatMakesSenseHasNone) {
       std::nullopt);
 }
 
-TEST(Verdict, AnAnswerOfSpoiltTextIsStillAnAnswer) {
+TEST(ReplyVerdict, AnAnswerOfSpoiltTextIsStillAnAnswer) {
   EXPECT_EQ(verdict_of(200, "{\"choices\":[{\"message\":{\"content\":\"\xff\"}}]}").kind,
             Kind::answered);
   EXPECT_EQ(verdict_of(200, R"({"choices":[{"message":{"content":"\ud83d"}}]})").kind,
             Kind::answered);
 }
 
-TEST(Verdict, A200WithoutACompletionIsAskedAgain) {
+TEST(ReplyVerdict, A200WithoutACompletionIsAskedAgain) {
   for (const char* const body : {"", "<html>", "[]", "{}", "{\"choices\":3}", R"({"choices":[)"}) {
-    const Verdict verdict = verdict_of(200, body);
+    const ReplyVerdict verdict = verdict_of(200, body);
     EXPECT_EQ(verdict.kind, Kind::transport) << body;
     EXPECT_EQ(verdict.next, Next::retry) << body;
   }
 }
 
-TEST(Verdict, AnErrorUnderA200CountsAsTheErrorThatItIs) {
+TEST(ReplyVerdict, AnErrorUnderA200CountsAsTheErrorThatItIs) {
   const auto hidden = [](const char* code) {
     return verdict_of(200, R"({"error":{"message":"no","code":)" + std::string(code) + "}}");
   };
@@ -72,31 +72,31 @@ TEST(Verdict, AnErrorUnderA200CountsAsTheErrorThatItIs) {
             Next::slower);
 }
 
-TEST(Verdict, StatusesThatPassAreAskedAgain) {
+TEST(ReplyVerdict, StatusesThatPassAreAskedAgain) {
   for (const int status : {408, 409, 425, 500, 502, 503, 504, 520, 529})
     EXPECT_EQ(verdict_of(status, "").next, Next::retry) << status;
   EXPECT_EQ(verdict_of(429, "").next, Next::slower);
   EXPECT_EQ(verdict_of({.status = 503, .retry_after = "2"}).next, Next::slower);
 }
 
-TEST(Verdict, StatusesThatDoNotPassAreNot) {
+TEST(ReplyVerdict, StatusesThatDoNotPassAreNot) {
   for (const int status : {400, 403, 404, 405, 413, 422, 501, 505}) {
     EXPECT_EQ(verdict_of(status, "").kind, Kind::rejected) << status;
     EXPECT_EQ(verdict_of(status, "").next, Next::deliver) << status;
   }
   for (const int status : {301, 302, 307, 308}) {
-    const Verdict verdict = verdict_of({.status = status, .location = "http://elsewhere/"});
+    const ReplyVerdict verdict = verdict_of({.status = status, .location = "http://elsewhere/"});
     EXPECT_EQ(verdict.kind, Kind::rejected);
     EXPECT_THAT(verdict.detail, HasSubstr("http://elsewhere/"));
   }
 }
 
-TEST(Verdict, TheServersOwnWordOnRetriesCounts) {
+TEST(ReplyVerdict, TheServersOwnWordOnRetriesCounts) {
   EXPECT_EQ(verdict_of({.status = 400, .should_retry = "true"}).next, Next::retry);
   EXPECT_EQ(verdict_of({.status = 500, .should_retry = "false"}).next, Next::deliver);
 }
 
-TEST(Verdict, WhatNoRequestCanGetPastStopsTheEndpoint) {
+TEST(ReplyVerdict, WhatNoRequestCanGetPastStopsTheEndpoint) {
   EXPECT_EQ(verdict_of(401, "").next, Next::stop);
   EXPECT_EQ(verdict_of(402, "").kind, Kind::quota);
   EXPECT_EQ(verdict_of(429, R"({"error":{"code":"insufficient_quota"}})").kind, Kind::quota);
@@ -109,7 +109,7 @@ TEST(Verdict, WhatNoRequestCanGetPastStopsTheEndpoint) {
       Next::stop);
 }
 
-TEST(Verdict, ReadsTheThreeShapesOfAnErrorAndWhatIsNone) {
+TEST(ReplyVerdict, ReadsTheThreeShapesOfAnErrorAndWhatIsNone) {
   EXPECT_EQ(verdict_of(400, R"({"error":{"message":"bad \"n\"","code":"x_y"}})").detail,
             "HTTP 400 (x_y): bad \"n\"");
   EXPECT_EQ(verdict_of(400, R"([{"error":{"message":"bad","code":400,"status":"S"}}])").detail,
@@ -122,7 +122,7 @@ TEST(Verdict, ReadsTheThreeShapesOfAnErrorAndWhatIsNone) {
   EXPECT_EQ(verdict_of(500, "").detail, "HTTP 500");
 }
 
-TEST(Verdict, DetailsAreShortAndUtf8) {
+TEST(ReplyVerdict, DetailsAreShortAndUtf8) {
   std::string text(299, 'a');
   text += "\u00e4\u00e4\u00e4";
   const std::string detail = verdict_of(500, text).detail;
@@ -135,7 +135,7 @@ std::optional<milliseconds> wait_of(HttpReply reply) {
   return wanted_wait(reply, 784111777);
 }
 
-TEST(Verdict, WaitsAreReadInAllTheirForms) {
+TEST(ReplyVerdict, WaitsAreReadInAllTheirForms) {
   EXPECT_EQ(wait_of({.retry_after = "3"}), milliseconds(3000));
   EXPECT_EQ(wait_of({.retry_after = "0.25"}), milliseconds(250));
   EXPECT_EQ(wait_of({.retry_after = "9", .retry_after_ms = "40"}), milliseconds(40));
@@ -147,13 +147,13 @@ TEST(Verdict, WaitsAreReadInAllTheirForms) {
             milliseconds(2000));
 }
 
-TEST(Verdict, WaitsThatMakeNoSenseAreNone) {
+TEST(ReplyVerdict, WaitsThatMakeNoSenseAreNone) {
   for (const char* const value : {"0", "-5", "nan", "inf", "1e9", "86401", "soon", "3 s",
                                   "Sun, 06 Nov 1994 08:49:30 GMT", ""})
     EXPECT_EQ(wait_of({.retry_after = value}), std::nullopt) << value;
 }
 
-TEST(Verdict, GeminisDelayIsAWait) {
+TEST(ReplyVerdict, GeminisDelayIsAWait) {
   EXPECT_EQ(
       verdict_of(429, R"([{"error":{"code":429,"details":[{"retryDelay":"34.5s"}]}}])").retry_after,
       milliseconds(34'500));
@@ -162,7 +162,7 @@ TEST(Verdict, GeminisDelayIsAWait) {
       std::nullopt);
 }
 
-TEST(Verdict, WhereNoCompletionIsExpectedAny200Is) {
+TEST(ReplyVerdict, WhereNoCompletionIsExpectedAny200Is) {
   EXPECT_EQ(verdict_of({.status = 200, .body = "lines\n"}, false).kind, Kind::answered);
   EXPECT_EQ(verdict_of({.status = 404}, false).kind, Kind::rejected);
 }

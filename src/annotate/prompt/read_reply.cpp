@@ -12,6 +12,7 @@
 #include "schema.hpp"
 #include "text/field.hpp"
 #include "text/json_writer.hpp"
+#include "trimmed.hpp"
 #include "wire/error_body.hpp"
 #include <simdjson.h>
 
@@ -23,16 +24,8 @@ namespace {
 using Kind = AnnotationFailure::Kind;
 using simdjson::dom::element;
 
-constexpr std::string_view spaces = " \t\r\n";
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(spaces);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(spaces) - begin + 1);
-}
-
 /// Without the reasoning that the text begins with. Only there, and only up to its first end: a
-/// teacher that quotes a `</think>` out of an answer must not lose its own verdict before it.
+/// judge that quotes a `</think>` out of an answer must not lose its own verdict before it.
 std::string_view without_reasoning(std::string_view text) {
   constexpr std::string_view open = "<think>", close = "</think>";
   text = trimmed(text);
@@ -143,8 +136,8 @@ Preferred preferred_of(std::string_view answer, std::optional<Order> order) {
 
 }  // namespace
 
-AnnotationOutcome read_answer(const Question& question, const PreferencePair& pair,
-                              std::string_view key, std::string_view body) {
+AnnotationOutcome read_reply(const Question& question, const PreferencePair& pair,
+                             std::string_view key, std::string_view body) {
   auto completion = read_completion(body);
   if (auto* failure = std::get_if<AnnotationFailure>(&completion)) return std::move(*failure);
   const auto& [text, model] = std::get<Completion>(completion);
@@ -159,7 +152,7 @@ AnnotationOutcome read_answer(const Question& question, const PreferencePair& pa
 
   const element verdict = parser.parse(*read.verdict).value();
   Annotation annotation{.pair_id = pair.id,
-                        .annotator = question.teacher->name,
+                        .annotator = question.judge->name,
                         .prompt = prompt.name(),
                         .order = question.order,
                         .sample = question.sample};
@@ -189,7 +182,7 @@ AnnotationOutcome read_reply(const Question& question, const PreferencePair& pai
                              std::string_view key, const ChatReply& reply) {
   switch (reply.kind) {
     case ChatReply::Kind::answered:
-      return read_answer(question, pair, key, reply.body);
+      return read_reply(question, pair, key, reply.body);
     case ChatReply::Kind::quota:
       return AnnotationFailure{Kind::quota, reply.detail};
     case ChatReply::Kind::rejected:
@@ -213,10 +206,6 @@ bool may_mend(AnnotationFailure::Kind kind) {
     default:
       return false;
   }
-}
-
-AnnotatorId annotator_id(const Question& question) {
-  return {question.teacher->name, question.prompt->name()};
 }
 
 }  // namespace sp2dpo::annotate

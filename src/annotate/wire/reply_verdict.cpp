@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "verdict.hpp"
+#include "reply_verdict.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,8 +14,8 @@
 namespace sp2dpo::annotate {
 namespace {
 
-using Kind = ChatReply::Kind;
-using Next = Verdict::Next;
+using ReplyKind = ChatReply::Kind;
+using Next = ReplyVerdict::Next;
 using std::chrono::milliseconds;
 
 std::optional<double> number(std::string_view text) {
@@ -48,9 +48,9 @@ std::optional<Usage> read_usage(simdjson::dom::element document) {
   return usage;
 }
 
-/// A status of 400 and above, or an error that came under a status of 200.
-Verdict judge_error(const HttpReply& reply, const std::optional<ErrorBody>& error) {
-  Verdict verdict;
+/// Classifies a status of 400 and above, and an error under status 200.
+ReplyVerdict judge_error(const HttpReply& reply, const std::optional<ErrorBody>& error) {
+  ReplyVerdict verdict;
   verdict.detail = fmt::format("HTTP {}", reply.status);
   if (error && !error->code.empty()) verdict.detail += fmt::format(" ({})", error->code);
   const std::string text = error ? error->message : one_line(reply.body);
@@ -58,20 +58,20 @@ Verdict judge_error(const HttpReply& reply, const std::optional<ErrorBody>& erro
 
   const std::string_view code = error ? std::string_view(error->code) : std::string_view();
   if (account_is_exhausted(reply.status, code)) {
-    verdict.kind = Kind::quota;
+    verdict.kind = ReplyKind::quota;
     verdict.next = Next::stop;
   } else if (reply.status == 401 || (error && error->bad_key)) {
-    verdict.kind = Kind::rejected;
+    verdict.kind = ReplyKind::rejected;
     verdict.next = Next::stop;
   } else if (is_retried(reply)) {
-    verdict.kind = Kind::transport;
+    verdict.kind = ReplyKind::transport;
     verdict.retry_after = wanted_wait(reply, std::time(nullptr));
     if (!verdict.retry_after && error) verdict.retry_after = error->retry_delay;
     verdict.next = reply.status == 429 || (reply.status == 503 && verdict.retry_after)
                        ? Next::slower
                        : Next::retry;
   } else {
-    verdict.kind = Kind::rejected;
+    verdict.kind = ReplyKind::rejected;
   }
   return verdict;
 }
@@ -93,9 +93,9 @@ std::optional<milliseconds> wanted_wait(const HttpReply& reply, std::time_t now)
   return sane(std::difftime(until, sent == -1 ? now : sent));
 }
 
-Verdict judge(const HttpReply& reply, bool chat, simdjson::dom::parser& parser) {
+ReplyVerdict classify(const HttpReply& reply, bool chat, simdjson::dom::parser& parser) {
   if (reply.status >= 300 && reply.status < 400)
-    return {.kind = Kind::rejected,
+    return {.kind = ReplyKind::rejected,
             .detail = fmt::format("HTTP {}: redirects to {}, which is not followed", reply.status,
                                   reply.location.empty() ? "nowhere" : one_line(reply.location))};
 
@@ -103,26 +103,26 @@ Verdict judge(const HttpReply& reply, bool chat, simdjson::dom::parser& parser) 
   const auto parsed = parser.parse(reply.body).get(document);
   const bool json = parsed == simdjson::SUCCESS;
   if (reply.status >= 400) return judge_error(reply, json ? read_error(document) : std::nullopt);
-  if (!chat) return {.kind = Kind::answered};
+  if (!chat) return {.kind = ReplyKind::answered};
 
-  // The answer is there and was paid for, even where its text is spoilt: bytes that are no UTF-8,
-  // or half of a surrogate pair.
+  // The reply arrived and was paid for, even if its text is invalid UTF-8 or has half of a
+  // surrogate pair.
   if (parsed == simdjson::UTF8_ERROR || parsed == simdjson::STRING_ERROR)
-    return {.kind = Kind::answered};
+    return {.kind = ReplyKind::answered};
   simdjson::dom::array choices;
   if (json && document["choices"].get(choices) == simdjson::SUCCESS)
-    return {.kind = Kind::answered, .usage = read_usage(document)};
+    return {.kind = ReplyKind::answered, .usage = read_usage(document)};
 
-  // Gateways put an error of the server behind them under a status of 200.
+  // Gateways report an upstream error under status 200.
   if (const auto error = json ? read_error(document) : std::nullopt) {
     HttpReply meant = reply;
     const auto code = number(error->code);
     meant.status = code && *code >= 400 && *code < 600 ? static_cast<int>(*code) : 502;
-    Verdict verdict = judge_error(meant, error);
+    ReplyVerdict verdict = judge_error(meant, error);
     verdict.detail += fmt::format(" (under HTTP {})", reply.status);
     return verdict;
   }
-  return {.kind = Kind::transport,
+  return {.kind = ReplyKind::transport,
           .next = Next::retry,
           .detail = fmt::format("HTTP {} without a completion: {}", reply.status,
                                 reply.body.empty() ? "nothing" : one_line(reply.body))};

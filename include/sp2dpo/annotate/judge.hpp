@@ -7,18 +7,18 @@
 #include <optional>
 #include <string>
 
-#include <sp2dpo/annotate/endpoint.hpp>
+#include <sp2dpo/annotate/endpoint_options.hpp>
 
 namespace sp2dpo::annotate {
 
-/// How a server is asked for a verdict of a given schema.
+/// How a request asks the server for a verdict that follows a schema.
 enum class Structured : std::uint8_t {
-  json_schema,  ///< the server holds the answer to the schema
-  json_object,  ///< the server makes JSON, the prompt says which
-  text          ///< the prompt says it all
+  json_schema,  ///< the server enforces the schema
+  json_object,  ///< the server enforces JSON; the prompt states the schema
+  text          ///< the prompt states the schema; the server enforces nothing
 };
 
-/// What a server takes. A field that it may not know is not sent to it.
+/// The request fields that a server accepts. Others are never sent.
 struct Capabilities {
   Structured structured = Structured::json_schema;
   std::string max_tokens_field = "max_tokens";  ///< or `max_completion_tokens`
@@ -27,7 +27,7 @@ struct Capabilities {
   bool logprobs = false;
 };
 
-/// How answers are drawn. What is empty is not sent.
+/// How replies are sampled. Empty fields are not sent.
 struct Decoding {
   std::uint32_t max_tokens = 1024;
   std::optional<double> temperature{};
@@ -38,30 +38,31 @@ struct Decoding {
   std::map<std::string, std::string, std::less<>> extra{};
 };
 
-/// For a million tokens. 0 is a price.
+/// Prices per million tokens. 0 is a valid price.
 struct ListPrice {
   double prompt = 0;
   double completion = 0;
-  double batch_factor = 1;  ///< of both, in a batch
-  std::string date{};       ///< as of
+  double batch_factor = 1;  ///< applies to both in a batch
+  std::string date{};       ///< when they were looked up
   std::string currency = "USD";
 };
 
-/// A model behind an OpenAI-compatible server.
-struct Teacher {
+/// A model behind an OpenAI-compatible server: what annotations call an annotator and the panel's
+/// file a `[[teacher]]`.
+struct Judge {
   std::string name;  ///< the annotator of its annotations
   std::string model;
-  /// Whose model it is, wherever it is served: with `revision` part of every request's key, so that
-  /// a server that moves keeps its answers, and weights that change do not.
+  /// The model's family, wherever it is served. Part of every request's key, as `revision` is: a
+  /// server that moves keeps its replies, and weights that change do not.
   std::string family;
   std::string revision{};
   EndpointOptions endpoint{};
   Capabilities capabilities{};
   Decoding decoding{};
   std::optional<ListPrice> price{};
-  /// Number of its first sample: it tells apart teachers whose requests are the same otherwise.
+  /// Number of its first sample. Distinguishes judges whose requests would otherwise be equal.
   std::int32_t first_sample = 0;
-  int reasks = 1;  ///< how often an answer without a readable verdict is asked for again
+  int reasks = 1;  ///< retries of a reply without a readable verdict
 };
 
 }  // namespace sp2dpo::annotate
