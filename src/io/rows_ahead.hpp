@@ -21,7 +21,7 @@
 namespace sp2dpo::io {
 
 /// Parses the rows of a source into values, some blocks ahead of the caller, and returns them in
-/// order. Threads of its own parse; the calling thread parses too when it would otherwise block.
+/// order. Worker threads parse; the calling thread parses too when it would otherwise block.
 /// Sources that may block, and those of a single block, are parsed by the calling thread alone.
 template <class Value>
 class RowsAhead {

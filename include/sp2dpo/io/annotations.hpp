@@ -19,7 +19,7 @@ struct AnnotationReaderOptions {
 };
 
 /// Reads a file of annotations row by row (docs/formats.md) and ignores unknown keys. Not
-/// thread-safe; parses large files ahead in threads of its own.
+/// thread-safe; worker threads parse large files ahead.
 class AnnotationReader : public RowReader {
  public:
   /// Throws DataError if the file cannot be opened.

@@ -20,7 +20,7 @@ class Json {
  public:
   using List = std::vector<Json>;
   using Object = std::map<std::string, Json, std::less<>>;
-  /// Integers are unsigned only where they exceed the range of std::int64_t.
+  /// Integers are unsigned only if they exceed the range of std::int64_t.
   using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
                              List, Object>;
 

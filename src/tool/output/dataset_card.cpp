@@ -24,8 +24,8 @@ struct Column {
 constexpr Column columns[] = {
     {"id", "string", "sc:Text", "the preference pair"},
     {"beta", "float64", "sc:Float", "temperature of the pair's DPO loss"},
-    {"gap", "float64", "sc:Float", "signed semantic gap between the answers; null: none"},
-    {"category", "string", "sc:Text", "what the answers differ in; null: no gap"},
+    {"gap", "float64", "sc:Float", "signed semantic gap between the responses; null if missing"},
+    {"category", "string", "sc:Text", "what the responses differ in; null without a gap"},
     {"n_annotators", "int64", "sc:Integer", "annotators that counted"},
     {"n_annotations", "int64", "sc:Integer", "annotations that counted"},
     {"spread", "float64", "sc:Float", "largest minus smallest annotator's gap"}};
@@ -39,14 +39,14 @@ std::string_view size_category(std::size_t rows) {
   return "10M<n<100M";
 }
 
-/// Text as YAML and JSON both take it.
+/// Quotes text so that it is valid YAML and JSON.
 std::string in_quotes(std::string_view text) {
   std::string json;
   text::append_json(json, text);
   return json;
 }
 
-/// Text in a cell of a Markdown table.
+/// Escapes text for a cell of a Markdown table.
 std::string cell(std::string_view text) {
   std::string result;
   for (const char c : text) {
@@ -71,7 +71,7 @@ std::string description(const io::ScheduleFile& schedule) {
       schedule.schedule.size());
 }
 
-/// The context that Croissant 1.0 prescribes, whole, since validators miss what is not used too.
+/// The full context of Croissant 1.0; validators require its unused entries too.
 std::string croissant_context() {
   std::map<std::string, std::string, std::less<>> context{
       {"@language", R"("en")"},
@@ -151,9 +151,9 @@ std::string dataset_card(const io::ScheduleFile& schedule, const report::Page& p
     fmt::format_to(out, "* **{}** {}{}\n", check.check,
                    check.result == report::CheckResult::warn ? "(WARN) " : "", check.sentence);
   card +=
-      "\n## Limits\n\nThe betas are what a panel of models said of the pairs, by the rule above. "
-      "Agreement among the\nannotators is no proof that they are right. The licence of the pairs "
-      "and the terms of the annotating models\nhold for this data set too.\n";
+      "\n## Limits\n\nThe betas express the judgments of a panel of models under the rule above. "
+      "Agreement among the\nannotators does not prove that they are right. The licence of the pairs "
+      "and the terms of the annotating models\nalso apply to this data set.\n";
   return card;
 }
 
@@ -191,7 +191,7 @@ std::string croissant(const io::ScheduleFile& schedule, const report::Page& page
                           schedule.manifest->missing.name));
   json.key("rai:dataLimitations")
       .text(
-          "The betas are what a panel of models said of the pairs; their agreement is no proof "
+          "The betas express the judgments of a panel of models; their agreement does not prove "
           "that they are right.");
   if (!page.annotators.empty()) {
     json.key("rai:machineAnnotationTools").open('[');

@@ -8,18 +8,18 @@
 
 namespace sp2dpo::tool {
 
-/// What a data set is published with.
+/// Name, file and licence of a published data set.
 struct Publication {
-  std::string name;     ///< of the data set
-  std::string file;     ///< the schedule's name, without folders
-  std::string license;  ///< an SPDX name or the like; empty: left out
+  std::string name;     ///< name of the data set
+  std::string file;     ///< name of the schedule without folders
+  std::string license;  ///< SPDX name or another text; may be empty
 };
 
-/// README.md of a data set, with the front matter that the Hugging Face Hub reads.
+/// The README.md of a data set, with the front matter of the Hugging Face Hub.
 [[nodiscard]] std::string dataset_card(const io::ScheduleFile& schedule, const report::Page& page,
                                        const Publication& publication);
 
-/// The same as Croissant 1.0 (JSON-LD), with the properties of its extension for responsible AI.
+/// Croissant 1.0 metadata (JSON-LD) with the properties of its responsible-AI extension.
 [[nodiscard]] std::string croissant(const io::ScheduleFile& schedule, const report::Page& page,
                                     const Publication& publication);
 

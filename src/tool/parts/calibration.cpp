@@ -31,7 +31,7 @@ ToProbability fit(const std::string& method, std::span<const stats::ScoredVerdic
   return stats::Isotonic(verdicts);
 }
 
-/// The panel's verdicts on the gold pairs, by how strong they are.
+/// The panel's judgments of the gold pairs, scored by the size of their gaps.
 struct Judged {
   std::vector<stats::ScoredVerdict> verdicts{};  // in an order that depends on the ids only
   std::size_t without_gap = 0;
@@ -151,9 +151,9 @@ SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options, const
   if (!options.picture.empty()) {
     io::OutputFile out(options.picture);
     const report::ReliabilitySeries series[] = {
-        {"gap as it is", stats::reliability(before)},
+        {"uncalibrated", stats::reliability(before)},
         {options.calibration + ", cross-validated", stats::reliability(after)}};
-    out.write(report::reliability_svg(series, "Reliability of the panel's verdicts"));
+    out.write(report::reliability_svg(series, "Reliability of the panel's judgments"));
     out.commit();
   }
   return gaps.changed([to_probability = fit(options.calibration, judged.verdicts)](PairGap& pair) {
@@ -167,7 +167,7 @@ std::vector<report::ReliabilitySeries> reliability_of(const io::PartDescription&
   std::vector<report::ReliabilitySeries> series;
   if (aggregator.name != "calibrated") return series;
   for (const auto& [key, name] :
-       {std::pair{"before", "gap as it is"}, {"after", "calibrated, cross-validated"}}) {
+       {std::pair{"before", "uncalibrated"}, {"after", "calibrated, cross-validated"}}) {
     const auto found = aggregator.parameters.find(key);
     if (found == aggregator.parameters.end()) continue;
     auto bins = bins_of(found->second);
