@@ -64,11 +64,11 @@ std::vector<std::string> all_aggregators(const VoteTable& builder) {
   return specs;
 }
 
-Row judge(Row row, const ChosenAggregator& chosen, const VoteTable& builder,
+Row judge(Row row, const AggregatorMaker& chosen, const VoteTable& builder,
           const std::vector<GoldLabel>& gold) {
-  MadeAggregator made;
+  NamedAggregator made;
   try {
-    made = chosen.make(builder);
+    made = chosen(builder);
   } catch (const InvalidArgument& error) {
     row.failure = error.what();
     return row;

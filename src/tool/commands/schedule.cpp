@@ -104,7 +104,7 @@ std::string coverage_table(const VoteTable& votes) {
 }
 
 /// Aggregates in two threads; more would wait for the temporary files.
-SpooledGaps aggregate_all(const VoteTable& votes, const MadeAggregator& aggregator) {
+SpooledGaps aggregate_all(const VoteTable& votes, const NamedAggregator& aggregator) {
   const std::size_t n = votes.ids().size();
   const std::size_t middle = n < 1000 ? n : n / 2;
   auto others = std::async(std::launch::async, [&] {
@@ -177,10 +177,9 @@ void run(const ScheduleOptions& options) {
   const Categories categories = options.categories.categories();
   AggregatorDefaults panel = options.panel;
   panel.n_categories = categories.size();
-  const ChosenAggregator chosen = choose_aggregator(options.aggregator, panel);
-  const ChosenMapper mapper =
-      choose_mapper(options.mapper,
-                    {linear(options), options.envelope_given, options.gap_range_given, categories});
+  const AggregatorMaker chosen = choose_aggregator(options.aggregator, panel);
+  const NamedMapper mapper = choose_mapper(options.mapper, {linear(options), options.envelope_given,
+                                                            options.gap_range_given, categories});
 
   std::vector<double> length_differences;  // by pair: chosen minus rejected, in bytes
   PairsSummary pairs = read_pairs(options.pairs, [&](const PreferencePair& pair) {
@@ -194,7 +193,7 @@ void run(const ScheduleOptions& options) {
   for (auto& input : add_annotations(*votes, options.annotations, options.pairs.reader.lenient))
     manifest.inputs.push_back(std::move(input));
 
-  MadeAggregator aggregator = chosen.make(*votes);
+  NamedAggregator aggregator = chosen(*votes);
   SpooledGaps gaps = aggregate_all(*votes, aggregator);
   if (gold) gaps = calibrated(gaps, options.fit, *gold, aggregator);
   check_missing(gaps, policy.policy);

@@ -32,17 +32,17 @@ io::Json::Object json_object(const Numbers& numbers) {
 constexpr std::string_view aggregator_option = "--aggregator";
 
 /// An aggregator that depends on one pair only.
-ChosenAggregator plain(MadeAggregator made) {
+AggregatorMaker plain(NamedAggregator made) {
   return {[made = std::move(made)](const VoteTable&) { return made; }};
 }
 
 template <class A>
-ChosenAggregator panel(Spec&, const AggregatorDefaults& defaults) {
+AggregatorMaker panel(Spec&, const AggregatorDefaults& defaults) {
   const A aggregate{.min_annotators = defaults.min_annotators, .min_prompts = defaults.min_prompts};
   return plain({aggregate, io::describe(aggregate)});
 }
 
-ChosenAggregator trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
   PooledTrimmedMean aggregate{.min_annotators = defaults.min_annotators,
                               .min_prompts = defaults.min_prompts};
   aggregate.statistic.share = spec.number("share", aggregate.statistic.share);
@@ -55,11 +55,11 @@ ChosenAggregator trimmed_mean(Spec& spec, const AggregatorDefaults& defaults) {
 /// Builds the aggregator that the key `of` names, then calls wrap(aggregator, annotations) to
 /// extend it.
 template <class Wrap>
-ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, Wrap wrap) {
+AggregatorMaker around(Spec& spec, const AggregatorDefaults& defaults, Wrap wrap) {
   auto of = choose_aggregator(spec.text("of").value_or("jmamp"), defaults);
-  return {[make = std::move(of.make), name = spec.name(),
+  return {[make = std::move(of), name = spec.name(),
            wrap = std::move(wrap)](const VoteTable& annotations) {
-    MadeAggregator made = make(annotations);
+    NamedAggregator made = make(annotations);
     io::PartDescription whole{name, {{"of", io::to_json(made.description)}}};
     made.description = std::move(whole);
     wrap(made, annotations);
@@ -67,14 +67,14 @@ ChosenAggregator around(Spec& spec, const AggregatorDefaults& defaults, Wrap wra
   }};
 }
 
-using Aggregate = decltype(MadeAggregator::aggregate);
+using Aggregate = decltype(NamedAggregator::aggregate);
 
-ChosenAggregator single(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker single(Spec& spec, const AggregatorDefaults& defaults) {
   const auto annotator = spec.text("annotator");
   const auto prompt = spec.text("prompt");
   if (!annotator && !prompt)
     throw UsageError(fmt::format("{} needs annotator=NAME, prompt=NAME or both", spec.what()));
-  return around(spec, defaults, [=](MadeAggregator& made, const VoteTable&) {
+  return around(spec, defaults, [=](NamedAggregator& made, const VoteTable&) {
     if (annotator) made.description.parameters.emplace("annotator", *annotator);
     if (prompt) made.description.parameters.emplace("prompt", *prompt);
     made.aggregate =
@@ -82,12 +82,12 @@ ChosenAggregator single(Spec& spec, const AggregatorDefaults& defaults) {
   });
 }
 
-ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker order_consensus(Spec& spec, const AggregatorDefaults& defaults) {
   const auto otherwise = spec.text("otherwise").value_or("tie");
   if (otherwise != "tie" && otherwise != "drop")
     throw UsageError(
         fmt::format("{}: otherwise: expected tie or drop, not \"{}\"", spec.what(), otherwise));
-  return around(spec, defaults, [=](MadeAggregator& made, const VoteTable&) {
+  return around(spec, defaults, [=](NamedAggregator& made, const VoteTable&) {
     using Consensus = OrderConsensus<Aggregate>;
     made.description.parameters.emplace("otherwise", otherwise);
     made.aggregate =
@@ -96,27 +96,28 @@ ChosenAggregator order_consensus(Spec& spec, const AggregatorDefaults& defaults)
   });
 }
 
-ChosenAggregator centred(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker centred(Spec& spec, const AggregatorDefaults& defaults) {
   const auto name = spec.text("how").value_or("center");
   const auto how = find_enum<Centring>(name);
   if (!how)
     throw UsageError(fmt::format("{}: how: {}", spec.what(), expected_name<Centring>(name)));
-  return around(spec, defaults, [name, how = *how](MadeAggregator& made, const VoteTable& builder) {
-    AnswerCounts counts;
-    builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
-    AnnotatorScales scales(how, counts);
-    std::map<std::string_view, double> means;
-    for (const auto& [annotator, scale] : scales.by_annotator())
-      means.emplace(annotator, scale.mean);
-    made.description.parameters.emplace("how", name);
-    made.description.parameters.emplace("means", json_object(means));
-    made.aggregate = Centred<Aggregate>{std::move(scales), std::move(made.aggregate)};
-  });
+  return around(spec, defaults,
+                [name, how = *how](NamedAggregator& made, const VoteTable& builder) {
+                  AnswerCounts counts;
+                  builder.for_each_pair([&](const auto& votes) { counts.add(votes); });
+                  AnnotatorScales scales(how, counts);
+                  std::map<std::string_view, double> means;
+                  for (const auto& [annotator, scale] : scales.by_annotator())
+                    means.emplace(annotator, scale.mean);
+                  made.description.parameters.emplace("how", name);
+                  made.description.parameters.emplace("means", json_object(means));
+                  made.aggregate = Centred<Aggregate>{std::move(scales), std::move(made.aggregate)};
+                });
 }
 
-ChosenAggregator dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
   return around(
-      spec, defaults, [n = defaults.n_categories](MadeAggregator& made, const VoteTable& builder) {
+      spec, defaults, [n = defaults.n_categories](NamedAggregator& made, const VoteTable& builder) {
         stats::DawidSkeneFit fit(n);
         builder.for_each_pair([&](const auto& votes) { fit.add(votes); });
         stats::DawidSkene model = fit.fit();
@@ -127,8 +128,8 @@ ChosenAggregator dawid_skene(Spec& spec, const AggregatorDefaults& defaults) {
       });
 }
 
-MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaults,
-                              AnnotatorWeights weights) {
+NamedAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaults,
+                               AnnotatorWeights weights) {
   io::PartDescription description{std::move(name),
                                   {{"min_annotators", defaults.min_annotators},
                                    {"min_prompts", defaults.min_prompts},
@@ -139,7 +140,7 @@ MadeAggregator weighted_jmamp(std::string name, const AggregatorDefaults& defaul
           std::move(description)};
 }
 
-ChosenAggregator reliability(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker reliability(Spec& spec, const AggregatorDefaults& defaults) {
   return {[name = spec.name(), defaults](const VoteTable& annotations) {
     LeaveOneOut fit;
     annotations.for_each_pair([&](const auto& votes) { fit.add(votes); });
@@ -165,7 +166,7 @@ AnnotatorWeights read_weights(io::CsvReader& rows, const std::set<std::string>& 
   return weights;
 }
 
-ChosenAggregator weighted(Spec& spec, const AggregatorDefaults& defaults) {
+AggregatorMaker weighted(Spec& spec, const AggregatorDefaults& defaults) {
   const auto table = spec.text("table");
   if (!table) throw UsageError(fmt::format("{} needs table=FILE.csv", spec.what()));
   return {[name = spec.name(), file = *table, defaults](const VoteTable& annotations) {
@@ -189,7 +190,7 @@ struct AggregatorEntry {
   std::string_view name;
   std::string_view keys;
   std::string_view meaning;
-  ChosenAggregator (*make)(Spec&, const AggregatorDefaults&);
+  AggregatorMaker (*make)(Spec&, const AggregatorDefaults&);
   bool needs_key = false;
 };
 
@@ -226,7 +227,7 @@ void AggregatorDefaults::declare(args::Command app) {
       .show_default();
 }
 
-ChosenAggregator choose_aggregator(std::string_view text, const AggregatorDefaults& defaults) {
+AggregatorMaker choose_aggregator(std::string_view text, const AggregatorDefaults& defaults) {
   Spec spec(aggregator_option, text);
   auto chosen = find(aggregators, aggregator_option, spec.name()).make(spec, defaults);
   spec.finish();

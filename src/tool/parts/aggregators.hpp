@@ -15,19 +15,17 @@
 
 namespace sp2dpo::tool {
 
-/// An aggregator and its description for the manifest.
-struct MadeAggregator {
+/// An aggregator with its name and parameters for the manifest.
+struct NamedAggregator {
   std::function<std::optional<SemanticGap>(std::span<const Annotation>)> aggregate{};
   io::PartDescription description;
   std::vector<io::InputFile> inputs{};  ///< files it was built from, apart from the annotations
   std::string summary{};                ///< lines for the terminal; may be empty
 };
 
-/// An aggregator selected by `NAME[:key=value,…]`. It is built after the annotations are read,
+/// Builds the aggregator that `NAME[:key=value,…]` selects. Runs after the annotations are read,
 /// because some aggregators depend on all annotations.
-struct ChosenAggregator {
-  std::function<MadeAggregator(const VoteTable& annotations)> make;
-};
+using AggregatorMaker = std::function<NamedAggregator(const VoteTable& annotations)>;
 
 /// Options of all aggregators.
 struct AggregatorDefaults {
@@ -40,8 +38,8 @@ struct AggregatorDefaults {
 };
 
 /// Throws UsageError for an unknown name, key or value and lists the valid ones.
-[[nodiscard]] ChosenAggregator choose_aggregator(std::string_view text,
-                                                 const AggregatorDefaults& defaults);
+[[nodiscard]] AggregatorMaker choose_aggregator(std::string_view text,
+                                                const AggregatorDefaults& defaults);
 
 /// The names of the aggregators without required keys.
 [[nodiscard]] std::vector<std::string> plain_aggregators();

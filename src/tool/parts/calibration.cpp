@@ -117,7 +117,7 @@ void FitOptions::declare(args::Command app) {
 }
 
 SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options, const Gold& gold,
-                       MadeAggregator& aggregator) {
+                       NamedAggregator& aggregator) {
   const Judged judged = judge(gold, gaps);
   const std::size_t n = judged.verdicts.size();
   if (n < min_labels)

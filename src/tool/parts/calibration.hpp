@@ -29,7 +29,7 @@ struct FitOptions {
 /// gaps of that size. `aggregator` made the gaps; its description, inputs and summary become those of
 /// the calibration. Throws DataError if too few labelled pairs have a gap.
 [[nodiscard]] SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options,
-                                     const Gold& gold, MadeAggregator& aggregator);
+                                     const Gold& gold, NamedAggregator& aggregator);
 
 /// The reliability before and after calibration; empty unless the aggregator was calibrated.
 [[nodiscard]] std::vector<report::ReliabilitySeries> reliability_of(

@@ -22,18 +22,18 @@ namespace {
 constexpr std::string_view mapper_option = "--mapper";
 
 template <class M>
-ChosenMapper plain(const M& mapper, io::PartDescription description, Interval envelope) {
+NamedMapper plain(const M& mapper, io::PartDescription description, Interval envelope) {
   return {[mapper](const SpooledGaps& gaps, const Missing& missing) {
             return map_gaps(gaps, mapper, missing);
           },
           std::move(description), envelope};
 }
 
-ChosenMapper linear(Spec&, const MapperDefaults& defaults) {
+NamedMapper linear(Spec&, const MapperDefaults& defaults) {
   return plain(defaults.linear, io::describe(defaults.linear), defaults.linear.envelope());
 }
 
-ChosenMapper category(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper category(Spec& spec, const MapperDefaults& defaults) {
   std::vector<Linear> maps;
   Interval hull = defaults.linear.envelope();
   for (const auto& name : defaults.categories.names()) {
@@ -54,14 +54,14 @@ ChosenMapper category(Spec& spec, const MapperDefaults& defaults) {
   return plain(mapper, io::describe(mapper, defaults.categories), hull);
 }
 
-ChosenMapper logistic(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper logistic(Spec& spec, const MapperDefaults& defaults) {
   const Logistic standard;
   const Logistic mapper(spec.number("midpoint", standard.midpoint()),
                         spec.number("slope", standard.slope()), defaults.linear.envelope());
   return plain(mapper, io::describe(mapper), mapper.envelope());
 }
 
-ChosenMapper rank(Spec&, const MapperDefaults& defaults) {
+NamedMapper rank(Spec&, const MapperDefaults& defaults) {
   const Interval envelope = defaults.linear.envelope();
   return {[envelope](const SpooledGaps& gaps, const Missing& missing) {
             auto values = gap_values(gaps);
@@ -71,12 +71,12 @@ ChosenMapper rank(Spec&, const MapperDefaults& defaults) {
           io::describe(Rank({0}, envelope)), envelope};
 }
 
-ChosenMapper constant(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper constant(Spec& spec, const MapperDefaults& defaults) {
   const Constant mapper(spec.number("beta"));
   return plain(mapper, io::describe(mapper), defaults.linear.envelope());
 }
 
-ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
   const auto seed = spec.seed();
   const Interval envelope = defaults.linear.envelope();
   auto description = io::describe(Rank({0}, envelope));
@@ -90,7 +90,7 @@ ChosenMapper random_beta(Spec& spec, const MapperDefaults& defaults) {
 
 /// Applies a control to the schedule of another mapper: make(schedule, the mapper's envelope).
 template <class Control>
-ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
+NamedMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
   auto of = choose_mapper(spec.text("of").value_or("linear"), defaults);
   return {[map = std::move(of.map), envelope = of.envelope, make](const SpooledGaps& gaps,
                                                                   const Missing& missing) {
@@ -100,16 +100,16 @@ ChosenMapper control(Spec& spec, const MapperDefaults& defaults, Control make) {
           of.envelope};
 }
 
-ChosenMapper mean(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper mean(Spec& spec, const MapperDefaults& defaults) {
   return control(spec, defaults,
                  [](const SpooledSchedule& schedule, Interval) { return averaged(schedule); });
 }
 
-ChosenMapper inverted_betas(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper inverted_betas(Spec& spec, const MapperDefaults& defaults) {
   return control(spec, defaults, inverted<SpooledSchedule>);
 }
 
-ChosenMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
   const auto seed = spec.seed();
   auto chosen = control(spec, defaults, [seed](const SpooledSchedule& schedule, Interval) {
     return shuffled(schedule, seed);
@@ -118,7 +118,7 @@ ChosenMapper shuffled_betas(Spec& spec, const MapperDefaults& defaults) {
   return chosen;
 }
 
-ChosenMapper weight(Spec& spec, const MapperDefaults& defaults) {
+NamedMapper weight(Spec& spec, const MapperDefaults& defaults) {
   return control(spec, defaults,
                  [](const SpooledSchedule& schedule, Interval) { return weighted(schedule); });
 }
@@ -129,7 +129,7 @@ struct MapperEntry {
   std::string_view meaning;
   bool uses_envelope;
   bool uses_gap_range;
-  ChosenMapper (*make)(Spec&, const MapperDefaults&);
+  NamedMapper (*make)(Spec&, const MapperDefaults&);
 };
 
 constexpr MapperEntry mappers[] = {
@@ -151,7 +151,7 @@ constexpr MapperEntry mappers[] = {
 
 }  // namespace
 
-ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults) {
+NamedMapper choose_mapper(std::string_view text, const MapperDefaults& defaults) {
   Spec spec(mapper_option, text);
   const auto& entry = find(mappers, mapper_option, spec.name());
   if (defaults.envelope_given && !entry.uses_envelope)

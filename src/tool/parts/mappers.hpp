@@ -14,7 +14,7 @@
 namespace sp2dpo::tool {
 
 /// A mapper or a control by name. It maps all gaps at once, since some depend on all of them.
-struct ChosenMapper {
+struct NamedMapper {
   std::function<SpooledSchedule(const SpooledGaps&, const Missing&)> map;
   io::PartDescription description;
   Interval envelope;  ///< the range of the mapped betas
@@ -28,7 +28,7 @@ struct MapperDefaults {
 };
 
 /// Throws UsageError for an unknown name, key or value and lists the valid ones.
-[[nodiscard]] ChosenMapper choose_mapper(std::string_view text, const MapperDefaults& defaults);
+[[nodiscard]] NamedMapper choose_mapper(std::string_view text, const MapperDefaults& defaults);
 
 /// The table for --help: name, keys and meaning of each.
 [[nodiscard]] std::string list_mappers();
