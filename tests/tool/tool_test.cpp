@@ -72,7 +72,7 @@ TEST_F(ScheduleCommand, MakesManyPairsInTheirOrderAndKeepsTheirLengthsBesideThem
   folder_.write("p.jsonl", many);
   folder_.write("a.jsonl", said);
   EXPECT_THAT(schedule().err, HasSubstr("343 of 2400 pairs have too few annotations for a gap, "
-                                        "the first of them p3"));
+                                        "starting with p3"));
   const auto outcome = schedule("--missing drop --join j.jsonl");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("extra length of the chosen response +1.00"));
@@ -219,7 +219,7 @@ TEST_F(ScheduleCommand, TakesTheIdColumnAndKeepsTheFirstOfDuplicateIds) {
               HasSubstr("p.jsonl:3: field \"key\": duplicate id a, first in line 1"));
   const auto outcome = schedule("--id-field key --duplicates first");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("1 rows with a duplicate id were skipped"));
+  EXPECT_THAT(outcome.out, HasSubstr("skipped 1 row with a duplicate id"));
 }
 
 TEST_F(ScheduleCommand, SaysHowToReadParquetIfBuiltWithoutIt) {

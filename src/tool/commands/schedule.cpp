@@ -24,6 +24,7 @@
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
 #include "parts/mappers.hpp"
+#include "text/counted.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/io/annotations.hpp>
@@ -123,12 +124,12 @@ void check_missing(const SpooledGaps& gaps, Missing::Policy policy) {
       if (first.empty() && !pair.gap) first = pair.id;
     });
     throw Error(fmt::format(
-        "{} of {} pairs have too few annotations for a gap, the first of them {}\n"
+        "{} of {} pairs have too few annotations for a gap, starting with {}\n"
         "  --missing drop leaves such pairs out, --missing base-beta=B gives them a beta",
         gaps.n_missing(), gaps.size(), first));
   }
   if (policy == Missing::Policy::drop && gaps.n_missing() == gaps.size())
-    throw Error("no pair has enough annotations for a gap: nothing is left");
+    throw Error("no pair has enough annotations for a gap");
 }
 
 /// Keeps the numbers of the pairs that the schedule keeps.
@@ -149,7 +150,7 @@ std::string findings_of(const SpooledSchedule& schedule, std::span<const double>
                         Interval envelope) {
   const auto findings =
       report::check_schedule(schedule, length_differences, {.envelope = envelope});
-  if (findings.empty()) return "No failure signature found\n";
+  if (findings.empty()) return "No check failed\n";
   std::string text;
   for (const auto& finding : findings)
     text += fmt::format("Warning ({}): {}\n", finding.check, finding.sentence);
@@ -158,7 +159,7 @@ std::string findings_of(const SpooledSchedule& schedule, std::span<const double>
 
 /// Returns stderr if an output file is stdout (`--out /dev/stdout`), so that messages do not mix
 /// with the schedule.
-std::FILE* for_people(const ScheduleOptions& options) {
+std::FILE* message_stream(const ScheduleOptions& options) {
   for (const auto& file : {options.out, options.join, options.manifest}) {
     std::error_code none;
     if (!file.empty() && std::filesystem::equivalent(file, "/dev/stdout", none)) return stderr;
@@ -167,11 +168,11 @@ std::FILE* for_people(const ScheduleOptions& options) {
 }
 
 void run(const ScheduleOptions& options) {
-  std::FILE* const people = for_people(options);
+  std::FILE* const messages = message_stream(options);
   if (!options.join.empty() && !std::filesystem::is_regular_file(options.pairs.file))
-    throw UsageError("--join reads the pairs twice, so they must be in a regular file");
+    throw UsageError("--join reads the pairs twice; --pairs must be a regular file");
   if (!options.join.empty() && is_parquet(options.join) && !is_parquet(options.pairs.file))
-    throw UsageError("--join: only pairs in Parquet are joined to Parquet; name a .jsonl");
+    throw UsageError("--join: a .parquet file requires pairs in Parquet; name a .jsonl file");
   (void)is_parquet(options.out);
   const Missing policy = missing(options);
   const Categories categories = options.categories.categories();
@@ -201,7 +202,7 @@ void run(const ScheduleOptions& options) {
   manifest.inputs.insert(manifest.inputs.end(), aggregator.inputs.begin(), aggregator.inputs.end());
   const auto n_annotations = static_cast<std::int64_t>(votes->n_annotations());
   const std::string coverage = coverage_table(*votes);
-  votes.reset();  // what follows needs memory of its own
+  votes.reset();  // frees its memory before the next steps
   const auto lengths = of_schedule(std::move(length_differences), gaps, policy.policy);
   const SpooledSchedule schedule = mapper.map(gaps, policy);
   auto distribution = std::async(std::launch::async, [&] {
@@ -219,17 +220,18 @@ void run(const ScheduleOptions& options) {
                      .all_entries = true});
 
   const auto& counts = manifest.counts;
-  std::string text = fmt::format("{} pairs, {} annotations", counts.pairs, counts.annotations);
+  std::string text =
+      text::counted(counts.pairs, "pair") + ", " + text::counted(counts.annotations, "annotation");
   if (pairs.duplicates > 0)
-    text += fmt::format("; {} rows with a duplicate id were skipped", pairs.duplicates);
+    text += fmt::format("; skipped {} with a duplicate id", text::counted(pairs.duplicates, "row"));
   if (counts.missing > 0)
-    text += fmt::format("; {} pairs without a gap, {}", counts.missing,
+    text += fmt::format("; {} without a gap, {}", text::counted(counts.missing, "pair"),
                         policy.policy == Missing::Policy::drop
                             ? "left out"
                             : fmt::format("given beta {}", policy.beta));
-  text += fmt::format("\n{}{}\n{}\n{} is written: {} betas\n", aggregator.summary, coverage,
-                      distribution.get(), options.out, schedule.size());
-  fmt::print(people, "{}", text);
+  text += fmt::format("\n{}{}\n{}\nwrote {}: {}\n", aggregator.summary, coverage,
+                      distribution.get(), options.out, text::counted(schedule.size(), "beta"));
+  fmt::print(messages, "{}", text);
 }
 
 }  // namespace
@@ -243,24 +245,25 @@ Run declare_schedule(args::Command app) {
       .required();
   app.option("--out", &options->out, "Schedule to write, .jsonl or .parquet").required();
   app.option("--manifest", &options->manifest,
-             "File for the manifest, which is the schedule's first line otherwise");
+             "Write the manifest to this file instead of the schedule's first line");
   const auto join =
       app.option("--join", &options->join,
-                 "The pairs with all their columns, and beta and sp2dpo added, .jsonl or .parquet");
+                 "Write the pairs with the columns beta and sp2dpo added, .jsonl or .parquet");
   app.flag("--overwrite", &options->overwrite,
-           "With --join: replace columns of these names that the pairs have already")
+           "With --join: replace existing columns of these names")
       .needs(join);
   app.option("--aggregator", &options->aggregator,
-             "How a pair's annotations become its gap: NAME[:key=value,...], see below")
+             "Aggregator from annotations to gaps: NAME[:key=value,...], see below")
       .show_default();
-  app.option("--mapper", &options->mapper, "How gaps become betas: NAME[:key=value,...], see below")
+  app.option("--mapper", &options->mapper,
+             "Mapper from gaps to betas: NAME[:key=value,...], see below")
       .show_default();
   const auto envelope =
       app.option("--envelope", &options->envelope, "Smallest and largest beta: LOW,HIGH")
           .show_default();
   const auto gap_range =
       app.option("--gap-range", &options->gap_range,
-                 "Gaps that get them: LOW,HIGH; what lies outside is clipped. -1,1 spreads "
+                 "Gaps that map to these betas: LOW,HIGH; others are clipped. -1,1 spreads "
                  "signed gaps over the whole envelope")
           .show_default();
   options->fit.declare(app);
@@ -269,8 +272,7 @@ Run declare_schedule(args::Command app) {
   options->panel.declare(app);
   app.footer(
       list_aggregators() + "\n\n" + list_mappers() +
-      "\n\nEach works on +-magnitude * confidence. A key's value is the default where one is "
-      "shown.\n\n"
+      "\n\nAll work on +-magnitude * confidence. The values shown for keys are their defaults.\n\n"
       "Examples:\n"
       "  sp2dpo schedule --pairs pairs.jsonl.gz --annotations annotations.jsonl --out "
       "schedule.jsonl\n"

@@ -152,7 +152,8 @@ std::string dataset_card(const io::ScheduleFile& schedule, const report::Page& p
                    check.result == report::CheckResult::warn ? "(WARN) " : "", check.sentence);
   card +=
       "\n## Limits\n\nThe betas express the judgments of a panel of models under the rule above. "
-      "Agreement among the\nannotators does not prove that they are right. The licence of the pairs "
+      "Agreement among the\nannotators does not prove that they are right. The licence of the "
+      "pairs "
       "and the terms of the annotating models\nalso apply to this data set.\n";
   return card;
 }
