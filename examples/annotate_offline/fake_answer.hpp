@@ -7,13 +7,13 @@
 
 namespace sp2dpo::annotate::test {
 
-/// FNV-1a, 64 bit.
+/// Returns the 64-bit FNV-1a hash of the bytes.
 [[nodiscard]] std::uint64_t hash_of(std::string_view text, std::uint64_t seed = 0);
 
-/// A JSON string literal of it; bytes that are no UTF-8 stay as they are.
+/// Returns the text as a JSON string literal. Bytes that are not UTF-8 stay as they are.
 [[nodiscard]] std::string json_text(std::string_view text);
 
-/// What a completion is made of.
+/// The parts of a chat completion.
 struct Completion {
   std::string model;
   std::string content;
@@ -22,7 +22,7 @@ struct Completion {
   [[nodiscard]] std::string json(std::uint64_t hash) const;
 };
 
-/// The answer to a request's body. Throws std::invalid_argument where it is no chat request.
+/// Returns the reply to a request's body. Throws std::invalid_argument unless it is a chat request.
 [[nodiscard]] Completion complete(std::string_view body);
 
 }  // namespace sp2dpo::annotate::test

@@ -125,7 +125,7 @@ FaultPlan mixed_faults(double rate, std::uint64_t seed, bool hangs) {
     if (!faulty || asked.attempt >= 8) return Fault::none;
     const auto last = static_cast<int>(hangs ? Fault::hang : Fault::hidden_error);
     const auto fault = static_cast<Fault>(std::uniform_int_distribution<>(1, last)(random));
-    // A second is long where there are thousands.
+    // Waiting a second each would take too long for thousands of requests.
     const bool rare = std::uniform_real_distribution<>()(random) < 0.03;
     if (fault == Fault::hang && !rare) return Fault::reset;
     if ((fault == Fault::too_many_seconds || fault == Fault::too_many_date) && !rare)
@@ -354,10 +354,10 @@ class FakeProvider::State {
 
   FakeOptions options_;
 
-  // Of the server's thread alone.
+  // Used by the server's thread only.
   std::unordered_map<std::uint64_t, Seen> seen_;
   std::map<std::string, std::string> files_;                    // by id
-  std::map<std::string, std::pair<std::string, int>> batches_;  // output file, times asked for
+  std::map<std::string, std::pair<std::string, int>> batches_;  // output file, number of polls
   std::int64_t requests_ = 0;
   std::int64_t busy_ = 0;
 
@@ -366,7 +366,7 @@ class FakeProvider::State {
   std::vector<Time> arrivals_;
   std::string heads_;
 
-  LoopbackServer server_;  // last: it ends first, and needs all the rest
+  LoopbackServer server_;  // last, so that it is destroyed first: it uses all of the above
 };
 
 std::string FakeProvider::State::files(const std::string& head, const std::string& body) {

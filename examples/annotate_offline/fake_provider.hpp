@@ -11,7 +11,7 @@
 
 namespace sp2dpo::annotate::test {
 
-/// What a FakeProvider does in place of, or with, a plain answer.
+/// The faults of a FakeProvider: what it does instead of a plain reply, or to one.
 enum class Fault : std::uint8_t {
   none,
   // An answer all the same.
@@ -20,9 +20,9 @@ enum class Fault : std::uint8_t {
   trickle,      ///< in small pieces
   large,        ///< of one megabyte
   wrong_type,   ///< called text/html
-  other_model,  ///< the answer names another model
-  bad_utf8,     ///< bytes that are no UTF-8 in the text
-  echoed_key,   ///< the key stands in the text, with some of its letters escaped
+  other_model,  ///< the reply names another model
+  bad_utf8,     ///< the text has bytes that are not UTF-8
+  echoed_key,   ///< the text has the key, with some letters escaped
   // None, but the next attempt may bring one.
   too_many,          ///< 429
   too_many_seconds,  ///< 429 with Retry-After: 1
@@ -31,13 +31,13 @@ enum class Fault : std::uint8_t {
   too_many_absurd,   ///< 429 with Retry-After: -5
   error_500,
   busy_503,
-  reset,         ///< connection reset in place of an answer
-  reset_midway,  ///< in the middle of one
+  reset,         ///< connection reset instead of a reply
+  reset_midway,  ///< connection reset in the middle of a reply
   truncated,     ///< ends before its Content-Length
   html,          ///< a page under status 200
-  empty,         ///< nothing under status 200
+  empty,         ///< an empty body under status 200
   hidden_error,  ///< an error object under status 200
-  hang,          ///< nothing ever
+  hang,          ///< no reply, ever
   // None, for good.
   bad_field,      ///< 400 unsupported_parameter
   array_error,    ///< 400, Gemini's list around an error
@@ -51,24 +51,24 @@ enum class Fault : std::uint8_t {
 inline constexpr std::size_t n_faults = static_cast<std::size_t>(Fault::redirect) + 1;
 
 [[nodiscard]] std::string_view name_of(Fault fault);
-/// Throws std::invalid_argument for a name that no fault has.
+/// Throws std::invalid_argument for an unknown name.
 [[nodiscard]] Fault fault_named(std::string_view name);
 
-/// One request, as the one who plans faults sees it.
+/// One request, as a fault plan sees it.
 struct Asked {
   std::uint64_t hash;   ///< of its body
-  int attempt;          ///< how often this body came, with this time
+  int attempt;          ///< number of requests with this body so far, including this one
   std::int64_t number;  ///< of all requests, from 0
 };
 using FaultPlan = std::function<Fault(const Asked&)>;
 
-/// Faults of every kind that passes or does no harm, in a share `rate` of the attempts that depends
-/// on nothing but body, attempt and seed; none from the eighth attempt on.
+/// Plans every transient or harmless fault for a share `rate` of the attempts. The choice depends
+/// on body, attempt and seed only. From the eighth attempt on, requests succeed.
 [[nodiscard]] FaultPlan mixed_faults(double rate, std::uint64_t seed, bool hangs = false);
 
 struct FakeOptions {
   int port = 0;               ///< 0 = any
-  std::string key{};          ///< the only one that is let in; empty = all are
+  std::string key{};          ///< the only accepted key; empty = any
   std::string certificate{};  ///< PEM files: TLS; empty = none
   std::string private_key{};
   std::chrono::milliseconds latency{0};
@@ -80,16 +80,16 @@ struct FakeCounts {
   std::int64_t connections = 0;
   std::int64_t requests = 0;      ///< chat completions
   std::int64_t distinct = 0;      ///< bodies
-  std::int64_t answered = 0;      ///< answers that went out whole
-  std::int64_t asked_again = 0;   ///< requests whose answer had gone out whole before
-  std::int64_t most_at_once = 0;  ///< requests waiting for their answer
+  std::int64_t answered = 0;      ///< replies that went out whole
+  std::int64_t asked_again = 0;   ///< requests whose reply had gone out whole before
+  std::int64_t most_at_once = 0;  ///< largest number of requests that waited for a reply at once
 };
 
-/// An OpenAI-compatible server on this machine, in one thread of its own. An answer depends on
-/// nothing but the request: where that has a JSON schema, as response_format or in its text, the
-/// answer is an instance of it. A request whose body has `fake(NAME)` or `fake(NAME*3)` in it meets
-/// that fault, always or in its first 3 attempts, before any plan. Also serves files and batches,
-/// with the batch's lines out of order, one in seven twice, and `GET /counts`.
+/// An OpenAI-compatible server on this machine, in its own thread. A reply depends on the request
+/// only. If the request has a JSON schema, as response_format or in its text, the reply is an
+/// instance of it. A body that contains `fake(NAME)` or `fake(NAME*3)` meets that fault, always or
+/// in its first 3 attempts, before any plan. Also serves files, `GET /counts`, and batches, whose
+/// lines come out of order and one in seven of them twice.
 class FakeProvider {
  public:
   explicit FakeProvider(FakeOptions options = {});
@@ -100,9 +100,9 @@ class FakeProvider {
   [[nodiscard]] int port() const;
   [[nodiscard]] std::string base_url() const;  ///< http(s)://127.0.0.1:port/v1
   [[nodiscard]] FakeCounts counts() const;
-  /// When each chat completion was asked for, in order.
+  /// Returns the times of all chat requests, in order.
   [[nodiscard]] std::vector<std::chrono::steady_clock::time_point> arrivals() const;
-  /// The heads of all requests, without their bodies, while they are few.
+  /// Returns the heads of the first requests, without bodies.
   [[nodiscard]] std::string heads() const;
 
  private:

@@ -43,7 +43,7 @@ struct Connection {
   std::string in{};
   Response out{};
   std::size_t sent = 0;
-  bool waiting = false;  // for the moment when `out` may go
+  bool waiting = false;  // until `out` may be sent
   std::uint32_t events = 0;
 };
 
@@ -96,8 +96,8 @@ class LoopbackServer::State {
     watch(listener_, EPOLLIN, EPOLL_CTL_ADD);
     watch(stop_, EPOLLIN, EPOLL_CTL_ADD);
     thread_ = std::thread([this] {
-      // In this thread alone: a client that hangs up must not end the process, nor hide that the
-      // library would.
+      // Blocked in this thread only: a client that hangs up must not end the process, but the tests
+      // must still notice if the library would.
       sigset_t pipe;
       sigemptyset(&pipe);
       sigaddset(&pipe, SIGPIPE);
@@ -196,7 +196,7 @@ class LoopbackServer::State {
     connection.events = events;
   }
 
-  /// False at the end of the connection.
+  /// Returns false at the end of the connection.
   static bool receive(Connection& connection) {
     char bytes[65536];
     while (true) {
@@ -217,7 +217,7 @@ class LoopbackServer::State {
     }
   }
 
-  /// Answers what has come and sends what may go; false where the connection is to be closed.
+  /// Handles received bytes and sends due ones. Returns false if the connection must be closed.
   bool go_on(Connection& connection) {
     while (true) {
       if (connection.sent == connection.out.bytes.size()) {
@@ -259,7 +259,7 @@ class LoopbackServer::State {
     due_.push({Clock::now() + time, connection.socket, connection.number});
   }
 
-  /// Under mutex_.
+  /// Requires mutex_.
   static void finish(Connection& connection, bool whole) {
     if (const auto ended = std::exchange(connection.out.ended, nullptr)) ended(whole);
   }
@@ -301,7 +301,7 @@ class LoopbackServer::State {
   int port_ = 0;
   std::atomic<std::int64_t> accepted_ = 0;
 
-  // Of the thread alone.
+  // Used by the thread only.
   std::unordered_map<int, Connection> connections_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
   std::uint64_t number_ = 0;

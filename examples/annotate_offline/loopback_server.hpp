@@ -12,21 +12,21 @@
 
 namespace sp2dpo::annotate::test {
 
-/// What goes back for a request, as bytes, and what becomes of the connection then.
+/// The bytes of a reply, and how they and the connection are handled.
 struct Response {
   enum class After : std::uint8_t { keep, close, reset };
 
   std::string bytes{};
   After after = After::keep;
   std::chrono::milliseconds latency{0};  ///< before the first byte
-  std::size_t piece = 0;                 ///< of so many bytes, one a millisecond; 0 = at once
-  bool hang = false;                     ///< nothing more on this connection
-  /// Called once: whether all of it went out, or the connection ended before.
+  std::size_t piece = 0;                 ///< bytes per millisecond; 0 = all at once
+  bool hang = false;                     ///< sends nothing more on this connection
+  /// Called once: true if the whole reply went out, false if the connection ended before.
   std::function<void(bool whole)> ended{};
 };
 
-/// The value of `name: value` in a request's head, empty where it is not there; names are compared
-/// without their case.
+/// Returns the value of `name: value` in a request's head, or an empty text. Ignores the case of
+/// names.
 [[nodiscard]] std::string header(std::string_view head, std::string_view name);
 
 struct LoopbackOptions {
@@ -35,14 +35,14 @@ struct LoopbackOptions {
   std::string private_key{};
 };
 
-/// An HTTP/1.1 server on 127.0.0.1, in one thread of its own, for as many connections as come.
+/// An HTTP/1.1 server on 127.0.0.1 in its own thread, for any number of connections.
 class LoopbackServer {
  public:
-  /// The head has all its lines' ends.
+  /// The head includes its line ends.
   using Handler = std::function<Response(const std::string& head, const std::string& body)>;
 
-  /// `respond` is called in the server's thread. `mutex` is held while bytes go out and
-  /// Response::ended is called: who has read an answer and locks it, finds the answer's end told.
+  /// Calls `respond` in the server's thread. Holds `mutex` while bytes go out and Response::ended
+  /// is called, so that a client that has read a reply and then locks it sees that call done.
   LoopbackServer(const LoopbackOptions& options, std::mutex& mutex, Handler respond);
   LoopbackServer(const LoopbackServer&) = delete;
   LoopbackServer& operator=(const LoopbackServer&) = delete;
@@ -50,7 +50,7 @@ class LoopbackServer {
 
   [[nodiscard]] int port() const;
   [[nodiscard]] bool tls() const;
-  [[nodiscard]] std::int64_t connections() const;  ///< how many have come
+  [[nodiscard]] std::int64_t connections() const;  ///< number of connections so far
 
  private:
   class State;
