@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <map>
 #include <string>
 
 #include "program.hpp"
@@ -8,6 +9,17 @@ namespace sp2dpo::tool {
 namespace {
 
 using testing::HasSubstr;
+
+/// Annotations by two annotators, {pair id: magnitude}.
+std::string annotations(const std::map<std::string, std::string>& magnitudes) {
+  std::string rows;
+  for (const auto& [pair, magnitude] : magnitudes)
+    for (const std::string annotator : {"x", "y"})
+      rows += R"({"pair_id":")" + pair + R"(","annotator":")" + annotator +
+              R"(","prompt":"p","category":"style","confidence":1,"magnitude":)" + magnitude +
+              "}\n";
+  return rows;
+}
 
 class AgreeCommand : public testing::Test {
  protected:
@@ -54,16 +66,7 @@ TEST_F(AgreeCommand, NamesADuplicateCellAndAValueOutsideTheList) {
 }
 
 TEST_F(AgreeCommand, AcceptsAnnotations) {
-  std::string rows;
-  for (const std::string pair : {"a", "b", "c"})
-    for (const std::string annotator : {"x", "y"})
-      rows += R"({"pair_id":")" + pair + R"(","annotator":")" + annotator +
-              R"(","prompt":"p","category":"style","confidence":1,"magnitude":)" +
-              (pair == "a"   ? "0.25"
-               : pair == "b" ? "0.5"
-                             : "1") +
-              "}\n";
-  folder_.write("a.jsonl", rows);
+  folder_.write("a.jsonl", annotations({{"a", "0.25"}, {"b", "0.5"}, {"c", "1"}}));
   const auto outcome = run(folder_, "agree --annotations a.jsonl --json o.json --replicates 0");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(json(), HasSubstr(R"("by_prompt":{"p":{"annotators":{"x":)"));
@@ -104,12 +107,7 @@ TEST_F(AgreeCommand, DiagnosesEachAnnotatorAlone) {
 }
 
 TEST_F(AgreeCommand, ListsTheBadAnnotationsThatLenientLeavesOut) {
-  std::string rows;
-  for (const std::string pair : {"a", "b", "c"})
-    for (const std::string annotator : {"x", "y"})
-      rows += R"({"pair_id":")" + pair + R"(","annotator":")" + annotator +
-              R"(","prompt":"p","category":"style","confidence":1,"magnitude":0.5})" + "\n";
-  folder_.write("a.jsonl", rows + "{}\n");
+  folder_.write("a.jsonl", annotations({{"a", "0.5"}, {"b", "0.5"}, {"c", "0.5"}}) + "{}\n");
   EXPECT_EQ(run(folder_, "agree --annotations a.jsonl").status, 1);
   const auto outcome = run(folder_, "agree --annotations a.jsonl --lenient");
   EXPECT_EQ(outcome.status, 0) << outcome.err;

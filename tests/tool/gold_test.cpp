@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "program.hpp"
+#include "real_panel.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/csv.hpp>
@@ -129,20 +130,14 @@ TEST_F(GoldLabels, ScoreEveryAggregatorByDefault) {
 }
 
 TEST(RealPanel, AblationHasTheIndependentlyComputedAccuracies) {
-  const auto pairs = test::shared_data("pairs/llmbar_419.jsonl");
-  const auto votes = test::shared_data("panel/llmbar_votes.csv");
-  if (pairs.empty() || votes.empty()) GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
+  const test::RealPanel panel;
+  if (panel.is_missing()) GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
-  ASSERT_EQ(run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +
-                            "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "
-                            "Vanilla,CoT,Metrics_Reference --category instruction --out a.jsonl")
-                .status,
-            0);
+  ASSERT_EQ(run(folder, panel.import_command()).status, 0);
   std::string gold = "pair_id,preferred\n";
-  io::CsvReader rows(test::shared_data("panel/llmbar_jmamp_expected.csv"));
-  while (rows.next()) gold += rows.cell(rows.column("pair_id")) + ",chosen\n";
+  for (const auto& [id, _] : panel.expected_gaps()) gold += id + ",chosen\n";
   folder.write("g.csv", gold);
-  const auto outcome = run(folder, "compare --pairs '" + pairs.string() +
+  const auto outcome = run(folder, "compare --pairs '" + panel.pairs.string() +
                                        "' --annotations a.jsonl --gold g.csv --json c.json");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto json = slurp(folder / "c.json");

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "files.hpp"
 #include "program.hpp"
+#include "real_panel.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/schedule.hpp>
@@ -206,16 +206,10 @@ TEST_F(Parts, AreInTheHelpAndInTheDocs) {
 }
 
 TEST(RealPanel, HasTheExpectedGapsUnderEveryAggregator) {
-  const auto pairs = test::shared_data("pairs/llmbar_419.jsonl");
-  const auto votes = test::shared_data("panel/llmbar_votes.csv");
-  const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
-  if (pairs.empty() || votes.empty() || expected_file.empty())
-    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
+  const test::RealPanel panel;
+  if (panel.is_missing()) GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
-  const auto import =
-      run(folder, "import-votes --pairs '" + pairs.string() + "' --votes '" + votes.string() +
-                      "' --annotators GPT-4,ChatGPT,PaLM2 --prompts "
-                      "Vanilla,CoT,Metrics_Reference --category instruction --out a.jsonl");
+  const auto import = run(folder, panel.import_command());
   ASSERT_EQ(import.status, 0) << import.err;
   // The column names put the outer statistic first: the median of median_mean is over annotators.
   const std::map<std::string, std::string> aggregators{{"jmamp", "jmamp"},
@@ -223,27 +217,16 @@ TEST(RealPanel, HasTheExpectedGapsUnderEveryAggregator) {
                                                        {"median_median", "median-median"},
                                                        {"median_mean", "mean-median"},
                                                        {"pooled_median", "pooled-median"}};
-  std::ifstream expected(expected_file);
-  std::string line, cell;
-  std::getline(expected, line);
-  std::vector<std::string> columns;
-  for (std::istringstream header(line); std::getline(header, cell, ',');) columns.push_back(cell);
-  std::vector<std::map<std::string, std::string>> rows;
-  while (std::getline(expected, line)) {
-    std::istringstream cells(line);
-    auto& row = rows.emplace_back();
-    for (const auto& column : columns) std::getline(cells, row[column], ',');
-  }
-  ASSERT_EQ(rows.size(), 419u);
+  const auto expected = panel.expected_gaps();
+  ASSERT_EQ(expected.size(), 419u);
   for (const auto& [column, name] : aggregators) {
-    const auto made = run(folder, "schedule --pairs '" + pairs.string() +
+    const auto made = run(folder, "schedule --pairs '" + panel.pairs.string() +
                                       "' --annotations a.jsonl --out s.jsonl --aggregator " + name);
     ASSERT_EQ(made.status, 0) << made.err;
     const auto schedule = io::read_schedule(folder / "s.jsonl").schedule;
-    for (const auto& row : rows)
-      ASSERT_NEAR(schedule.find(row.at("pair_id"))->gap.value().value,
-                  std::stod(row.at("gold_sign")) * std::stod(row.at(column)), 1e-9)
-          << name << ", " << row.at("pair_id");
+    for (const auto& [id, gaps] : expected)
+      ASSERT_NEAR(schedule.find(id)->gap.value().value, gaps.at(column), 1e-9)
+          << name << ", " << id;
   }
 }
 

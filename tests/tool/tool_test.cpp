@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <string_view>
 
 #include "files.hpp"
 #include "program.hpp"
+#include "real_panel.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/io/schedule.hpp>
@@ -328,36 +328,21 @@ TEST(ImportVotesCommand, ReportsErrorsAndLeavesNothing) {
 }
 
 TEST(Program, GivesTheExpectedGapsOfARealPanel) {
-  const auto pair_file = test::shared_data("pairs/llmbar_419.jsonl");
-  const auto vote_file = test::shared_data("panel/llmbar_votes.csv");
-  const auto expected_file = test::shared_data("panel/llmbar_jmamp_expected.csv");
-  if (pair_file.empty() || vote_file.empty() || expected_file.empty())
-    GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
+  const test::RealPanel panel;
+  if (panel.is_missing()) GTEST_SKIP() << "needs the data in SP2DPO_SHARED_DATA";
   const Folder folder;
-  const auto import = run(
-      folder, "import-votes --pairs '" + pair_file.string() + "' --votes '" + vote_file.string() +
-                  "' --annotators GPT-4,ChatGPT,PaLM2 --prompts Vanilla,CoT,Metrics_Reference "
-                  "--category instruction --out a.jsonl");
+  const auto import = run(folder, panel.import_command());
   ASSERT_EQ(import.status, 0) << import.err;
-  const auto schedule = run(
-      folder, "schedule --pairs '" + pair_file.string() + "' --annotations a.jsonl --out s.jsonl");
+  const auto schedule = run(folder, "schedule --pairs '" + panel.pairs.string() +
+                                        "' --annotations a.jsonl --out s.jsonl");
   ASSERT_EQ(schedule.status, 0) << schedule.err;
   EXPECT_THAT(schedule.out, HasSubstr("Warning (saturation-low)"));
 
   const auto made = io::read_schedule(folder / "s.jsonl");
-  std::ifstream expected(expected_file);
-  std::string line;
-  std::getline(expected, line);
-  std::size_t compared = 0;
-  for (std::string id, sign, jmamp; std::getline(expected, line); ++compared) {
-    std::istringstream cells(line);
-    std::getline(cells, id, ',');
-    std::getline(cells, sign, ',');
-    std::getline(cells, jmamp, ',');
-    EXPECT_NEAR(made.schedule.find(id)->gap.value().value, std::stod(sign) * std::stod(jmamp), 1e-9)
-        << id;
-  }
-  EXPECT_EQ(compared, made.schedule.size());
+  const auto expected = panel.expected_gaps();
+  EXPECT_EQ(made.schedule.size(), expected.size());
+  for (const auto& [id, gaps] : expected)
+    EXPECT_NEAR(made.schedule.find(id)->gap.value().value, gaps.at("jmamp"), 1e-9) << id;
 }
 
 }  // namespace

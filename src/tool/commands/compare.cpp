@@ -203,9 +203,7 @@ Run declare_compare(args::Command app) {
   const auto options = std::make_shared<CompareOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
-  app.option("--annotations", &options->annotations,
-             "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
-      .required();
+  declare_annotations(app, &options->annotations);
   app.option("--gold", &options->gold,
              "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
       .required();

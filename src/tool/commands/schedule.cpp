@@ -240,9 +240,7 @@ Run declare_schedule(args::Command app) {
   const auto options = std::make_shared<ScheduleOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
-  app.option("--annotations", &options->annotations,
-             "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
-      .required();
+  declare_annotations(app, &options->annotations);
   app.option("--out", &options->out, "Schedule to write, .jsonl or .parquet").required();
   app.option("--manifest", &options->manifest,
              "Write the manifest to this file instead of the schedule's first line");

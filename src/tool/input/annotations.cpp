@@ -26,6 +26,11 @@ Categories CategoryOptions::categories() const {
   }
 }
 
+void declare_annotations(args::Command app, std::vector<std::string>* files) {
+  app.option("--annotations", files, "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
+      .required();
+}
+
 io::InputFile read_annotations(
     const std::string& file, const io::AnnotationReaderOptions& options,
     const std::function<void(const Annotation&, io::AnnotationReader&)>& use) {

@@ -28,6 +28,9 @@ struct CategoryOptions {
   [[nodiscard]] Categories categories() const;
 };
 
+/// `--annotations FILE`, required and repeatable.
+void declare_annotations(args::Command app, std::vector<std::string>* files);
+
 /// Reads a file of annotations, calls `use` with each and its reader, shows progress, and lists the
 /// rows that a lenient reader left out.
 io::InputFile read_annotations(

@@ -27,6 +27,15 @@ void write_reason(text::JsonWriter& json, const std::string& reason) {
     json.text(reason);
 }
 
+/// The members n, reason and value.
+void write_figure(text::JsonWriter& json, const Estimate& estimate) {
+  json.key("n").integer(estimate.n);
+  json.key("reason");
+  write_reason(json, estimate.reason);
+  json.key("value");
+  write_value(json, estimate.value);
+}
+
 }  // namespace
 
 void write_json(text::JsonWriter& json, const Estimate& estimate) {
@@ -40,11 +49,7 @@ void write_json(text::JsonWriter& json, const Estimate& estimate) {
   } else {
     json.raw("null");
   }
-  json.key("n").integer(estimate.n);
-  json.key("reason");
-  write_reason(json, estimate.reason);
-  json.key("value");
-  write_value(json, estimate.value);
+  write_figure(json, estimate);
   json.close('}');
 }
 
@@ -68,11 +73,7 @@ void write_json(text::JsonWriter& json, const Figures& figures,
         json.item().open('{');
         json.key("a").text(raters[a]);
         json.key("b").text(raters[b]);
-        json.key("n").integer(estimate.n);
-        json.key("reason");
-        write_reason(json, estimate.reason);
-        json.key("value");
-        write_value(json, estimate.value);
+        write_figure(json, estimate);
         json.close('}');
       }
       json.close(']');
