@@ -1,12 +1,13 @@
 # cmake -DLOG= -P docs_check.cmake: fails on Doxygen's warnings, except where another comment speaks for
-# the member: its struct's for a field, its class's for a constructor or an operator, and the overridden
-# function's for an override.
+# the member: its struct's for a field, its class's for a constructor or an operator, the template's for
+# a specialisation, and the overridden function's for an override.
 file(STRINGS "${LOG}" lines)
 set(count 0)
 foreach(line IN LISTS lines)
   if(NOT line MATCHES "warning:|error:" OR
       line MATCHES "Member [^ ]+ \\(variable\\) of (struct|class) " OR
       line MATCHES "Member operator.* of (struct|class) " OR
+      line MATCHES "Member [A-Za-z_]+< " OR
       line MATCHES " override \\(function\\) of class ")
     continue()
   endif()

@@ -121,6 +121,7 @@ class Replay : public Annotator {
 /// Passes every outcome to a function, one at a time, before returning it.
 class Recording : public Annotator {
  public:
+  /// Receives a pair and what the inner annotator returned for it.
   using Sink = std::function<void(const PreferencePair&, const AnnotationOutcome&)>;
 
   /// Throws InvalidArgument for an empty function.

@@ -26,6 +26,7 @@ struct Usage {
 /// The final result of a ChatRequest. The endpoint's key is redacted from every text in it, in case
 /// a server echoes it.
 struct ChatReply {
+  /// How the request ended.
   enum class Kind : std::uint8_t {
     answered,   ///< a completion arrived, usable or not
     transport,  ///< none arrived: connection, timeout, a busy or failing server; a retry may help

@@ -30,6 +30,7 @@ struct EndpointCounts {
 /// once.
 class Endpoint {
  public:
+  /// Receives a request back with its final reply.
   using Callback = std::function<void(ChatRequest, ChatReply)>;
 
   /// Throws InvalidArgument for an invalid option and for a key variable that is not set.
@@ -38,6 +39,7 @@ class Endpoint {
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
+  /// The options that the endpoint was made with.
   [[nodiscard]] const EndpointOptions& options() const noexcept;
 
   /// Queues a request; never blocks. `done` runs once, inside a later poll() or ask(), in the thread
@@ -63,6 +65,7 @@ class Endpoint {
   /// Returns why the endpoint has stopped (a refused key, an exhausted quota, an outage); empty while
   /// it works. A stopped endpoint returns every request at once, with 0 attempts.
   [[nodiscard]] std::string stopped() const;
+  /// Counts of attempts so far.
   [[nodiscard]] EndpointCounts counts() const;
 
  private:

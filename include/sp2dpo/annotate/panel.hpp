@@ -27,6 +27,7 @@ struct PanelMember {
   std::uint64_t seed = 0;
   Endpoint* endpoint = nullptr;  ///< null: what the store lacks stays missing
 
+  /// The judge and prompt that its annotations name.
   [[nodiscard]] AnnotatorId id() const { return {judge->name, prompt->name()}; }
   /// The question about the pair with this id.
   [[nodiscard]] Question about(std::string_view pair_id) const;

@@ -27,6 +27,7 @@ struct CategoryMeaning {
 /// The default list of Categories with the library's wording of their meanings.
 [[nodiscard]] std::vector<CategoryMeaning> default_category_meanings();
 
+/// Choices that a template is parsed with.
 struct PromptOptions {
   Form form = Form::informed;
   std::vector<CategoryMeaning> categories = default_category_meanings();  ///< highest first
@@ -42,9 +43,12 @@ class Prompt {
 
   /// `direct`, or `direct-blind`: the prompt of its annotations.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// The version that the template states.
   [[nodiscard]] int version() const noexcept { return version_; }
   [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }  ///< of the text
+  /// Tells the judge which response was chosen, or hides it.
   [[nodiscard]] Form form() const noexcept { return form_; }
+  /// The categories that a verdict may name, highest priority first.
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
   /// The verdict's schema as JSON, properties in the order in which a judge writes them.
   [[nodiscard]] const std::string& schema() const noexcept { return schema_; }

@@ -47,6 +47,7 @@ struct PanelProgress {
   std::int64_t completion_tokens = 0;
   double cost = 0;      ///< of the replies so far
   double reserved = 0;  ///< upper bound for the requests in flight
+  /// Questions that this run is finished with.
   [[nodiscard]] std::int64_t done() const { return stored + shared + answered + failed; }
 };
 
@@ -60,6 +61,7 @@ struct RunOptions {
 
 /// How a run ended.
 struct RunResult {
+  /// The reason why the run ended.
   enum class End : std::uint8_t {
     complete,
     max_cost,

@@ -48,6 +48,7 @@ struct StoredQuestion {
 
 /// An attempt without a reply. A note for people: it never counts as a reply.
 struct StoredFailure {
+  /// The cause: the connection, the account, the request, or the batch that held it.
   enum class Kind : std::uint8_t { transport, quota, rejected, batch };
 
   std::string key;
@@ -74,6 +75,7 @@ struct StoredBatch {
 /// problem with the file throws DataError naming it.
 class Store {
  public:
+  /// Opens the file for reading only, or for writing too.
   enum class Access : std::uint8_t { read, write };
 
   /// Opens the file; creates it for Access::write if it is missing. Throws DataError for a file
@@ -84,6 +86,7 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  /// The file.
   [[nodiscard]] const std::filesystem::path& path() const noexcept;
 
   /// SHA-256 of the pairs file that the store was begun with, in hex; empty if none is recorded.
@@ -93,9 +96,13 @@ class Store {
 
   /// All replies to a request, by `ask`.
   [[nodiscard]] std::vector<StoredReply> replies(std::string_view key) const;
+  /// Number of replies to a request.
   [[nodiscard]] int count_replies(std::string_view key) const;
+  /// The request with this key; empty if it was never stored.
   [[nodiscard]] std::optional<StoredRequest> request(std::string_view key) const;
+  /// All questions about a pair.
   [[nodiscard]] std::vector<StoredQuestion> questions(std::string_view pair_id) const;
+  /// All failed attempts of a request.
   [[nodiscard]] std::vector<StoredFailure> failures(std::string_view key) const;
 
   /// Calls `f` for every reply, ordered by key and ask.
@@ -107,14 +114,17 @@ class Store {
   void add(const StoredQuestion& question);
   /// Adds a reply. Returns false, and keeps the stored one, if its key and ask exist.
   bool add(const StoredReply& reply);
+  /// Adds a failed attempt.
   void add(const StoredFailure& failure);
   /// Adds a batch, or replaces the state of the stored one.
   void add(const StoredBatch& batch);
+  /// Makes all additions so far durable.
   void commit();
 
   /// All batches in the order in which they were sent.
   [[nodiscard]] std::vector<StoredBatch> batches() const;
 
+  /// Replies of the other store, counted by what merge() did with them.
   struct Merged {
     std::int64_t replies = 0;    ///< new here
     std::int64_t known = 0;      ///< stored here with the same bytes

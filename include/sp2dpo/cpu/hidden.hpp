@@ -18,6 +18,7 @@ namespace sp2dpo::cpu {
 /// transposes as its flag says. All three have one element type. Borrowed for the length of a call.
 class MatrixProduct {
  public:
+  /// A factor of the product.
   struct Operand {
     ConstMatrix matrix;
     bool transposed = false;

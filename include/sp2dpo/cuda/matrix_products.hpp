@@ -13,6 +13,7 @@ namespace sp2dpo::cuda {
 /// the device that is current then, and for one thread at a time.
 class MatrixProducts {
  public:
+  /// A factor of the product.
   struct Operand {
     ConstMatrix matrix;
     bool transposed = false;

@@ -34,6 +34,7 @@ void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stre
 
 extern template void pair_loss<Sigmoid>(const PairLossArgs&, const Sigmoid&, Stream);
 
+/// A pair_loss() whose objective is passed by address.
 using PairLossLauncher = void (*)(const PairLossArgs&, const void* objective, Stream);
 
 /// Makes an objective known to pair_loss(AnyObjective): what Registered<Objective> in pair_loss.cuh

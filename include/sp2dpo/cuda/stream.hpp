@@ -6,6 +6,7 @@ struct CUstream_st;
 
 namespace sp2dpo::cuda {
 
+/// cudaStream_t, which needs no header of CUDA under this name.
 using Stream = CUstream_st*;
 
 }  // namespace sp2dpo::cuda

@@ -13,6 +13,7 @@
 
 namespace sp2dpo::io {
 
+/// Choices of an AnnotationReader.
 struct AnnotationReaderOptions {
   Categories categories{};
   bool lenient = false;  ///< skips bad rows and lists them
@@ -62,6 +63,7 @@ class AnnotationWriter {
   /// Renames the file into place; without this call it is removed.
   void finish() { file_.commit(); }
 
+  /// Number of annotations written.
   [[nodiscard]] std::int64_t rows() const noexcept { return rows_; }
 
  private:

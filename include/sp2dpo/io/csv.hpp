@@ -32,6 +32,7 @@ class CsvReader {
 
   /// The index of a column. Throws, listing the names, if the file lacks it.
   [[nodiscard]] std::size_t column(std::string_view name) const;
+  /// The text of a cell of this row.
   [[nodiscard]] const std::string& cell(std::size_t column) const;
   /// The cell as a number; empty for a blank cell. Throws for text that is not a finite number.
   [[nodiscard]] std::optional<double> number(std::size_t column) const;

@@ -10,6 +10,7 @@
 
 namespace sp2dpo::io {
 
+/// Choices of join_schedule().
 struct JoinOptions {
   PairReaderOptions pairs{};
   std::string schedule_name{};  ///< the schedule's name in each row
@@ -17,6 +18,7 @@ struct JoinOptions {
   bool all_entries = false;     ///< an entry of the schedule that no row uses is an error
 };
 
+/// Counts of what join_schedule() wrote and left over.
 struct JoinCounts {
   std::int64_t written{};         ///< rows
   std::int64_t unused_entries{};  ///< entries of the schedule that no row used

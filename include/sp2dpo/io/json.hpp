@@ -18,7 +18,9 @@ namespace sp2dpo::io {
 /// read as `{{"envelope", Json::List{0.03, 0.3}}, {"min_prompts", 2}}`.
 class Json {
  public:
+  /// A JSON array.
   using List = std::vector<Json>;
+  /// A JSON object, its keys sorted.
   using Object = std::map<std::string, Json, std::less<>>;
   /// Integers are unsigned only if they exceed the range of std::int64_t.
   using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string,
@@ -40,6 +42,7 @@ class Json {
   Json(List value) : value_(std::move(value)) {}              // NOLINT
   Json(Object value) : value_(std::move(value)) {}            // NOLINT
 
+  /// The value as a variant.
   [[nodiscard]] const Value& value() const noexcept { return value_; }
   /// The list, or null for any other value.
   [[nodiscard]] const List* list() const noexcept { return std::get_if<List>(&value_); }

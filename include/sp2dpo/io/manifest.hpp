@@ -32,6 +32,7 @@ struct PartDescription {
 /// `{"name":…,"parameters":{…}}`, with `parameters` left out if there are none.
 [[nodiscard]] Json to_json(const PartDescription& part);
 
+/// Counts that the manifest records.
 struct ScheduleCounts {
   std::int64_t pairs{};
   std::int64_t annotations{};

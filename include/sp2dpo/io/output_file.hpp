@@ -23,10 +23,12 @@ class OutputFile {
   /// Without commit(), removes the temporary file and leaves the target untouched.
   ~OutputFile();
 
+  /// Appends bytes. Throws DataError if the disk refuses them.
   void write(std::string_view bytes);
   /// Flushes to disk and renames the file into place. No write() may follow.
   void commit();
 
+  /// The name that commit() gives the file.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
  private:

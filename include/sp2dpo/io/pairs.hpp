@@ -21,7 +21,9 @@ namespace sp2dpo::io {
 /// JSON `{"chosen":…,"prompt":…,"rejected":…}`.
 [[nodiscard]] std::string content_id(const PreferencePair& pair);
 
+/// Choices of a PairReader.
 struct PairReaderOptions {
+  /// Handling of a row whose id an earlier row has.
   enum class Duplicates : std::uint8_t { error, first };
 
   /// The id column. Empty: `id` if the first row has it, else content_id().

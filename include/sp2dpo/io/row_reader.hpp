@@ -24,6 +24,7 @@ class RowReader {
   RowReader(const RowReader&) = delete;
   RowReader& operator=(const RowReader&) = delete;
 
+  /// The file, as it was named.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// Line of the last row, counted from 1 by its source.
   [[nodiscard]] std::int64_t line() const noexcept { return line_; }
@@ -74,7 +75,9 @@ class RowReader {
     bytes_read_ = bytes_read;
   }
 
+  /// The parser of the present row.
   [[nodiscard]] JsonRows& json() noexcept { return *json_; }
+  /// The source of the rows.
   [[nodiscard]] RowSource& source() const noexcept;
 
  private:

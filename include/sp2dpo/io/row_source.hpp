@@ -62,6 +62,7 @@ class RowsFrom {
   RowsFrom(std::unique_ptr<Source> source)  // NOLINT: as above
       : source_(std::move(source)) {}
 
+  /// Hands the source over.
   [[nodiscard]] std::unique_ptr<RowSource> take() && { return std::move(source_); }
 
  private:

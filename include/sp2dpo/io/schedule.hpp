@@ -23,6 +23,7 @@ void write_schedule(const std::filesystem::path& path, const ScheduleView& sched
                     const ScheduleManifest& manifest,
                     const std::filesystem::path& manifest_file = {});
 
+/// The contents of a schedule file.
 struct ScheduleFile {
   Schedule schedule;
   std::optional<ScheduleManifest> manifest;  ///< empty if the file lacks it

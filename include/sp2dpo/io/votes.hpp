@@ -27,6 +27,7 @@ struct VoteImportOptions {
   std::map<std::string, std::string, std::less<>> category_names{};
 };
 
+/// Counts of votes read and annotations made.
 struct VoteImportCounts {
   std::int64_t pairs{};
   std::int64_t votes{};        ///< rows of the selected annotators and prompts

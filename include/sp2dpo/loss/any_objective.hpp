@@ -50,10 +50,14 @@ class AnyObjective {
   [[nodiscard]] std::string complaint() const { return functions_->complaint(bytes_); }
   /// Whether the two answers' slopes are opposite numbers by construction.
   [[nodiscard]] bool is_function_of_z() const noexcept { return functions_->is_function_of_z; }
+  /// True if the loss depends on PairInputs::margin.
   [[nodiscard]] bool takes_margin() const noexcept { return functions_->takes_margin; }
+  /// True if the loss expects log-probabilities averaged over tokens.
   [[nodiscard]] bool averages_log_probs() const noexcept { return functions_->averages_log_probs; }
 
+  /// The type of the objective held.
   [[nodiscard]] const std::type_info& type() const noexcept { return *functions_->type; }
+  /// The objective held, of that type.
   [[nodiscard]] const void* data() const noexcept { return bytes_; }
 
  private:

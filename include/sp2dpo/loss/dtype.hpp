@@ -11,10 +11,12 @@ namespace sp2dpo {
 /// The element types that kernels read and write; known at run time, as tensors know theirs.
 enum class DType : std::uint8_t { float16, bfloat16, float32, float64 };
 
+/// Bytes of one element.
 [[nodiscard]] constexpr std::size_t size_of(DType dtype) {
   return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2;
 }
 
+/// The type as messages spell it, such as "bfloat16".
 [[nodiscard]] constexpr const char* name_of(DType dtype) {
   constexpr const char* names[] = {"float16", "bfloat16", "float32", "float64"};
   return names[static_cast<std::size_t>(dtype)];

@@ -17,9 +17,12 @@ struct BasicMatrix {
   std::int64_t columns = 0;
   std::int64_t stride = 0;
 };
+/// A matrix that a call may write.
 using Matrix = BasicMatrix<void>;
+/// A matrix that a call only reads.
 using ConstMatrix = BasicMatrix<const void>;
 
+/// The same matrix for reading only.
 [[nodiscard]] inline ConstMatrix as_const(const Matrix& m) {
   return {m.data, m.dtype, m.rows, m.columns, m.stride};
 }

@@ -15,6 +15,7 @@ struct RowLayout {
   std::int64_t inner = 0;         ///< rows in a block; 0 where there are no blocks
   std::int64_t outer_stride = 0;  ///< from one block to the next
 
+  /// Elements from the first row to this one.
   [[nodiscard]] SP2DPO_HD constexpr std::int64_t offset(std::int64_t row) const {
     return inner == 0 ? row * stride : row / inner * outer_stride + row % inner * stride;
   }

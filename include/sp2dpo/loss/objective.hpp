@@ -180,6 +180,7 @@ struct Sigmoid {
     return detail::tilted_logistic(z, label_smoothing);
   }
 
+  /// Says what is wrong with a parameter; empty if all are valid.
   [[nodiscard]] std::string complaint() const {
     return detail::complain_unless(label_smoothing >= 0 && label_smoothing < 0.5, "label_smoothing",
                                    "in [0, 0.5)", label_smoothing);

@@ -16,6 +16,7 @@ namespace sp2dpo {
 /// answer before the rejected one.
 class PairRows {
  public:
+  /// The response of a pair, as an offset into its two sequences.
   enum Side : std::int64_t { chosen = 0, rejected = 1 };
 
   /// Without labels (on a device, nobody looks at them here) all rows count. Throws
@@ -57,7 +58,9 @@ class PairRows {
     }
   }
 
+  /// P, the number of pairs.
   [[nodiscard]] std::int64_t pairs() const noexcept { return std::ssize(begin_) / 2; }
+  /// Indices of the rows that count, in the order of the pairs.
   [[nodiscard]] const std::vector<std::int64_t>& rows() const noexcept { return rows_; }
   /// [2P + 1]: where the answers of rows() begin, and the last one ends.
   [[nodiscard]] const std::vector<std::int64_t>& bounds() const noexcept { return begin_; }

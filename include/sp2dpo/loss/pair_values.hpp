@@ -20,6 +20,7 @@ class PairValues {
   SP2DPO_HD PairValues(const void* data, DType dtype, std::int64_t stride = 1)
       : data_(data), number_(NAN), stride_(stride), dtype_(dtype), is_array_(true) {}
 
+  /// True for an array whose address is null.
   [[nodiscard]] bool is_missing() const { return is_array_ && data_ == nullptr; }
 
   [[nodiscard]] SP2DPO_HD double operator[](std::int64_t i) const {
@@ -50,6 +51,7 @@ class PairSink {
   SP2DPO_HD PairSink(void* data, DType dtype, std::int64_t stride = 1)
       : data_(data), stride_(stride), dtype_(dtype) {}
 
+  /// Writes the number of pair i, if the output is wanted.
   SP2DPO_HD void set(std::int64_t i, double value) const {
     if (data_ != nullptr) detail::store(data_, dtype_, i * stride_, value);
   }
@@ -81,6 +83,7 @@ struct PairInputs {
   PairValues margin = 0.0;
   PairValues weight = 1.0;
 
+  /// The inputs of the pairs from `first` on.
   [[nodiscard]] PairInputs from(std::int64_t first) const {
     return {policy_chosen.from(first),
             policy_rejected.from(first),
@@ -105,6 +108,7 @@ struct PairOutputs {
   PairSink delta{};            ///< the log-ratio margin: delta_chosen − delta_rejected
   double gradient_scale = 1;
 
+  /// The outputs of the pairs from `first` on.
   [[nodiscard]] PairOutputs from(std::int64_t first) const {
     return {loss.from(first),
             d_policy_chosen.from(first),

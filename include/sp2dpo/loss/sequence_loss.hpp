@@ -31,6 +31,7 @@ struct LossSum {
   double pairs = 0;  ///< Σ weight · value
   double nll = 0;    ///< −Σ log p over the rows of the chosen answers
 
+  /// The loss that these sums stand for.
   [[nodiscard]] double total(const SequenceLoss& loss) const {
     return loss.outputs.gradient_scale * pairs + loss.nll_scale * nll;
   }

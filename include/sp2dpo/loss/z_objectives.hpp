@@ -33,6 +33,7 @@ struct Robust {
     return detail::tilted_logistic(z, -label_smoothing / (1 - 2 * label_smoothing));
   }
 
+  /// Says what is wrong with a parameter; empty if all are valid.
   [[nodiscard]] std::string complaint() const { return Sigmoid{label_smoothing}.complaint(); }
 };
 
@@ -56,6 +57,7 @@ struct ExoPair {
             detail::vanishing(hit * miss, z - (log_hit - log_miss))};
   }
 
+  /// Says what is wrong with a parameter; empty if all are valid.
   [[nodiscard]] std::string complaint() const {
     return detail::complain_unless(label_smoothing > 0 && label_smoothing < 1, "label_smoothing",
                                    "in (0, 1)", label_smoothing);
@@ -82,6 +84,7 @@ struct DiscoPop {
                 exponential * (steep * rest - 1)};
   }
 
+  /// Says what is wrong with a parameter; empty if all are valid.
   [[nodiscard]] std::string complaint() const {
     return detail::complain_unless(discopop_tau > 0 && std::isfinite(discopop_tau), "discopop_tau",
                                    "finite and > 0", discopop_tau);

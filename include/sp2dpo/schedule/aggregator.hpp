@@ -65,7 +65,9 @@ struct PromptsThenAnnotators {
 /// The aggregator of SP²DPO (arXiv:2601.22385): median over the prompt variants, mean over the
 /// annotators.
 using Jmamp = PromptsThenAnnotators<Median, Mean>;
+/// Mean over the prompt variants, mean over the annotators.
 using MeanMean = PromptsThenAnnotators<Mean, Mean>;
+/// Median over the prompt variants, median over the annotators.
 using MedianMedian = PromptsThenAnnotators<Median, Median>;
 /// Mean over the prompt variants, median over the annotators.
 using MeanMedian = PromptsThenAnnotators<Mean, Median>;

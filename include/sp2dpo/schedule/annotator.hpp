@@ -24,6 +24,7 @@ struct AnnotatorId {
 /// The reason why an annotator gave no usable reply. A value, not an exception: a corpus of sixty
 /// thousand pairs always has some, and each reaches the report.
 struct AnnotationFailure {
+  /// The cause of the failure.
   enum class Kind : std::uint8_t {
     refused,     ///< the judge declined to judge
     filtered,    ///< the provider's content filter withheld the reply
@@ -65,7 +66,9 @@ class Annotator {
   Annotator& operator=(const Annotator&) = delete;
   virtual ~Annotator() = default;
 
+  /// The judge and prompt that its annotations name.
   [[nodiscard]] virtual AnnotatorId id() const = 0;
+  /// Judges one pair.
   [[nodiscard]] virtual AnnotationOutcome annotate(const PreferencePair& pair) const = 0;
 };
 

@@ -49,6 +49,7 @@ struct WeightedAnnotators {
   }
 };
 
+/// Jmamp with a weight for each annotator.
 using WeightedJmamp = WeightedAnnotators<Median>;
 
 static_assert(Aggregator<WeightedJmamp>);
@@ -58,6 +59,7 @@ static_assert(Aggregator<WeightedJmamp>);
 /// too. Memory grows with the number of annotators, not of pairs.
 class LeaveOneOut {
  public:
+  /// How one annotator agrees with the others.
   struct Agreement {
     std::int64_t n{};                     ///< pairs that another annotator judged too
     std::optional<double> correlation{};  ///< Pearson's; empty if a side is constant
@@ -79,6 +81,7 @@ class LeaveOneOut {
     }
   }
 
+  /// The agreement of every annotator seen.
   [[nodiscard]] std::map<std::string, Agreement, std::less<>> by_annotator() const {
     std::map<std::string, Agreement, std::less<>> result;
     for (const auto& [annotator, m] : moments_) {

@@ -70,13 +70,16 @@ class Linear {
     return std::lerp(envelope_.low, envelope_.high, std::clamp(share, 0.0, 1.0));
   }
 
+  /// At which end of the envelope the gap is clipped.
   [[nodiscard]] Clip clip(const SemanticGap& gap) const {
     if (gap.value < gap_range_.low) return Clip::low;
     if (gap.value > gap_range_.high) return Clip::high;
     return Clip::none;
   }
 
+  /// Smallest and largest beta.
   [[nodiscard]] Interval envelope() const noexcept { return envelope_; }
+  /// The gaps that get them.
   [[nodiscard]] Interval gap_range() const noexcept { return gap_range_; }
 
  private:
@@ -94,6 +97,7 @@ class Constant {
   }
 
   [[nodiscard]] double operator()(const SemanticGap&) const { return beta_; }
+  /// The beta of every pair.
   [[nodiscard]] double beta() const noexcept { return beta_; }
 
  private:
@@ -118,8 +122,11 @@ class Logistic {
     return share_({.value = 1 / (1 + std::exp(-slope_ * (gap.value - midpoint_)))});
   }
 
+  /// The gap that gets the middle of the envelope.
   [[nodiscard]] double midpoint() const noexcept { return midpoint_; }
+  /// Steepness at the midpoint.
   [[nodiscard]] double slope() const noexcept { return slope_; }
+  /// Smallest and largest beta.
   [[nodiscard]] Interval envelope() const noexcept { return share_.envelope(); }
 
  private:
@@ -152,6 +159,7 @@ class Rank {
         {.value = static_cast<double>(twice_rank) / 2 / static_cast<double>(gaps_.size())});
   }
 
+  /// Smallest and largest beta.
   [[nodiscard]] Interval envelope() const noexcept { return share_.envelope(); }
 
  private:
@@ -167,8 +175,10 @@ class ByCategory {
 
   /// Throws InvalidArgument for a category without a map.
   [[nodiscard]] double operator()(const SemanticGap& gap) const { return map_of(gap)(gap); }
+  /// At which end of the envelope the gap is clipped.
   [[nodiscard]] Clip clip(const SemanticGap& gap) const { return map_of(gap).clip(gap); }
 
+  /// One Linear per category, in the order of the categories.
   [[nodiscard]] const std::vector<Linear>& maps() const noexcept { return maps_; }
 
  private:

@@ -64,7 +64,9 @@ class Categories {
     return names_[place];
   }
 
+  /// The names, highest priority first.
   [[nodiscard]] std::span<const std::string> names() const noexcept { return names_; }
+  /// Number of categories.
   [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
 
   /// Returns the names in order, for messages: `safety, factuality, …`.

@@ -52,6 +52,7 @@ class AnswerCounts {
     }
   }
 
+  /// The counts of every annotator seen.
   [[nodiscard]] const std::map<std::string, Histogram, std::less<>>& by_annotator() const noexcept {
     return by_annotator_;
   }
@@ -63,6 +64,7 @@ class AnswerCounts {
 /// Maps each annotator's gaps to the common scale.
 class AnnotatorScales {
  public:
+  /// The distribution of one annotator's gaps.
   struct Scale {
     double mean{};                ///< of the annotator's gaps
     double deviation{};           ///< their population standard deviation; 0 if all are equal
@@ -114,7 +116,9 @@ class AnnotatorScales {
            2;
   }
 
+  /// The change that is applied.
   [[nodiscard]] Centring how() const noexcept { return how_; }
+  /// The scale of every annotator seen.
   [[nodiscard]] const std::map<std::string, Scale, std::less<>>& by_annotator() const noexcept {
     return scales_;
   }

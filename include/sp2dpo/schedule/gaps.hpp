@@ -35,12 +35,15 @@ class Gaps {
  public:
   explicit Gaps(Categories categories = {}) : categories_(std::move(categories)) {}
 
+  /// Appends the next pair.
   void add(PairGap pair) {
     n_missing_ += pair.gap ? 0 : 1;
     pairs_.push_back(std::move(pair));
   }
 
+  /// All pairs in order.
   [[nodiscard]] std::span<const PairGap> pairs() const noexcept { return pairs_; }
+  /// The categories that the gaps refer to.
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
   /// All pairs, with a gap or without.
   [[nodiscard]] std::size_t size() const noexcept { return pairs_.size(); }

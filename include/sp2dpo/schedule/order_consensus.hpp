@@ -21,6 +21,7 @@ namespace sp2dpo {
 /// dropped. Annotations asked in one order only, or without a recorded order, do not count.
 template <Aggregator A>
 struct OrderConsensus {
+  /// Counts such an answer as a tie, or drops it.
   enum class Otherwise : std::uint8_t { tie, drop };
 
   Otherwise otherwise = Otherwise::tie;  ///< what to do with an answer that depends on the order

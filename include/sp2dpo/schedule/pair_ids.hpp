@@ -58,6 +58,7 @@ class PairIds {
     return {text + 1 + sizeof full, full};
   }
 
+  /// Number of ids.
   [[nodiscard]] std::size_t size() const noexcept { return texts_.size(); }
 
  private:

@@ -43,7 +43,9 @@ struct Pooled {
   }
 };
 
+/// Median of all answers.
 using PooledMedian = Pooled<Median>;
+/// Trimmed mean of all answers.
 using PooledTrimmedMean = Pooled<TrimmedMean>;
 
 }  // namespace sp2dpo

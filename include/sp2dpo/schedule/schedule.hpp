@@ -82,8 +82,11 @@ class Schedule {
     index_.insert(static_cast<std::uint32_t>(size() - 1), entries_, &ScheduleEntry::id);
   }
 
+  /// All entries in order.
   [[nodiscard]] std::span<const ScheduleEntry> entries() const noexcept { return entries_; }
+  /// The categories that the entries refer to.
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
+  /// Number of entries.
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
   /// Calls visit(entry) for every entry in order.
@@ -106,6 +109,7 @@ class Schedule {
     return found == detail::IdIndex::none ? nullptr : &entries_[found];
   }
 
+  /// True if the entries carry weights.
   [[nodiscard]] bool has_weights() const noexcept {
     return !entries_.empty() && entries_.front().weight.has_value();
   }

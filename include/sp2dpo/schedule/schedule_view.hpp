@@ -16,8 +16,11 @@ class ScheduleView {
   ScheduleView(const Schedule& schedule) : in_memory_(&schedule) {}       // NOLINT: implicit
   ScheduleView(const SpooledSchedule& schedule) : spooled_(&schedule) {}  // NOLINT: implicit
 
+  /// The categories that the entries refer to.
   [[nodiscard]] const Categories& categories() const noexcept;
+  /// Number of entries.
   [[nodiscard]] std::size_t size() const noexcept;
+  /// True if the entries carry weights.
   [[nodiscard]] bool has_weights() const noexcept;
 
   /// Calls visit(entry) for every entry in order.
@@ -25,6 +28,7 @@ class ScheduleView {
 
   /// The schedule that is viewed; the other of the two is null.
   [[nodiscard]] const Schedule* in_memory() const noexcept { return in_memory_; }
+  /// The schedule if it is spooled, else null.
   [[nodiscard]] const SpooledSchedule* spooled() const noexcept { return spooled_; }
 
  private:

@@ -22,6 +22,7 @@ class SpooledGaps {
   /// Appends the pairs of another table without copying them.
   void append(SpooledGaps&& other);
 
+  /// The categories that the gaps refer to.
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
   /// All pairs, with a gap or without.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

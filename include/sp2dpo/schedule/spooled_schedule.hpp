@@ -24,8 +24,11 @@ class SpooledSchedule {
   /// temporary file cannot be written.
   void add(const ScheduleEntry& entry);
 
+  /// The categories that the entries refer to.
   [[nodiscard]] const Categories& categories() const noexcept { return categories_; }
+  /// Number of entries.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// True if the entries carry weights.
   [[nodiscard]] bool has_weights() const noexcept { return weighted_; }
 
   /// Reads the entries in order. The schedule must outlive it and must not grow meanwhile.

@@ -63,14 +63,19 @@ class VoteTable {
   /// Visits the annotations of every pair that has some, in the order of the pairs.
   void for_each_pair(const std::function<void(std::span<const Annotation>)>& visit) const;
 
+  /// The ids of all pairs in order.
   [[nodiscard]] const PairIds& ids() const noexcept;
+  /// The categories that the annotations refer to.
   [[nodiscard]] const Categories& categories() const noexcept;
+  /// True if a pair has this id.
   [[nodiscard]] bool has(std::string_view id) const;
+  /// Number of annotations added.
   [[nodiscard]] std::size_t n_annotations() const noexcept;
 
   /// Visits every annotator and prompt that occur together, with their number of annotations.
   using VisitCount =
       std::function<void(std::string_view annotator, std::string_view prompt, std::int64_t count)>;
+  /// Calls `visit` once for each of them.
   void for_each_count(const VisitCount& visit) const;
 
  private:

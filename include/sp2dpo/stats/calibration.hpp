@@ -56,7 +56,9 @@ class Platt {
 
   [[nodiscard]] double operator()(double score) const;
 
+  /// The fitted slope.
   [[nodiscard]] double slope() const noexcept { return slope_; }
+  /// The fitted offset.
   [[nodiscard]] double offset() const noexcept { return offset_; }
 
  private:

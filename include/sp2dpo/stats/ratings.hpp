@@ -20,7 +20,9 @@ class Ratings {
         n_raters_(n_raters),
         cells_(n_units * n_raters, std::numeric_limits<double>::quiet_NaN()) {}
 
+  /// Number of units, the rows of the table.
   [[nodiscard]] std::size_t n_units() const noexcept { return n_units_; }
+  /// Number of raters, its columns.
   [[nodiscard]] std::size_t n_raters() const noexcept { return n_raters_; }
 
   /// Fills an empty cell. Throws InvalidArgument for indices outside the table, a value that is not

@@ -12,6 +12,7 @@
 
 namespace sp2dpo {
 
+/// How the losses of the pairs become the result.
 enum class Reduction : std::uint8_t { none, mean, sum };
 
 /// What becomes of a pair with an answer of which every label is masked.
@@ -39,6 +40,7 @@ struct LossOptions {
   bool mean_logits = false;                ///< metrics() has logits/chosen and logits/rejected
 };
 
+/// Choices of the loss from logits.
 struct LogitsOptions {
   PairLayout layout{};
   std::optional<std::int64_t> vocab_size{};  ///< columns that count, of a padded vocabulary
@@ -49,6 +51,7 @@ struct LogitsOptions {
   bool gradient_in_place = false;
 };
 
+/// Choices of the loss from hidden states.
 struct HiddenOptions {
   PairLayout layout{};
   std::optional<std::int64_t> vocab_size{};
@@ -67,12 +70,14 @@ struct LogProbsGradient {
   at::Tensor chosen;    ///< [P]
   at::Tensor rejected;  ///< [P]
 };
+/// The result of Loss::value_and_grad_from_logits().
 struct LogitsGradient {
   LossOutput output;
   at::Tensor
       logits;  ///< as the logits; row r of a unit gradient is to be multiplied by row_scale[r]
   at::Tensor row_scale;  ///< float64 [rows], unit gradients only
 };
+/// The result of Loss::value_and_grad_from_hidden().
 struct HiddenGradient {
   LossOutput output;
   at::Tensor hidden;
