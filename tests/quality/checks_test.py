@@ -9,6 +9,7 @@ import unittest
 
 import english
 import include_graph
+import messages
 import prose
 import sizes
 import tree
@@ -164,6 +165,21 @@ class English(Check):
                 pathlib.Path(folder, "README.md").write_text("nobody\n" * hits, encoding="utf-8")
                 with contextlib.redirect_stdout(io.StringIO()):
                     self.assertEqual(tree.main(english.check, ["--root", folder]), status)
+
+
+class Messages(Check):
+    def test_a_heading_that_no_source_contains(self):
+        page = "#### `beta must be …, not a list`\n#### A symptom\n"
+        tree = {"docs/troubleshooting.md": page,
+                "src/io/a.cpp": '"beta must be " , name, ", not "\n    "a list"'}
+        self.assertPasses(messages, tree)
+        tree["src/io/a.cpp"] = '"beta must be " , name, ", not a tuple"'
+        self.assertFinds(messages, tree, "no source contains `not a list`")
+
+    def test_a_name_that_the_program_inserts(self):
+        tree = {"docs/troubleshooting.md": "#### `beta must have the shape …`\n",
+                "src/io/a.cpp": '"sp2dpo: ", name, " must have the shape "'}
+        self.assertPasses(messages, tree)
 
 
 if __name__ == "__main__":
