@@ -27,8 +27,8 @@ macro(sp2dpo_find_torch)
   endforeach()
 endmacro()
 
-# A libtorch with CUDA refuses even users of its CPU half where there is no CUDA toolkit. Where that
-# is so, the target `torch` is made here, of the libraries and headers themselves.
+# Without a CUDA toolkit, the package of a libtorch with CUDA refuses even users of its CPU half. In
+# that case this macro defines the target `torch` from the libraries and headers themselves.
 macro(_sp2dpo_find_torch_directly)
   find_package(CUDAToolkit QUIET)
   get_property(_sp2dpo_version GLOBAL PROPERTY _SP2DPO_DIRECT_TORCH_VERSION)
@@ -38,7 +38,7 @@ macro(_sp2dpo_find_torch_directly)
       set(_sp2dpo_hints HINTS "${Torch_DIR}/../../..")
     endif()
     find_path(SP2DPO_TORCH_ROOT share/cmake/Torch/TorchConfig.cmake ${_sp2dpo_hints}
-      DOC "Root of a libtorch with CUDA, where there is no CUDA toolkit")
+      DOC "Root of a libtorch with CUDA, for machines without a CUDA toolkit")
     mark_as_advanced(SP2DPO_TORCH_ROOT)
     if(EXISTS "${SP2DPO_TORCH_ROOT}/lib/libtorch_cuda.so")
       file(READ "${SP2DPO_TORCH_ROOT}/share/cmake/Torch/TorchConfigVersion.cmake" _sp2dpo_version)

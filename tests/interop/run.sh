@@ -13,14 +13,14 @@ program=$(dirname "${BASH_SOURCE[0]}")/../../build/ci/bin/sp2dpo servers=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
-    --program) program=${2:?--program wants a file} && shift ;;
+    --program) program=${2:?--program needs a file} && shift ;;
     llmock | transformers | litellm) servers+=("$1") ;;
-    *) echo "interop: there is no server $1: llmock, transformers, litellm" >&2 && exit 2 ;;
+    *) echo "interop: expected llmock, transformers or litellm, got $1" >&2 && exit 2 ;;
   esac
   shift
 done
 [ ${#servers[@]} -gt 0 ] || servers=(llmock transformers litellm)
-[ -x "$program" ] || { echo "interop: there is no program $program" >&2 && exit 2; }
+[ -x "$program" ] || { echo "interop: missing program $program" >&2 && exit 2; }
 program=$(realpath "$program")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -91,7 +91,7 @@ TEST(OutputFile, RefusesAReadOnlyFolder) {
 }
 
 TEST(OutputFile, ReportsAFullDisk) {
-  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "needs /dev/full";
   OutputFile file("/dev/full");
   file.write("x");
   EXPECT_THAT(error_of([&] { file.commit(); }).what(),

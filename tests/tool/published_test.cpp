@@ -64,7 +64,7 @@ class LlmBar : public testing::Test {
     votes_ = read_votes(file);
   }
 
-  /// Ratings of these LLMs and prompts over all subsets. Both orders together give one value, and
+  /// Ratings of these LLMs and prompts over all subsets. The two orders together give one value, and
   /// each (LLM, prompt) is one rater.
   [[nodiscard]] stats::Ratings ratings(const std::vector<std::string>& llms,
                                        const std::vector<std::string>& prompts) const {

@@ -15,7 +15,7 @@ namespace sp2dpo::io {
 /// file, but may lack some of them. Not safe for use by several threads.
 class EntryMatcher {
  public:
-  /// Both must outlive the matcher.
+  /// The matcher keeps references to its arguments.
   EntryMatcher(const ScheduleView& schedule, const PairReader& rows);
 
   /// Returns the entry of the pair that `rows` returned last, valid until the next call, or null if
