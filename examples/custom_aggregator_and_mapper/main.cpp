@@ -19,9 +19,9 @@
 
 namespace {
 
-/// The smallest of the annotators' gaps, each the median over the annotator's prompts. gather_panel()
-/// does what the aggregators of a panel have in common; a lambda may also read the annotations
-/// themselves.
+/// The smallest of the annotators' gaps, each the median over the annotator's prompts.
+/// gather_panel() does what the aggregators of a panel have in common; a lambda may also read the
+/// annotations themselves.
 const auto most_careful =
     [](std::span<const sp2dpo::Annotation> annotations) -> std::optional<sp2dpo::SemanticGap> {
   auto panel = sp2dpo::gather_panel(annotations, {.min_annotators = 2}, sp2dpo::Median{});

@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <utility>
 
-#include <sp2dpo/schedule/schedule_view.hpp>
 #include <sp2dpo/schedule/spooled_schedule.hpp>
 
 namespace sp2dpo {
@@ -63,25 +62,6 @@ bool SpooledSchedule::Cursor::next(ScheduleEntry& entry) {
   entry.weight.reset();
   if (weighted_) entry.weight = record.weight;
   return true;
-}
-
-const Categories& ScheduleView::categories() const noexcept {
-  return in_memory_ != nullptr ? in_memory_->categories() : spooled_->categories();
-}
-
-std::size_t ScheduleView::size() const noexcept {
-  return in_memory_ != nullptr ? in_memory_->size() : spooled_->size();
-}
-
-bool ScheduleView::has_weights() const noexcept {
-  return in_memory_ != nullptr ? in_memory_->has_weights() : spooled_->has_weights();
-}
-
-void ScheduleView::for_each(const std::function<void(const ScheduleEntry&)>& visit) const {
-  if (in_memory_ != nullptr)
-    in_memory_->for_each(visit);
-  else
-    spooled_->for_each(visit);
 }
 
 }  // namespace sp2dpo

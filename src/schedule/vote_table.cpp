@@ -57,7 +57,7 @@ Vote<To> relinked(const Vote<From>& vote, To link) {
   return {link, vote.bits, vote.sample, vote.place, vote.magnitude, vote.confidence};
 }
 
-/// Whether the two votes of one pair have the same annotator, prompt, order and sample.
+/// Returns true if two votes of one pair have the same annotator, prompt, order and sample.
 template <class A, class B>
 bool duplicates(const Vote<A>& a, const Vote<B>& b) {
   return a.bits >> 10 == b.bits >> 10 && a.sample == b.sample;

@@ -28,6 +28,11 @@ refuse_include 'torch/|ATen/|c10/' 'only torch/ may include libtorch' "${no_torc
 refuse_include 'simdjson|Eigen/|boost/|curl|zlib|openssl|sqlite3|toml|CLI/|hwy/|arrow/|parquet/' 'a private library in a public header' "${all[@]}"
 refuse_include 'torch/(torch|extension)\.h' 'costs 13 seconds per inclusion' "${all[@]}"
 
+# core is complete without the compiled part of schedule/.
+compiled='schedule/(aggregate|schedule_view|spooled_gaps|spooled_schedule|vote_table|detail/spool)\.hpp'
+mapfile -t header_only < <(printf '%s\n' "${core[@]}" | grep -vE "^$compiled")
+refuse "sp2dpo/$compiled" 'core stands without sp2dpo::schedule' "${header_only[@]}"
+
 # rooms <room> <room that it may include>...: checks its public headers and its sources.
 rooms() {
   local room=$1 allowed

@@ -37,7 +37,7 @@ TEST(Aggregator, CanBeChosenAtRunTime) {
   EXPECT_DOUBLE_EQ(aggregate(votes)->value, 0.4);
 }
 
-/// An annotation whose signed gap is `gap`.
+/// Returns an annotation whose signed gap is `gap`.
 Annotation vote(std::string annotator, std::string prompt, double gap, int category = 0) {
   return {.annotator = std::move(annotator),
           .prompt = std::move(prompt),
@@ -47,7 +47,7 @@ Annotation vote(std::string annotator, std::string prompt, double gap, int categ
           .preferred = gap < 0 ? Preferred::rejected : Preferred::chosen};
 }
 
-/// One to four annotators under one to five prompts each, gaps in [low, high].
+/// Returns one to four annotators with one to five prompts each and gaps in [low, high].
 std::vector<Annotation> random_panel(std::mt19937_64& random, double low = 0, double high = 1) {
   std::uniform_real_distribution<double> gap(low, high);
   std::vector<Annotation> votes;
@@ -60,7 +60,7 @@ std::vector<Annotation> random_panel(std::mt19937_64& random, double low = 0, do
   return votes;
 }
 
-/// The formula told a second time, by sorting.
+/// A second implementation of the formula, by sorting.
 double median_then_mean(const std::vector<Annotation>& votes) {
   std::map<std::string, std::vector<double>> by_annotator;
   for (const auto& v : votes) by_annotator[v.annotator].push_back(signed_gap(v));
@@ -93,7 +93,7 @@ TEST(Jmamp, TakesTheMedianOverPromptsThenTheMeanOverAnnotators) {
   EXPECT_DOUBLE_EQ(gap->spread, 0.5);
 }
 
-TEST(Jmamp, AgreesWithTheFormulaToldASecondTimeOnRandomPanels) {
+TEST(Jmamp, AgreesWithASecondImplementationOnRandomPanels) {
   std::mt19937_64 random(1);
   for (int trial = 0; trial < 20000; ++trial) {
     const auto votes = random_panel(random, -1, 1);
@@ -101,7 +101,7 @@ TEST(Jmamp, AgreesWithTheFormulaToldASecondTimeOnRandomPanels) {
   }
 }
 
-TEST(Jmamp, DoesNotDependOnTheOrderOfTheAnnotationsToTheLastBit) {
+TEST(Jmamp, IsBitIdenticalForAnyOrderOfTheAnnotations) {
   std::mt19937_64 random(2);
   for (int trial = 0; trial < 2000; ++trial) {
     auto votes = random_panel(random);
@@ -134,14 +134,14 @@ TEST(Jmamp, CommutesWithIncreasingAffineMaps) {
   }
 }
 
-TEST(Jmamp, DoesNotCommuteWithClippingWhichIsWhyItComesFirst) {
+TEST(Jmamp, DoesNotCommuteWithClippingSoItComesFirst) {
   const std::vector<Annotation> votes{vote("a", "x", -0.2), vote("b", "x", 1.0)};
   EXPECT_DOUBLE_EQ(Jmamp{}(votes)->value, 0.4);
   EXPECT_DOUBLE_EQ(Linear()(*Jmamp{}(votes)), 0.03 + 0.27 * 0.4);
   EXPECT_NE(Linear()(*Jmamp{}(votes)), (0.03 + 0.3) / 2);  // clipped first: 0 and 1
 }
 
-TEST(Jmamp, LeavesMissingAnswersOutInsteadOfCountingThemAsNought) {
+TEST(Jmamp, IgnoresMissingAnswersInsteadOfCountingThemAsZero) {
   const std::vector<Annotation> full{vote("a", "x", 0.8), vote("a", "y", 0.8), vote("b", "x", 0.4)};
   EXPECT_DOUBLE_EQ(Jmamp{}(full)->value, 0.6);
   EXPECT_DOUBLE_EQ(Jmamp{}(std::span(full).first(2))->value, 0.8);
@@ -156,7 +156,8 @@ TEST(Jmamp, GivesNoGapBelowItsMinimumCounts) {
   EXPECT_FALSE((Jmamp{.min_annotators = 2, .min_prompts = 2}(votes)));
   EXPECT_FALSE((Jmamp{.min_prompts = 3}(votes)));
 
-  // An annotator with too few prompts takes no part in anything: gap, counts, spread, category.
+  // An annotator with too few prompts does not count for the gap, the counts, the spread or the
+  // category.
   const auto gap = Jmamp{.min_prompts = 2}(votes);
   ASSERT_TRUE(gap);
   EXPECT_DOUBLE_EQ(gap->value, 0.7);
@@ -180,10 +181,11 @@ TEST(Jmamp, AveragesOrdersAndSamplesBeforeTheMedian) {
   votes[4].magnitude = 0.5;
   EXPECT_DOUBLE_EQ(Jmamp{}(votes)->value, 0.5);
   EXPECT_EQ(gap->n_annotations, 5);
-  EXPECT_EQ((Jmamp{.min_prompts = 4}(votes)), std::nullopt) << "repeats are no further prompts";
+  EXPECT_EQ((Jmamp{.min_prompts = 4}(votes)), std::nullopt)
+      << "a repeat does not count as another prompt";
 }
 
-TEST(Jmamp, KeepsTheSignWhereThePanelPrefersTheRejectedAnswer) {
+TEST(Jmamp, KeepsTheSignIfThePanelPrefersTheRejectedResponse) {
   const std::vector<Annotation> votes{vote("a", "x", -0.5), vote("b", "x", 0.1)};
   EXPECT_DOUBLE_EQ(Jmamp{}(votes)->value, -0.2);
 }
@@ -192,7 +194,7 @@ TEST(Jmamp, TakesTheCategoryOfTheMajorityAndBreaksTiesByPriority) {
   const std::vector<Annotation> votes{vote("a", "x", 1, 4), vote("a", "y", 1, 4),
                                       vote("b", "x", 1, 1), vote("b", "y", 1, 2),
                                       vote("c", "x", 1, 2)};
-  EXPECT_EQ(Jmamp{}(votes)->category, Category{2}) << "2 and 4 are named twice; 2 comes first";
+  EXPECT_EQ(Jmamp{}(votes)->category, Category{2}) << "2 and 4 have two votes each; 2 has priority";
   EXPECT_EQ(Jmamp{}(std::span(votes).first(4))->category, Category{4});
   EXPECT_EQ(Jmamp{}(std::span(votes).subspan(2, 2))->category, Category{1});
 }

@@ -18,7 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-/// An annotation whose signed gap is `gap`.
+/// Returns an annotation whose signed gap is `gap`.
 Annotation vote(std::string annotator, std::string prompt, double gap,
                 std::optional<Order> order = std::nullopt) {
   return {.annotator = std::move(annotator),
@@ -29,13 +29,14 @@ Annotation vote(std::string annotator, std::string prompt, double gap,
           .order = order};
 }
 
-/// Its aggregates all differ: annotator a has 0, 0.1 and 0.8, b has 0.6 and 1, c has 0.9.
+/// Every aggregator gives another gap for this panel: annotator a has 0, 0.1 and 0.8, b has 0.6 and
+/// 1, c has 0.9.
 std::vector<Annotation> panel() {
   return {vote("a", "x", 0.1), vote("a", "y", 0.8), vote("a", "z", 0.0),
           vote("b", "x", 0.6), vote("b", "y", 1.0), vote("c", "x", 0.9)};
 }
 
-TEST(Aggregators, TakeEachTheirOwnTwoSteps) {
+TEST(Aggregators, UseTheirOwnTwoSteps) {
   EXPECT_DOUBLE_EQ(Jmamp{}(panel())->value, (0.1 + 0.8 + 0.9) / 3);
   EXPECT_DOUBLE_EQ(MeanMean{}(panel())->value, (0.3 + 0.8 + 0.9) / 3);
   EXPECT_DOUBLE_EQ(MedianMedian{}(panel())->value, 0.8);
@@ -47,7 +48,7 @@ TEST(Aggregators, TakeEachTheirOwnTwoSteps) {
   EXPECT_DOUBLE_EQ(PooledTrimmedMean{}(panel())->value, (0.1 + 0.6 + 0.8 + 0.9) / 4);
 }
 
-TEST(Aggregators, AgreeWhereEveryAnnotatorAnsweredOnePrompt) {
+TEST(Aggregators, AgreeIfEveryAnnotatorAnsweredOnePrompt) {
   std::mt19937_64 random(1);
   std::uniform_real_distribution<double> gap(-1, 1);
   for (int trial = 0; trial < 1000; ++trial) {
@@ -62,10 +63,10 @@ TEST(Aggregators, AgreeWhereEveryAnnotatorAnsweredOnePrompt) {
   }
 }
 
-TEST(Pooled, CountsAnnotatorsAndPromptsAsJmampDoes) {
+TEST(Pooled, CountsAnnotatorsAndPromptsLikeJmamp) {
   const auto gap = PooledMedian{.min_prompts = 2}(panel());
   ASSERT_TRUE(gap);
-  EXPECT_DOUBLE_EQ(gap->value, 0.6) << "c has one prompt, and takes no part";
+  EXPECT_DOUBLE_EQ(gap->value, 0.6) << "c has one prompt only and does not count";
   EXPECT_EQ(gap->n_annotators, 2);
   EXPECT_EQ(gap->n_annotations, 5);
   EXPECT_DOUBLE_EQ(gap->spread, 0.7);
@@ -73,13 +74,13 @@ TEST(Pooled, CountsAnnotatorsAndPromptsAsJmampDoes) {
   EXPECT_DOUBLE_EQ((PooledMedian{.category_weights = {0.5}}(panel())->value), 0.35);
 }
 
-TEST(TrimmedMean, LeavesAsManyOutAtEitherEnd) {
+TEST(TrimmedMean, TrimsEquallyAtBothEnds) {
   const auto trimmed = [](double share, std::vector<double> values) {
     return TrimmedMean{share}(values);
   };
   EXPECT_DOUBLE_EQ(trimmed(0.2, {9, 1, -7, 2, 3}), 2);
-  EXPECT_DOUBLE_EQ(trimmed(0.19, {9, 1, -7, 2, 3}), 1.6) << "0.95 of a value is none";
-  EXPECT_DOUBLE_EQ(trimmed(0.4, {9, 1, -7, 2, 3}), 2) << "the median is what is left";
+  EXPECT_DOUBLE_EQ(trimmed(0.19, {9, 1, -7, 2, 3}), 1.6) << "0.95 values round down to 0";
+  EXPECT_DOUBLE_EQ(trimmed(0.4, {9, 1, -7, 2, 3}), 2) << "only the median is left";
   EXPECT_DOUBLE_EQ(trimmed(0.49, {4}), 4);
   for (const double bad : {-0.1, 0.5, std::nan("")})
     EXPECT_THAT(
@@ -90,7 +91,7 @@ TEST(TrimmedMean, LeavesAsManyOutAtEitherEnd) {
   EXPECT_THROW((void)trimmed(0.2, {}), InvalidArgument);
 }
 
-TEST(Single, HandsOnWhatOneAnnotatorOrPromptSaid) {
+TEST(Single, PassesOnTheAnnotationsOfOneAnnotatorOrPrompt) {
   EXPECT_DOUBLE_EQ((Single<Jmamp>{.annotator = "a"}(panel())->value), 0.1);
   EXPECT_DOUBLE_EQ((Single<MeanMean>{.annotator = "a"}(panel())->value), 0.3);
   EXPECT_DOUBLE_EQ((Single<Jmamp>{.prompt = "y"}(panel())->value), 0.9);
@@ -100,7 +101,7 @@ TEST(Single, HandsOnWhatOneAnnotatorOrPromptSaid) {
   EXPECT_FALSE((Single<Jmamp>{.annotator = "c", .prompt = "y"}(panel())));
 }
 
-TEST(OrderConsensus, MakesTiesOfVerdictsThatTurnWithTheOrder) {
+TEST(OrderConsensus, TurnsVerdictsThatDependOnTheOrderIntoTies) {
   using enum Order;
   const std::vector<Annotation> votes{vote("a", "x", 0.6, chosen_first),
                                       vote("a", "x", 0.8, rejected_first),  // agree: 0.7
@@ -120,7 +121,7 @@ TEST(OrderConsensus, MakesTiesOfVerdictsThatTurnWithTheOrder) {
   EXPECT_FALSE((Consensus{}(std::span(votes).subspan(4))));
 }
 
-TEST(OrderConsensus, KeepsWhatIsATieOrAgainstTheChosenAnswerInBothOrders) {
+TEST(OrderConsensus, KeepsTiesAndRejectionsThatAgreeInBothOrders) {
   using enum Order;
   const std::vector<Annotation> against{vote("a", "x", -0.5, chosen_first),
                                         vote("a", "x", -0.7, rejected_first)};
@@ -131,7 +132,7 @@ TEST(OrderConsensus, KeepsWhatIsATieOrAgainstTheChosenAnswerInBothOrders) {
   EXPECT_EQ((Consensus{.otherwise = Consensus::Otherwise::drop}(tie)->value), 0);
 }
 
-TEST(OrderConsensus, AveragesSamplesBeforeItComparesTheOrders) {
+TEST(OrderConsensus, AveragesSamplesBeforeComparingTheOrders) {
   using enum Order;
   std::vector<Annotation> votes{vote("a", "x", 0.9, chosen_first),
                                 vote("a", "x", -0.1, chosen_first),
@@ -140,7 +141,7 @@ TEST(OrderConsensus, AveragesSamplesBeforeItComparesTheOrders) {
   EXPECT_DOUBLE_EQ((OrderConsensus<Jmamp>{}(votes)->value), 0.4);
 }
 
-TEST(Aggregators, DoNotDependOnTheOrderOfTheAnnotationsToTheLastBit) {
+TEST(Aggregators, AreBitIdenticalForAnyOrderOfTheAnnotations) {
   std::mt19937_64 random(2);
   std::uniform_real_distribution<double> gap(-1, 1);
   for (int trial = 0; trial < 500; ++trial) {

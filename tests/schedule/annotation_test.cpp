@@ -16,7 +16,7 @@ TEST(SignedGap, IsMagnitudeTimesConfidenceTimesWeight) {
   EXPECT_DOUBLE_EQ(signed_gap(annotation, 0.4), 0.15);
 }
 
-TEST(SignedGap, IsNegativeWhereTheRejectedAnswerIsPreferredAndNoughtForATie) {
+TEST(SignedGap, IsNegativeForARejectedPreferenceAndZeroForATie) {
   Annotation annotation{.magnitude = 0.5, .confidence = 0.5};
   annotation.preferred = Preferred::rejected;
   EXPECT_DOUBLE_EQ(signed_gap(annotation), -0.25);
@@ -24,13 +24,13 @@ TEST(SignedGap, IsNegativeWhereTheRejectedAnswerIsPreferredAndNoughtForATie) {
   EXPECT_EQ(signed_gap(annotation), 0.0);
 }
 
-TEST(Annotation, PrefersTheChosenAnswerUnlessItSaysOtherwise) {
+TEST(Annotation, PrefersTheChosenResponseByDefault) {
   EXPECT_EQ(Annotation{}.preferred, Preferred::chosen);
   EXPECT_FALSE(Annotation{}.order.has_value());
   EXPECT_EQ(Annotation{}.sample, 0);
 }
 
-/// Holds the longer answer to be the better one, and does not judge equals.
+/// Prefers the longer response and fails for equal lengths.
 class Longest : public Annotator {
  public:
   AnnotatorId id() const override { return {"longest", "none"}; }
@@ -49,7 +49,7 @@ class Longest : public Annotator {
   }
 };
 
-TEST(Annotator, AnswersWithAnAnnotationOrWithTheReasonWhyThereIsNone) {
+TEST(Annotator, ReturnsAnAnnotationOrAFailureWithItsReason) {
   const Longest longest;
   const Annotator& annotator = longest;
   const auto verdict = annotator.annotate({.id = "p", .chosen = "ab", .rejected = "abc"});

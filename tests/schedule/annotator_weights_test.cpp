@@ -23,7 +23,7 @@ Annotation vote(std::string annotator, double gap, std::string prompt = "p") {
           .preferred = gap < 0 ? Preferred::rejected : Preferred::chosen};
 }
 
-TEST(WeightedAnnotators, WeighWhoAnsweredAndNobodyElse) {
+TEST(WeightedAnnotators, WeighOnlyTheAnnotatorsThatAnswered) {
   const WeightedJmamp aggregate{.weights = {{"a", 3}, {"b", 1}, {"c", 0}}};
   EXPECT_DOUBLE_EQ(aggregate(std::vector{vote("a", 0.8), vote("b", 0.4)})->value, 0.7);
   EXPECT_DOUBLE_EQ(aggregate(std::vector{vote("b", 0.4), vote("c", 1)})->value, 0.4);
@@ -34,7 +34,7 @@ TEST(WeightedAnnotators, WeighWhoAnsweredAndNobodyElse) {
               ThrowsMessage<InvalidArgument>(HasSubstr("no weight for the annotator d")));
 }
 
-TEST(WeightedAnnotators, AreJmampWhereAllWeighTheSame) {
+TEST(WeightedAnnotators, EqualJmampForEqualWeights) {
   const WeightedJmamp aggregate{.weights = {{"a", 2}, {"b", 2}, {"c", 2}}};
   const std::vector votes{vote("a", 0.3), vote("b", -0.5), vote("c", 1)};
   EXPECT_NEAR(aggregate(votes)->value, Jmamp{}(votes)->value, 1e-15);
@@ -74,14 +74,14 @@ TEST(LeaveOneOut, IsTheCorrelationWithTheMeanOfTheOthers) {
   EXPECT_GT(weights.at("a"), 2 * weights.at("c"));
 }
 
-TEST(LeaveOneOut, GivesNoWeightToWhoGoesAgainstTheOthers) {
+TEST(LeaveOneOut, GivesZeroWeightToNegativeCorrelation) {
   LeaveOneOut fit;
   for (const double gap : {0.1, 0.4, 0.7, 0.9})
     fit.add(std::vector{vote("a", gap), vote("b", gap), vote("c", 1 - gap), vote("d", gap)});
   EXPECT_EQ(fit.weights().at("c"), 0);
 }
 
-TEST(LeaveOneOut, SaysWhoseAgreementIsUndefined) {
+TEST(LeaveOneOut, NamesTheAnnotatorWhoseAgreementIsUndefined) {
   LeaveOneOut constant;
   for (const double gap : {0.1, 0.4})
     constant.add(std::vector{vote("a", gap), vote("b", gap), vote("flat", 0.5)});

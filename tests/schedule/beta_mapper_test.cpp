@@ -24,7 +24,7 @@ static_assert(!BetaMapper<double (*)(double)>, "a mapper sees the category and t
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-/// What every mapper promises, whichever it is.
+/// The properties that every mapper of the library has.
 template <class Mapper>
 class BetaMapperContract : public ::testing::Test {
  protected:
@@ -39,7 +39,7 @@ class BetaMapperContract : public ::testing::Test {
 using Mappers = ::testing::Types<Linear, Constant, Logistic, Rank, ByCategory>;
 TYPED_TEST_SUITE(BetaMapperContract, Mappers);
 
-TYPED_TEST(BetaMapperContract, GivesBetasWithinTheEnvelopeThatDoNotFallAsTheGapGrows) {
+TYPED_TEST(BetaMapperContract, GivesBetasInTheEnvelopeThatDoNotDecreaseWithTheGap) {
   const TypeParam to_beta = this->make();
   double before = 0;
   for (int i = -300; i <= 300; ++i) {
@@ -56,7 +56,7 @@ double beta_of(const Linear& map, double gap) {
   return map({.value = gap});
 }
 
-TEST(Linear, MeetsTheEndsOfItsEnvelopeExactly) {
+TEST(Linear, ReachesTheEndsOfItsEnvelopeExactly) {
   EXPECT_EQ(beta_of(Linear(), 0), 0.03);
   EXPECT_EQ(beta_of(Linear(), 1), 0.3);
   EXPECT_EQ(beta_of(Linear({0.1, 0.7}, {-1, 3}), -1), 0.1);
@@ -69,7 +69,7 @@ TEST(Linear, IsLinearInBetween) {
   EXPECT_DOUBLE_EQ(beta_of(Linear({0.1, 0.5}, {-1, 3}), 0), 0.2);
 }
 
-TEST(Linear, ClipsOutsideItsRangeAndSaysAtWhichEnd) {
+TEST(Linear, ClipsOutsideItsRangeAndReportsTheEnd) {
   const Linear map;
   EXPECT_EQ(beta_of(map, -0.5), 0.03);
   EXPECT_EQ(beta_of(map, 1.5), 0.3);
@@ -82,11 +82,11 @@ TEST(Linear, MayBeConstant) {
   EXPECT_EQ(beta_of(Linear({0.1, 0.1}), 0.7), 0.1);
 }
 
-TEST(Linear, PassesANanOnInsteadOfMakingABetaOfIt) {
+TEST(Linear, MapsNanToNan) {
   EXPECT_TRUE(std::isnan(beta_of(Linear(), nan)));
 }
 
-TEST(Linear, RefusesAnEnvelopeThatIsNotPositiveFiniteAndInOrder) {
+TEST(Linear, RejectsAnInvalidEnvelopeOrRange) {
   for (const Interval bad :
        {Interval{0, 0.3}, {-0.1, 0.3}, {0.3, 0.03}, {0.03, inf}, {nan, 0.3}, {0.03, nan}})
     EXPECT_THAT([=] { (void)Linear(bad); }, ThrowsMessage<InvalidArgument>(HasSubstr("envelope")))
@@ -121,7 +121,7 @@ TEST(Logistic, IsTheMiddleAtItsMidpointAndOddAroundIt) {
   EXPECT_NEAR((Logistic()(gap(0)) - 0.03) / 0.27, 0.018, 1e-4);
 }
 
-TEST(Logistic, StaysFiniteFarOutAndRefusesWhatIsNoSlope) {
+TEST(Logistic, StaysFiniteForLargeGapsAndRejectsAnInvalidSlope) {
   EXPECT_EQ(Logistic()(gap(1e6)), 0.3);
   EXPECT_EQ(Logistic()(gap(-1e6)), 0.03);
   EXPECT_TRUE(std::isnan(Logistic()(gap(nan))));
@@ -131,7 +131,7 @@ TEST(Logistic, StaysFiniteFarOutAndRefusesWhatIsNoSlope) {
   EXPECT_THAT([] { (void)Logistic(nan); }, ThrowsMessage<InvalidArgument>(HasSubstr("midpoint")));
 }
 
-TEST(Rank, SpreadsBetasEvenlyHoweverTheGapsLie) {
+TEST(Rank, SpreadsBetasEvenlyForAnyDistribution) {
   const Rank map({0.9, 0.1, 0.11, 100}, {1, 2});
   EXPECT_DOUBLE_EQ(map(gap(0.1)), 1.125);
   EXPECT_DOUBLE_EQ(map(gap(0.11)), 1.375);
@@ -152,14 +152,14 @@ TEST(Rank, GivesEqualGapsEqualBetasAndKeepsTheMeanInTheMiddle) {
   EXPECT_DOUBLE_EQ(map(gap(0)), 0.03 + 0.27 * 3 / 8);
 }
 
-TEST(Rank, RefusesNoGapsAndOnesThatAreNotFinite) {
+TEST(Rank, RejectsEmptyAndNonFiniteGaps) {
   EXPECT_THROW((void)Rank({}), InvalidArgument);
   for (const double bad : {nan, inf})
     EXPECT_THAT([=] { (void)Rank({0, bad}); }, ThrowsMessage<InvalidArgument>(HasSubstr("finite")));
   EXPECT_TRUE(std::isnan(Rank({0, 1})(gap(nan))));
 }
 
-TEST(ByCategory, MapsEachCategoryByItsOwn) {
+TEST(ByCategory, UsesTheMapOfEachCategory) {
   const ByCategory map({Linear({0.1, 0.5}), Linear({0.03, 0.1}, {-1, 1})});
   EXPECT_DOUBLE_EQ(map(gap(0.5, 0)), 0.3);
   EXPECT_DOUBLE_EQ(map(gap(0, 1)), 0.065);

@@ -14,12 +14,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-TEST(Categories, AreThoseOfTheRubricByDefaultHighestPriorityFirst) {
+TEST(Categories, DefaultToTheRubricHighestPriorityFirst) {
   EXPECT_THAT(Categories().names(), ElementsAre("safety", "factuality", "instruction", "reasoning",
                                                 "helpfulness", "style"));
 }
 
-TEST(Categories, FindANameAndNameACategory) {
+TEST(Categories, ConvertBetweenNamesAndCategories) {
   const Categories categories({"tone", "facts"});
   EXPECT_EQ(categories.at("facts"), Category{1});
   EXPECT_EQ(categories.name(Category{1}), "facts");
@@ -28,7 +28,7 @@ TEST(Categories, FindANameAndNameACategory) {
   EXPECT_EQ(categories.list(), "tone, facts");
 }
 
-TEST(Categories, NameAnUnknownOneTogetherWithThoseThereAre) {
+TEST(Categories, ListTheValidNamesForAnUnknownOne) {
   const Categories categories({"tone", "facts"});
   EXPECT_THAT(
       [&] { (void)categories.at("safety"); },
@@ -37,7 +37,7 @@ TEST(Categories, NameAnUnknownOneTogetherWithThoseThereAre) {
               ThrowsMessage<InvalidArgument>(HasSubstr("category number 2")));
 }
 
-TEST(Categories, RefuseEmptyDoubledAndTooManyNames) {
+TEST(Categories, RejectEmptyDuplicateAndTooManyNames) {
   const auto make = [](std::vector<std::string> names) {
     return [names] { (void)Categories(names); };
   };

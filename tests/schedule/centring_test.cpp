@@ -23,7 +23,7 @@ Annotation vote(std::string annotator, double gap) {
           .preferred = gap < 0 ? Preferred::rejected : Preferred::chosen};
 }
 
-/// A lenient annotator, mean 0.7, deviation 0.2; a harsh one, mean 0.1, deviation 0.1.
+/// Returns a lenient annotator (mean 0.7, deviation 0.2) and a harsh one (mean 0.1, deviation 0.1).
 const std::vector<std::vector<Annotation>>& corpus() {
   static const std::vector<std::vector<Annotation>> pairs{
       {vote("lenient", 0.5), vote("harsh", 0.2)},
@@ -39,7 +39,7 @@ AnnotatorScales scales(Centring how) {
   return {how, counts};
 }
 
-TEST(Centring, MovesEachAnnotatorToTheMeanOfAll) {
+TEST(Centring, ShiftsEachAnnotatorToTheCommonMean) {
   const auto centered = scales(Centring::center);
   EXPECT_NEAR(centered("lenient", 0.9), 0.4 + 0.2, 1e-15);
   EXPECT_NEAR(centered("harsh", 0.0), 0.4 - 0.1, 1e-15);
@@ -48,7 +48,7 @@ TEST(Centring, MovesEachAnnotatorToTheMeanOfAll) {
   EXPECT_NEAR(scaled("harsh", 0.0), 0.4 - 0.15, 1e-15);
 }
 
-TEST(Centring, RanksAGapAmongItsAnnotatorsOwn) {
+TEST(Centring, RanksAGapAmongTheAnnotatorsOwnGaps) {
   const auto ranks = scales(Centring::rank);
   EXPECT_DOUBLE_EQ(ranks("lenient", 0.5), 0.25);
   EXPECT_DOUBLE_EQ(ranks("lenient", 0.9), 0.75);
@@ -57,17 +57,17 @@ TEST(Centring, RanksAGapAmongItsAnnotatorsOwn) {
   EXPECT_DOUBLE_EQ(ranks("harsh", 0.0), 0.25);
 }
 
-TEST(Centring, MakesAnotherAggregatorsGapOfTheScaledOnes) {
+TEST(Centring, AppliesTheInnerAggregatorToScaledGaps) {
   const Centred<Jmamp> centred{scales(Centring::center)};
   EXPECT_NEAR(centred(corpus()[0])->value, (0.2 + 0.5) / 2, 1e-15);
   EXPECT_EQ(centred(corpus()[0])->n_annotators, 2);
-  // The level of an annotator matters where it is missing: 0.9 alone is not 0.9 any more.
+  // The level matters for a pair that the other annotator misses: 0.9 alone changes.
   EXPECT_NEAR(centred(std::vector{vote("lenient", 0.9)})->value, 0.6, 1e-15);
   const Centred<Jmamp> none{scales(Centring::none)};
   for (const auto& votes : corpus()) EXPECT_EQ(none(votes)->value, Jmamp{}(votes)->value);
 }
 
-TEST(Centring, DoesNotDependOnAnAnnotatorsOwnScale) {
+TEST(Centring, IsInvariantToAnAnnotatorsScale) {
   AnswerCounts counts, stretched;
   std::vector<std::vector<Annotation>> pairs = corpus();
   for (const auto& votes : pairs) counts.add(votes);
@@ -79,7 +79,7 @@ TEST(Centring, DoesNotDependOnAnAnnotatorsOwnScale) {
   EXPECT_EQ(rank("harsh", 0.2), again("harsh", 0.3 + 2 * 0.2));
 }
 
-TEST(Centring, CentresAnAnnotatorThatAlwaysSaysTheSame) {
+TEST(Centring, CentresAnAnnotatorWithConstantGaps) {
   AnswerCounts counts;
   for (const double gap : {0.0, 0.5, 1.0})
     counts.add(std::vector{vote("a", gap), vote("constant", 0.3)});
@@ -87,7 +87,7 @@ TEST(Centring, CentresAnAnnotatorThatAlwaysSaysTheSame) {
   EXPECT_DOUBLE_EQ(scaled("constant", 0.3), (0.5 + 0.3) / 2);
 }
 
-TEST(Centring, NamesAnAnnotatorThatItDoesNotKnow) {
+TEST(Centring, NamesAnUnknownAnnotator) {
   const Centred<Jmamp> centred{scales(Centring::center)};
   EXPECT_THAT([&] { (void)centred(std::vector{vote("new", 1)}); },
               ThrowsMessage<InvalidArgument>(HasSubstr("no scale for the annotator new")));

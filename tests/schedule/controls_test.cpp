@@ -24,7 +24,7 @@ ScheduleEntry entry(std::string id, double gap) {
   return {std::move(id), Linear()(said), said, Linear().clip(said)};
 }
 
-/// Gaps 0, 0.5 and 2, and a pair without one.
+/// Returns pairs with the gaps 0, 0.5 and 2, and one without a gap.
 Schedule four() {
   std::vector<ScheduleEntry> entries{entry("a", 0), entry("b", 0.5), entry("c", 2)};
   entries.push_back({.id = "d", .beta = 0.1});
@@ -51,7 +51,7 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-/// Pearson's.
+/// Pearson's correlation.
 double correlation(const std::vector<double>& x, const std::vector<double>& y) {
   const double mx = mean(x), my = mean(y);
   double xy = 0, xx = 0, yy = 0;
@@ -71,7 +71,7 @@ TEST(Averaged, GivesEveryPairWithAGapTheMeanOfAllBetas) {
   EXPECT_EQ(made.entries()[1].gap->value, 0.5);
 }
 
-TEST(Inverted, TurnsTheEnvelopeRound) {
+TEST(Inverted, MirrorsBetasInTheEnvelope) {
   const auto made = betas(inverted(four()));
   EXPECT_DOUBLE_EQ(made[0], 0.3);
   EXPECT_DOUBLE_EQ(made[1], 0.165);
@@ -99,7 +99,7 @@ TEST(Shuffled, KeepsTheBetasAndBreaksTheirTieToTheGaps) {
   EXPECT_EQ(betas(shuffled(four(), 5))[3], 0.1);
 }
 
-TEST(Shuffled, DealsEveryBetaToEveryPairAlike) {
+TEST(Shuffled, GivesEveryPairEveryBetaWithEqualProbability) {
   std::vector<ScheduleEntry> entries{entry("a", 0), entry("b", 0.5), entry("c", 1)};
   const Schedule schedule(std::move(entries));
   int counts[3][3] = {};
@@ -115,7 +115,7 @@ TEST(Shuffled, DealsEveryBetaToEveryPairAlike) {
       EXPECT_NEAR(count, deals / 3, 4 * std::sqrt(deals * 2.0 / 9)) << "four standard deviations";
 }
 
-TEST(Randomized, DrawsEvenlyFromTheEnvelopeAndKnowsNothingOfTheGap) {
+TEST(Randomized, DrawsUniformlyAndIndependentlyOfTheGap) {
   const Schedule schedule(many(20000));
   const auto drawn = betas(randomized(schedule, 0));
   const double deviation = 0.27 / std::sqrt(12.0);
@@ -133,8 +133,8 @@ TEST(Randomized, DrawsEvenlyFromTheEnvelopeAndKnowsNothingOfTheGap) {
   EXPECT_LT(std::abs(correlation(drawn, betas(randomized(schedule, 1)))), 4 / std::sqrt(20000.0));
 }
 
-// Computed by a second program, in another language, from SplitMix64 as it is published.
-TEST(Randomized, GivesAnIdTheSameBetaForEver) {
+// Expected values come from an independent implementation of the published SplitMix64.
+TEST(Randomized, GivesAnIdTheSameBetaInEveryVersion) {
   const Schedule schedule(std::vector{entry("a", 0), entry("b", 0), entry("d\u00e9", 0)});
   const auto zero = betas(randomized(schedule, 0));
   EXPECT_DOUBLE_EQ(zero[0], 0.18166329876997148);

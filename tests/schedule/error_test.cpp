@@ -17,7 +17,7 @@ TEST(Require, ThrowsTheFormattedSentenceAndOnlyOnFailure) {
               ThrowsMessage<InvalidArgument>(std::string("pair p7: beta is -0.5")));
 }
 
-TEST(DataError, NamesFileLineAndFieldAsFarAsTheyApply) {
+TEST(DataError, NamesFileLineAndFieldIfTheyApply) {
   EXPECT_STREQ(DataError("a.jsonl", 3, "beta", "must be positive").what(),
                "a.jsonl:3: field \"beta\": must be positive");
   EXPECT_STREQ(DataError("a.jsonl", 3, "", "is no object").what(), "a.jsonl:3: is no object");

@@ -13,7 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-TEST(PairIds, NumbersIdsInTheOrderInWhichTheyCameEachOnce) {
+TEST(PairIds, NumbersDistinctIdsInInsertionOrder) {
   PairIds ids;
   for (int i = 0; i < 100'000; ++i) ASSERT_TRUE(ids.add(std::to_string(i))) << i;
   for (int i = 0; i < 100'000; ++i) ASSERT_FALSE(ids.add(std::to_string(i))) << i;
@@ -40,13 +40,13 @@ TEST(PairIds, KeepsTextOfAnyLengthAndAnyBytes) {
   EXPECT_EQ(moved.find("x"), 2u);
 }
 
-TEST(PairIds, RefusesAListWithADoubledId) {
+TEST(PairIds, RejectsADuplicateId) {
   const std::vector<std::string> texts{"a", "b", "a"};
   EXPECT_THAT([&] { PairIds ids(texts); },
               ThrowsMessage<InvalidArgument>(HasSubstr("duplicate id: pair a")));
 }
 
-TEST(PairIds, HasNoneToBeginWith) {
+TEST(PairIds, IsEmptyByDefault) {
   const PairIds ids;
   EXPECT_EQ(ids.size(), 0u);
   EXPECT_EQ(ids.find(""), PairIds::none);

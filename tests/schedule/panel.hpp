@@ -7,7 +7,7 @@
 
 #include <sp2dpo/schedule/vote_table.hpp>
 
-/// Annotations for the tests of what is made of them.
+/// Annotations and vote tables that several tests share.
 namespace sp2dpo::test {
 
 inline Annotation vote(std::string pair, std::string annotator, std::string prompt,

@@ -30,7 +30,7 @@ TEST(PanelGaps, AreSortedByAnnotatorThenPrompt) {
   EXPECT_EQ(gaps[2].annotator, "b");
 }
 
-TEST(GatherPanel, KeepsWhoCountsAndWhatTheySaid) {
+TEST(GatherPanel, KeepsTheAnnotatorsThatCountAndTheirAnswers) {
   const std::vector<Annotation> votes{vote("b", "x", 0.1), vote("a", "y", 0.2),
                                       vote("a", "x", 0.4)};
   const auto largest = [](std::span<double> gaps) { return *std::ranges::max_element(gaps); };

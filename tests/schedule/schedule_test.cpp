@@ -34,7 +34,7 @@ TEST(Schedule, JoinsABatchInTheOrderOfTheBatch) {
   EXPECT_TRUE(three().betas({}).empty());
 }
 
-TEST(Schedule, RefusesABatchWithAnUnknownOrDoubledPairByName) {
+TEST(Schedule, NamesAnUnknownOrDuplicatePairOfABatch) {
   const auto join = [](std::vector<std::string> ids) {
     return [ids] { (void)three().betas(ids); };
   };
@@ -54,14 +54,14 @@ TEST(Schedule, NamesThePairWhoseBetaIsNotFiniteAndPositive) {
         << bad;
 }
 
-TEST(Schedule, NamesThePairThatIsThereTwice) {
+TEST(Schedule, NamesADuplicatePair) {
   EXPECT_THAT(([] {
                 (void)Schedule({{"a", 0.1}, {"b", 0.2}, {"a", 0.3}});
               }),
               ThrowsMessage<InvalidArgument>(HasSubstr("duplicate id: pair a")));
 }
 
-TEST(Schedule, RefusesACategoryThatItsListLacks) {
+TEST(Schedule, RejectsACategoryOutsideItsList) {
   const auto make = [] {
     (void)Schedule({{"a", 0.1, SemanticGap{.category = Category{2}}}}, Categories({"x", "y"}));
   };

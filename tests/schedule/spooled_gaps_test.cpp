@@ -33,7 +33,7 @@ void expect_same(const SpooledGaps& actual, const Gaps& expected) {
   EXPECT_EQ(i, expected.size());
 }
 
-/// Enough pairs for several blocks of the file, with ids across their borders.
+/// Returns enough pairs for several blocks of the file, with ids across block borders.
 std::vector<PairGap> pairs() {
   std::vector<PairGap> pairs;
   for (int i = 0; i < 5000; ++i) {

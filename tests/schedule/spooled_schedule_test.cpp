@@ -24,7 +24,7 @@ bool same(const ScheduleEntry& a, const ScheduleEntry& b) {
                     a.gap->n_annotations == b.gap->n_annotations && a.gap->spread == b.gap->spread);
 }
 
-/// Returns entries of every kind, enough for several blocks of the file, with ids across their
+/// Returns entries of every kind, enough for several blocks of the file, with ids across block
 /// borders.
 std::vector<ScheduleEntry> entries() {
   std::vector<ScheduleEntry> entries;

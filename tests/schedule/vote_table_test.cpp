@@ -139,8 +139,8 @@ TEST(VoteTable, FindsADuplicateInTheTemporaryFileWhenItIsRead) {
               ThrowsMessage<InvalidArgument>(HasSubstr("pair a has two annotations by m1")));
 }
 
-/// Adds `annotations` as the lines of two files: as many of them as `first_file` says in a.jsonl,
-/// the rest in b.jsonl.
+/// Adds `annotations` as the lines of two files: the first `first_file` of them in a.jsonl, the
+/// rest in b.jsonl.
 void add_lines(VoteTable& votes, const std::vector<Annotation>& annotations,
                std::size_t first_file) {
   for (std::size_t i = 0; i < annotations.size(); ++i)

@@ -28,9 +28,9 @@ struct JoinCounts {
 
 /// Writes the rows of a file of pairs with the columns `beta`, `sp2dpo` (gap, category, schedule)
 /// and, if the schedule has weights, `weight` (docs/formats.md). Rows whose pair the schedule lacks
-/// are left out. Throws DataError with file, line and field for a row that is invalid or already has
-/// such a column, and for a file that cannot be read or written. A spooled schedule must have its
-/// pairs in the order of the file: DataError names two pairs whose order differs.
+/// are left out. Throws DataError with file, line and field for a row that is invalid or already
+/// has such a column, and for a file that cannot be read or written. A spooled schedule must have
+/// its pairs in the order of the file: DataError names two pairs whose order differs.
 JoinCounts join_schedule(RowsFrom pairs, const ScheduleView& schedule,
                          const std::filesystem::path& out, const JoinOptions& options = {});
 

@@ -41,8 +41,8 @@ template <Aggregator A>
   return detail::aggregated(votes, aggregator, 0, VoteTable::unlimited, Gaps(votes.categories()));
 }
 
-/// As aggregate(), with the gaps in a temporary file, for the pairs with numbers in [first, last).
-/// Several threads may take a range of the pairs each; SpooledGaps::append() joins the results.
+/// Makes the gaps of the pairs with numbers in [first, last), in a temporary file. Several threads
+/// may take a range of the pairs each; SpooledGaps::append() joins the results.
 template <Aggregator A>
 [[nodiscard]] SpooledGaps aggregate_spooled(const VoteTable& votes, const A& aggregator,
                                             std::size_t first = 0,

@@ -55,8 +55,8 @@ using WeightedJmamp = WeightedAnnotators<Median>;
 static_assert(Aggregator<WeightedJmamp>);
 
 /// Measures how well each annotator agrees with the others: the correlation of its gaps (the median
-/// over its prompts) with the mean of the others' gaps, over the pairs that another annotator judged
-/// too. Memory grows with the number of annotators, not of pairs.
+/// over its prompts) with the mean of the others' gaps, over the pairs that another annotator
+/// judged too. Memory grows with the number of annotators, not of pairs.
 class LeaveOneOut {
  public:
   /// How one annotator agrees with the others.

@@ -136,9 +136,9 @@ class Logistic {
 };
 
 /// beta by the gap's rank in the corpus: envelope.low + width of the envelope · (below + equal / 2)
-/// / n, where `below` and `equal` count the corpus's gaps. Betas are spread evenly over the envelope
-/// for any distribution of gaps, equal gaps get equal betas, and the mean over the corpus is the
-/// middle of the envelope. Distances between gaps are lost.
+/// / n, where `below` and `equal` count the corpus's gaps. Betas are spread evenly over the
+/// envelope for any distribution of gaps, equal gaps get equal betas, and the mean over the corpus
+/// is the middle of the envelope. Distances between gaps are lost.
 class Rank {
  public:
   /// `gaps`: all gaps of the corpus in any order, see gap_values(). Throws InvalidArgument if they

@@ -18,8 +18,8 @@ namespace sp2dpo {
 /// The aspect in which the two responses of a pair differ: an index into a list of Categories.
 enum class Category : std::uint8_t {};
 
-/// The categories of a rubric, highest priority first. Annotators are told to choose the category of
-/// higher priority if two fit; aggregators break ties in the same way.
+/// The categories of a rubric, highest priority first. Annotators are told to choose the category
+/// of higher priority if two fit; aggregators break ties in the same way.
 ///
 ///     Categories().name(Categories().at("safety"))   // "safety", the default list's first
 class Categories {
@@ -46,7 +46,8 @@ class Categories {
     return static_cast<Category>(found - names_.begin());
   }
 
-  /// Returns the category of that name; throws InvalidArgument that lists the names if it is unknown.
+  /// Returns the category of that name; throws InvalidArgument that lists the names if it is
+  /// unknown.
   [[nodiscard]] Category at(std::string_view name) const {
     const auto found = find(name);
     detail::require(found.has_value(), "unknown category \"{}\"; expected one of: {}", name,

@@ -92,8 +92,9 @@ template <class S>
   });
 }
 
-/// Returns the mean of all betas, including those of pairs without a gap, summed in order of size so
-/// that the order of the pairs does not matter. Throws InvalidArgument for a schedule without pairs.
+/// Returns the mean of all betas, including those of pairs without a gap, summed in order of size
+/// so that the order of the pairs does not matter. Throws InvalidArgument for a schedule without
+/// pairs.
 template <class S>
 [[nodiscard]] double mean_beta(const S& schedule) {
   detail::require(schedule.size() > 0, "the mean beta of no pairs");
@@ -112,9 +113,9 @@ template <class S>
   return detail::with_betas(schedule, [mean](const ScheduleEntry&) { return mean; });
 }
 
-/// Replaces betas by weights: every pair, with a gap or without, gets β̄ = mean_beta() and the weight
-/// beta / β̄, whose mean is 1. At the start of training the gradients equal those of the schedule;
-/// the difference between a beta and a weight shows later (docs/math.md).
+/// Replaces betas by weights: every pair, with a gap or without, gets β̄ = mean_beta() and the
+/// weight beta / β̄, whose mean is 1. At the start of training the gradients equal those of the
+/// schedule; the difference between a beta and a weight shows later (docs/math.md).
 template <class S>
 [[nodiscard]] S weighted(const S& schedule) {
   const double mean = mean_beta(schedule);

@@ -11,7 +11,7 @@
 
 namespace sp2dpo {
 
-/// What map_gaps() does with a pair that has no gap: throw, leave the pair out, or give it `beta`.
+/// The policy of map_gaps() for a pair without a gap: throw, leave the pair out, or give it `beta`.
 struct Missing {
   /// The three choices.
   enum class Policy : std::uint8_t { error, drop, base_beta };

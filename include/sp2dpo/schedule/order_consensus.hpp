@@ -16,8 +16,8 @@
 namespace sp2dpo {
 
 /// Removes position bias: applies another aggregator to the answers that were asked in both orders,
-/// an answer being one annotator's under one prompt. If an answer's mean signed gap has another sign
-/// in the other order, the verdict follows the position, not the text, and becomes a tie or is
+/// an answer being one annotator's under one prompt. If an answer's mean signed gap has another
+/// sign in the other order, the verdict follows the position, not the text, and becomes a tie or is
 /// dropped. Annotations asked in one order only, or without a recorded order, do not count.
 template <Aggregator A>
 struct OrderConsensus {

@@ -18,8 +18,8 @@
 
 namespace sp2dpo {
 
-/// A set of pair ids, numbered 0, 1, 2, … in order of insertion. Takes about 16 bytes per id plus its
-/// text. A const PairIds may be read from several threads.
+/// A set of pair ids, numbered 0, 1, 2, … in order of insertion. Takes about 16 bytes per id plus
+/// its text. A const PairIds may be read from several threads.
 class PairIds {
  public:
   static constexpr std::uint32_t none = detail::IdIndex::none;

@@ -22,9 +22,9 @@ struct PanelGap {
   double gap;
 };
 
-/// Returns one PanelGap for each annotator and prompt of the pair, sorted by annotator, then prompt.
-/// The views point into `votes`. `weights[c]` multiplies the gaps of category c; an empty span
-/// leaves them as they are.
+/// Returns one PanelGap for each annotator and prompt of the pair, sorted by annotator, then
+/// prompt. The views point into `votes`. `weights[c]` multiplies the gaps of category c; an empty
+/// span leaves them as they are.
 [[nodiscard]] inline std::vector<PanelGap> panel_gaps(std::span<const Annotation> votes,
                                                       std::span<const double> weights = {}) {
   std::vector<PanelGap> gaps;

@@ -10,8 +10,8 @@
 
 namespace sp2dpo {
 
-/// Applies another aggregator to the annotations by one annotator, under one prompt, or both. A pair
-/// without such annotations has no gap.
+/// Applies another aggregator to the annotations by one annotator, under one prompt, or both. A
+/// pair without such annotations has no gap.
 ///
 ///     Single<Jmamp>{.annotator = "judge-a"}   // the median over its prompts
 template <Aggregator A>

@@ -11,8 +11,8 @@
 
 namespace sp2dpo {
 
-/// Gaps in a temporary file, for a corpus that should not be held in memory. A const SpooledGaps may
-/// be read from several threads.
+/// Gaps in a temporary file, for a corpus that should not be held in memory. A const SpooledGaps
+/// may be read from several threads.
 class SpooledGaps {
  public:
   explicit SpooledGaps(Categories categories = {}) : categories_(std::move(categories)) {}
@@ -70,7 +70,7 @@ class SpooledGaps {
 
 static_assert(GapTable<SpooledGaps>);
 
-/// As map_gaps() of Gaps, with the schedule in a temporary file.
+/// Maps every gap to a beta, with the schedule in a temporary file. Throws like map_gaps() of Gaps.
 template <BetaMapper M>
 [[nodiscard]] SpooledSchedule map_gaps(const SpooledGaps& gaps, const M& to_beta,
                                        const Missing& missing = {}) {

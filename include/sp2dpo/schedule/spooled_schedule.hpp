@@ -11,8 +11,8 @@
 namespace sp2dpo {
 
 /// A schedule in a temporary file, for a corpus that should not be held in memory: it can be read
-/// front to back only. The caller must keep ids unique (see PairIds). A const SpooledSchedule may be
-/// read from several threads.
+/// front to back only. The caller must keep ids unique (see PairIds). A const SpooledSchedule may
+/// be read from several threads.
 ///
 ///     const SpooledSchedule schedule = map_gaps(aggregate_spooled(votes, Jmamp{}), Linear{});
 ///     io::write_schedule("schedule.jsonl", schedule, manifest);

@@ -45,13 +45,13 @@ class VoteTable {
   VoteTable(VoteTable&&) noexcept;
   VoteTable& operator=(VoteTable&&) noexcept;
 
-  /// Throws InvalidArgument for an unknown pair, a magnitude or confidence outside [0, 1], a category
-  /// outside the list, and a duplicate: a second annotation with the same pair, annotator, prompt,
-  /// order and sample. If the first one is in the temporary file already, and annotations of other
-  /// pairs came between the two, the duplicate is found when the pair is read.
+  /// Throws InvalidArgument for an unknown pair, a magnitude or confidence outside [0, 1], a
+  /// category outside the list, and a duplicate: a second annotation with the same pair, annotator,
+  /// prompt, order and sample. If the first one is in the temporary file already, and annotations
+  /// of other pairs came between the two, the duplicate is found when the pair is read.
   void add(const Annotation& annotation, const Origin& origin = {});
 
-  /// Visits one pair: its id, and its annotations in the order in which they were added. Both are
+  /// Visits one pair, with its annotations in the order in which they were added. The arguments are
   /// valid during the call only.
   using Visit = std::function<void(std::string_view id, std::span<const Annotation> annotations)>;
 

@@ -26,8 +26,8 @@ struct FitOptions {
 };
 
 /// Calibrates gaps by gold labels: a gap becomes sign · (2p − 1), where p is the share of correct
-/// gaps of that size. `aggregator` made the gaps; its description, inputs and summary become those of
-/// the calibration. Throws DataError if too few labelled pairs have a gap.
+/// gaps of that size. `aggregator` made the gaps; its description, inputs and summary become those
+/// of the calibration. Throws DataError if too few labelled pairs have a gap.
 [[nodiscard]] SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options,
                                      const Gold& gold, NamedAggregator& aggregator);
 

@@ -10,8 +10,8 @@
 
 namespace sp2dpo::detail {
 
-/// A list that grows block by block and never copies its elements. The unused rest of the last block
-/// is never touched, so that it takes no physical memory.
+/// A list that grows block by block and never copies its elements. The unused rest of the last
+/// block is never touched, so that it takes no physical memory.
 template <class T>
 requires std::is_trivially_copyable_v<T>
 class BlockList {
