@@ -125,7 +125,7 @@ TEST_F(ReportCommand, NamesAPairThatThePairsFileLacksAndAFileThatIsNotTheSchedul
   const auto outcome = report("--pairs other.jsonl");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("lacks the pair p1"));
-  EXPECT_THAT(outcome.err, HasSubstr("other.jsonl: its SHA-256 is none of those"));
+  EXPECT_THAT(outcome.err, HasSubstr("other.jsonl: its SHA-256 is not in the schedule's manifest"));
 }
 
 TEST_F(ReportCommand, ScheduleJoinsTheBetasToThePairsRows) {
