@@ -1,21 +1,20 @@
 #!/usr/bin/env bash
-# Installs what sp2dpo needs and this machine lacks; does nothing where all is present.
+# Installs the packages that sp2dpo needs and this machine lacks.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 Usage: bash cmake/bootstrap.sh [--torch-wheel [--oracle]] [--check]
 
-  (no option)     the distribution's packages (Debian 12 and its kin): compilers' companions,
-                  libtorch, OpenBLAS, Eigen, Boost.Math, simdjson, fmt, Highway, CLI11, libcurl, SQLite,
+  (no option)     the packages of Debian 12 or 13, or a derivative: compiler, CMake, libtorch, OpenBLAS, Eigen, Boost.Math, simdjson, fmt, Highway, CLI11, libcurl, SQLite,
                   toml++, GoogleTest, Benchmark
-  --torch-wheel   besides, torch 2.11.0 from PyPI in a virtual environment under build/torch-wheel
-                  (about 4.6 GB), for a current libtorch and for CUDA
-  --oracle        and beside it the Python packages that tests/oracle compares with; pyarrow among them
-                  has the Arrow for sp2dpo::parquet
-  --check         only say what is missing; exit 1 if anything is
+  --torch-wheel   also torch 2.11.0 from PyPI, in a virtual environment under build/torch-wheel (about
+                  4.6 GB), for a current libtorch and for CUDA
+  --oracle        also the Python packages that tests/oracle compares with, including pyarrow, whose
+                  Arrow sp2dpo::parquet uses
+  --check         only report what is missing; exit 1 if anything is
 
-A libtorch that CMAKE_PREFIX_PATH or Torch_DIR points at is used instead of the distribution's.
+A libtorch that CMAKE_PREFIX_PATH or Torch_DIR names is used instead of the distribution's.
 TEXT
 }
 
@@ -36,7 +35,7 @@ wheel_dir=$root/build/torch-wheel
 
 say() { printf 'bootstrap: %s\n' "$*"; }
 
-# True where the user brings a libtorch of their own.
+# True if the user provides a libtorch.
 own_libtorch() {
   [ -n "${Torch_DIR:-}" ] && [ -e "$Torch_DIR/TorchConfig.cmake" ] && return 0
   local prefix
@@ -67,7 +66,7 @@ if command -v dpkg-query >/dev/null; then
       grep -qE "$installed" || missing+=("$package")
   done
 else
-  say "this is no Debian-like system, so it is left alone. Needed here, by Debian's names:"
+  say "this system is not like Debian, so nothing is installed. Needed, by Debian's names:"
   say "  ${packages[*]}"
 fi
 
@@ -96,7 +95,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
   else
-    say "these packages are missing, and this account may not install them:" >&2
+    say "these packages are missing, and this account cannot install them:" >&2
     say "  ${missing[*]}" >&2
     say "ask an administrator for: apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
@@ -108,7 +107,7 @@ if [ ${#missing[@]} -gt 0 ]; then
          "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
            "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
-    say "apt-get failed; its last lines stand above" >&2
+    say "apt-get failed; its last lines are above" >&2
     exit 1
   fi
 fi

@@ -1,6 +1,6 @@
 # sp2dpo_component(<name> HEADERS <header>...)
-# Gives the target sp2dpo_<name> its alias sp2dpo::<name>, its public headers as a checked file set,
-# C++20, and a place in an export set of its own.
+# Gives the target sp2dpo_<name> its alias sp2dpo::<name>, its public headers as a file set, C++20, and
+# its own export set.
 function(sp2dpo_component name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HEADERS")
   set(target sp2dpo_${name})
@@ -32,7 +32,7 @@ function(sp2dpo_component name)
   endif()
 endfunction()
 
-# sp2dpo::sp2dpo stands for every component that this build has.
+# Makes sp2dpo::sp2dpo, which links every component of this build.
 function(sp2dpo_everything)
   get_property(components GLOBAL PROPERTY SP2DPO_COMPONENTS)
   message(STATUS "sp2dpo: components ${components}")
@@ -43,8 +43,8 @@ function(sp2dpo_everything)
   endforeach()
 endfunction()
 
-# Links the compiled fmt in place of the header-only one that sp2dpo::core brings, which costs each
-# file three times its compile time. Only for targets that see no libtorch.
+# Links the compiled fmt instead of sp2dpo::core's header-only one, which triples the compile time of a
+# file. Only for targets that see no libtorch.
 function(sp2dpo_compiled_fmt target)
   target_link_libraries(${target} PRIVATE fmt::fmt)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-UFMT_HEADER_ONLY>)
@@ -57,8 +57,8 @@ function(sp2dpo_unity target)
   endif()
 endfunction()
 
-# With SP2DPO_UNITY, precompiles headers for a target whose files use the same names for different
-# things, so that they cannot be one.
+# With SP2DPO_UNITY, precompiles headers for a target whose files cannot be compiled as one, because
+# they give different things the same name.
 function(sp2dpo_precompile target)
   if(SP2DPO_UNITY)
     list(TRANSFORM ARGN REPLACE "(.+)" "$<$<COMPILE_LANGUAGE:CXX>:<\\1$<ANGLE-R>>")

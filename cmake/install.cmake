@@ -5,7 +5,7 @@ list(REMOVE_ITEM SP2DPO_COMPONENTS "" ${SP2DPO_NOT_INSTALLED})
 get_property(SP2DPO_TORCH_VERSION GLOBAL PROPERTY SP2DPO_TORCH_VERSION)
 set(SP2DPO_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo")
 
-# The shared libraries that sp2dpo::torch links are loaded with it, private or not.
+# sp2dpo::torch loads the shared libraries that it links, even private ones.
 set(SP2DPO_TORCH_ROOMS)
 if(TARGET sp2dpo_torch)
   get_target_property(libraries sp2dpo_torch LINK_LIBRARIES)

@@ -1,8 +1,9 @@
-# sp2dpo_find_torch(): find_package(Torch), without what it does to a project beside it. Used by the
-# build and by the installed package.
+# sp2dpo_find_torch(): find_package(Torch) without its side effects on the project. Used by the build
+# and by the installed package.
 macro(sp2dpo_find_torch)
-  # A libtorch with CUDA sets these for the directory that looks for it: all architectures off, flags
-  # and a standard of its own. Without a list of architectures it runs a GPU program at configure time.
+  # A libtorch with CUDA overwrites these in the calling directory: it turns all architectures off and
+  # sets its own flags and standard. Without a list of architectures it runs a GPU program at configure
+  # time.
   set(_sp2dpo_kept CMAKE_CUDA_FLAGS CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_STANDARD
     CMAKE_CUDA_STANDARD_REQUIRED TORCH_CUDA_ARCH_LIST)
   foreach(_sp2dpo_name IN LISTS _sp2dpo_kept)

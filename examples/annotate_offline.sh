@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# From pairs to a schedule and one explained beta, with teachers that are invented on this machine.
+# From pairs to a schedule and one explained beta, with judges that a program on this machine invents.
 set -euo pipefail
 
 case "${1:-}" in
   -h | --help)
     echo "Usage: bash examples/annotate_offline.sh [DIR]"
-    echo "Asks a panel of two invented teachers about the pairs in examples/data, without a key or a"
-    echo "network, and leaves what comes of it in DIR (default: build/annotate_offline)."
+    echo "Asks a panel of two invented judges about the pairs in examples/data, without a key or a"
+    echo "network, and writes store, annotations and schedule to DIR (default: build/annotate_offline)."
     exit 0
     ;;
 esac
@@ -17,13 +17,13 @@ mkdir -p "$out" "$root/build"
 out=$(cd "$out" && pwd)
 cd "$root"
 
-# The release build, which examples/quickstart.sh begins: nothing is compiled again.
+# Shares build/release with examples/quickstart.sh, so nothing is compiled again.
 bash cmake/bootstrap.sh
 . examples/build.sh
 build=$root/build/release
 build_release sp2dpo fake_provider
 
-# The provider lives as long as its input does, and says in its first line where it is.
+# The provider prints its URL in the first line and ends with its input.
 coproc provider { exec "$build/examples/annotate_offline/fake_provider"; }
 provider_pid=$!
 trap 'kill "$provider_pid" 2>/dev/null || true' EXIT

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job, from a fresh clone: sets up, builds, then runs examples/quickstart.
+# From a fresh clone: sets up, builds and runs examples/quickstart.
 set -euo pipefail
 
 usage() {

@@ -89,7 +89,7 @@ struct FakeCounts {
 /// only. If the request has a JSON schema, as response_format or in its text, the reply is an
 /// instance of it. A body that contains `fake(NAME)` or `fake(NAME*3)` meets that fault, always or
 /// in its first 3 attempts, before any plan. Also serves files, `GET /counts`, and batches, whose
-/// lines come out of order and one in seven of them twice.
+/// lines come out of order, one in seven of them repeated.
 class FakeProvider {
  public:
   explicit FakeProvider(FakeOptions options = {});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The command line of our programs: options, flags, subcommands and their help. One source file of
-/// this library includes CLI11, which takes ten seconds to compile; this header takes none of them.
+/// The command line of our programs: options, flags, subcommands and their help. Only one source file
+/// of this library includes CLI11, which takes ten seconds to compile.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class Option;
 
 namespace sp2dpo::args {
 
-/// The variable that an option sets. It keeps its value where the option is not given.
+/// The variable that an option sets. It keeps its value if the option is not given.
 using Target =
     std::variant<std::string*, std::vector<std::string>*, int*, std::int64_t*, std::uint64_t*,
                  double*, std::optional<std::int64_t>*, std::optional<double>*>;
