@@ -64,8 +64,8 @@ class LlmBar : public testing::Test {
     votes_ = read_votes(file);
   }
 
-  /// Ratings of these LLMs and prompts over all subsets. The two orders together give one value, and
-  /// each (LLM, prompt) is one rater.
+  /// Ratings of these LLMs and prompts over all subsets. The two orders together give one value,
+  /// and each (LLM, prompt) is one rater.
   [[nodiscard]] stats::Ratings ratings(const std::vector<std::string>& llms,
                                        const std::vector<std::string>& prompts) const {
     std::map<std::string, std::size_t> units;

@@ -38,7 +38,8 @@ struct ColumnOptions {
     double lowest = -std::numeric_limits<double>::infinity();  ///< a score below is an error
     double highest = std::numeric_limits<double>::infinity();  ///< a score above is an error
   };
-  /// One strength of either sign. The chosen response is preferred; the magnitude is |value| / scale.
+  /// One strength of either sign. The chosen response is preferred; the magnitude is |value| /
+  /// scale.
   struct Strength {
     std::string column = "preference_strength";
   };

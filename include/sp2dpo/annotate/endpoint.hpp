@@ -42,8 +42,9 @@ class Endpoint {
   /// The options that the endpoint was made with.
   [[nodiscard]] const EndpointOptions& options() const noexcept;
 
-  /// Queues a request; never blocks. `done` runs once, inside a later poll() or ask(), in the thread
-  /// that called it. It may submit requests but not poll. Its exceptions leave through poll().
+  /// Queues a request; never blocks. `done` runs once, inside a later poll() or ask(), in the
+  /// thread that called it. It may submit requests but not poll. Its exceptions leave through
+  /// poll().
   void submit(ChatRequest request, Callback done);
 
   /// Runs one round: sends, receives, and calls back for every finished request. Waits up to
@@ -62,8 +63,8 @@ class Endpoint {
   [[nodiscard]] std::size_t unfinished() const;
   /// Takes back the requests that wait to be sent (again). Those in flight run to their end.
   std::vector<ChatRequest> withdraw();
-  /// Returns why the endpoint has stopped (a refused key, an exhausted quota, an outage); empty while
-  /// it works. A stopped endpoint returns every request at once, with 0 attempts.
+  /// Returns why the endpoint has stopped (a refused key, an exhausted quota, an outage); empty
+  /// while it works. A stopped endpoint returns every request at once, with 0 attempts.
   [[nodiscard]] std::string stopped() const;
   /// Counts of attempts so far.
   [[nodiscard]] EndpointCounts counts() const;

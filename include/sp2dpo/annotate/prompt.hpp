@@ -37,8 +37,8 @@ struct PromptOptions {
 /// (docs/prompts.md describes templates). Immutable; safe to use from several threads at once.
 class Prompt {
  public:
-  /// Parses a template. `origin` names it in messages. Throws DataError with the line for an unknown
-  /// or unused field, a missing section, and a schema that lacks part of a verdict.
+  /// Parses a template. `origin` names it in messages. Throws DataError with the line for an
+  /// unknown or unused field, a missing section, and a schema that lacks part of a verdict.
   Prompt(std::string_view text, const std::string& origin, const PromptOptions& options = {});
 
   /// `direct`, or `direct-blind`: the prompt of its annotations.

@@ -26,8 +26,8 @@ using MimeForm = std::unique_ptr<curl_mime, FreeCurl>;
 /// Calls curl_global_init once per program. Throws Error if it fails.
 void init_curl();
 
-/// Drives the transfers of one endpoint. It exposes its sockets, so that one thread can poll several
-/// loops at once, which curl_multi_poll cannot do. Not thread-safe.
+/// Drives the transfers of one endpoint. It exposes its sockets, so that one thread can poll
+/// several loops at once, which curl_multi_poll cannot do. Not thread-safe.
 class CurlLoop {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -189,8 +189,8 @@ class Endpoint::State {
     State* state_;
   };
 
-  /// Finishes what libcurl has finished and starts what may start. Returns the time at which it must
-  /// be called again even without a socket event.
+  /// Finishes what libcurl has finished and starts what may start. Returns the time at which it
+  /// must be called again even without a socket event.
   Time advance(Time now);
   void start(Job job, Time now);
   void act(std::span<const pollfd> happened);

@@ -44,9 +44,9 @@ struct ReplyVerdict {
 [[nodiscard]] ReplyVerdict classify(const HttpReply& reply, bool chat,
                                     simdjson::dom::parser& parser);
 
-/// Returns the wait that a server requests by `retry-after-ms`, or by `retry-after` in seconds or as
-/// a date (relative to the server's `date` if present). Empty for a wait that is absent, unreadable,
-/// not above 0 or longer than a day.
+/// Returns the wait that a server requests by `retry-after-ms`, or by `retry-after` in seconds or
+/// as a date (relative to the server's `date` if present). Empty for a wait that is absent,
+/// unreadable, not above 0 or longer than a day.
 [[nodiscard]] std::optional<std::chrono::milliseconds> wanted_wait(const HttpReply& reply,
                                                                    std::time_t now);
 

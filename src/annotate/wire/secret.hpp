@@ -17,8 +17,8 @@ class Secret {
   [[nodiscard]] bool empty() const noexcept { return key_.empty(); }
   [[nodiscard]] std::string bearer() const { return "Authorization: Bearer " + key_; }
 
-  /// Replaces every occurrence of the key in `text`, including those with JSON or URL escapes. A key
-  /// of fewer than `min_bytes` bytes counts as a placeholder ("none", "EMPTY") and is kept.
+  /// Replaces every occurrence of the key in `text`, including those with JSON or URL escapes. A
+  /// key of fewer than `min_bytes` bytes counts as a placeholder ("none", "EMPTY") and is kept.
   void redact(std::string& text) const;
   static constexpr std::size_t min_bytes = 8;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The command line of our programs: options, flags, subcommands and their help. Only one source file
-/// of this library includes CLI11, which takes ten seconds to compile.
+/// The command line of our programs: options, flags, subcommands and their help. Only one source
+/// file of this library includes CLI11, which takes ten seconds to compile.
 #pragma once
 
 #include <cstdint>
