@@ -38,8 +38,8 @@ struct ColumnOptions {
     double lowest = -std::numeric_limits<double>::infinity();  ///< a score below is an error
     double highest = std::numeric_limits<double>::infinity();  ///< a score above is an error
   };
-  /// One strength of either sign. The chosen response is preferred; the magnitude is |value| /
-  /// scale.
+  /// One strength of either sign. The chosen response is preferred, with |value| / scale as the
+  /// magnitude.
   struct Strength {
     std::string column = "preference_strength";
   };
@@ -122,7 +122,6 @@ class Replay : public Annotator {
 /// Passes every outcome to a function, one at a time, before returning it.
 class Recording : public Annotator {
  public:
-  /// Receives a pair and what the inner annotator returned for it.
   using Sink = std::function<void(const PreferencePair&, const AnnotationOutcome&)>;
 
   /// Throws InvalidArgument for an empty function.

@@ -128,7 +128,7 @@ void read_decoding(TomlTable table, Decoding& decoding) {
   table.finish();
 }
 
-/// What is asked for must be something that the server takes.
+/// Refuses a decoding parameter that the server does not accept.
 void check_decoding(const TomlTable& table, const Judge& judge) {
   const auto check = [&](bool wanted, bool can, const char* name) {
     if (wanted && !can)
