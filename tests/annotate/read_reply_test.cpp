@@ -137,7 +137,7 @@ TEST(ReadReply, AVerdictIsHeldToItsSchema) {
     return failure.detail;
   };
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":"0.5","confidence":1})"),
-            "magnitude: expected a value of type number, not \"0.5\"");
+            "magnitude: expected a value of type number, got \"0.5\"");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":1.01,"confidence":1})"),
             "magnitude: expected a number in [0, 1], not 1.01");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":0.5,"confidence":-1e-9})"),
@@ -147,11 +147,11 @@ TEST(ReadReply, AVerdictIsHeldToItsSchema) {
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":0.5,"confidence":1,"x":1})"),
             "the field \"x\" is not in the schema");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":0.5,"confidence":1,"magnitude":0.6})"),
-            "the field \"magnitude\" is there twice");
+            "duplicate field \"magnitude\"");
   EXPECT_THAT(complaint(R"({"category":"Style","magnitude":0.5,"confidence":1})"),
               HasSubstr("category: expected one of [\"safety\","));
   EXPECT_THAT(complaint(R"({"category":"style","magnitude":true,"confidence":1})"),
-              HasSubstr("type number, not true"));
+              HasSubstr("type number, got true"));
   EXPECT_THAT(complaint(R"({"category":"style","magnitude":null,"confidence":1})"),
               HasSubstr("not null"));
   EXPECT_THAT(complaint(R"({"category":"style","magnitude":NaN,"confidence":1})"),

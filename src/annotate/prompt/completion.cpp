@@ -25,7 +25,7 @@ std::string in_lower_case(std::string text) {
   return text;
 }
 
-/// A text, or the texts among a list of parts.
+/// Returns the content if it is a text, or the texts of a list of parts.
 std::string content_of(element message) {
   simdjson::dom::array parts;
   if (message["content"].get(parts) != simdjson::SUCCESS) return text_of(message["content"]);
@@ -44,13 +44,13 @@ bool is_blank(std::string_view text) {
 }
 
 AnnotationFailure no_json(simdjson::error_code error, std::string_view body) {
-  // simdjson refuses half a surrogate pair with the same word as any other bad escape.
+  // simdjson reports half of a surrogate pair like any other bad escape.
   const bool surrogate =
       error == simdjson::STRING_ERROR &&
       (body.find("\\ud") != std::string_view::npos || body.find("\\uD") != std::string_view::npos);
-  if (surrogate) return {Kind::encoding, "the answer has half of a surrogate pair"};
-  if (error == simdjson::UTF8_ERROR) return {Kind::encoding, "the answer is not UTF-8"};
-  return {Kind::malformed, fmt::format("no JSON: {}", one_line(body))};
+  if (surrogate) return {Kind::encoding, "the reply has half of a surrogate pair"};
+  if (error == simdjson::UTF8_ERROR) return {Kind::encoding, "the reply is not UTF-8"};
+  return {Kind::malformed, fmt::format("not JSON: {}", one_line(body))};
 }
 
 }  // namespace
@@ -64,15 +64,15 @@ std::variant<Completion, AnnotationFailure> read_completion(std::string_view bod
   if (document["choices"].get(choices) != simdjson::SUCCESS) {
     const auto error = read_error(document);
     return AnnotationFailure{Kind::malformed,
-                             error ? error->message : "no completion: " + one_line(body)};
+                             error ? error->message : "not a completion: " + one_line(body)};
   }
   if (choices.size() != 1)
     return AnnotationFailure{Kind::malformed,
-                             fmt::format("{} choices where one was asked for", choices.size())};
+                             fmt::format("expected one choice, got {}", choices.size())};
   const element choice = *choices.begin();
   element message;
   if (choice["message"].get(message) != simdjson::SUCCESS || !message.is_object())
-    return AnnotationFailure{Kind::malformed, "a choice without a message"};
+    return AnnotationFailure{Kind::malformed, "the choice has no message"};
 
   static constexpr std::array filtered = {"content_filter",     "safety", "recitation", "blocklist",
                                           "prohibited_content", "spii"};
@@ -92,7 +92,7 @@ std::variant<Completion, AnnotationFailure> read_completion(std::string_view bod
   if (is_blank(text)) return AnnotationFailure{Kind::empty, "no text"};
   std::string model = text_of(document["model"]);
   if (!simdjson::validate_utf8(text) || !simdjson::validate_utf8(model))
-    return AnnotationFailure{Kind::encoding, "the answer has half of a surrogate pair"};
+    return AnnotationFailure{Kind::encoding, "the reply has half of a surrogate pair"};
   return Completion{std::move(text), std::move(model)};
 }
 

@@ -9,13 +9,13 @@
 
 namespace sp2dpo::annotate {
 
-/// A chat completion with a text in it.
+/// The text of a chat completion.
 struct Completion {
-  std::string text;   ///< UTF-8; reasoning that the server sets apart is not in it
-  std::string model;  ///< as returned; empty where it is not there
+  std::string text;   ///< UTF-8, without reasoning that the server returns separately
+  std::string model;  ///< as returned; empty if absent
 };
 
-/// A failure where there is no text, or not the whole of it.
+/// Reads a chat completion. Returns a failure if its text is missing or incomplete.
 [[nodiscard]] std::variant<Completion, AnnotationFailure> read_completion(std::string_view body);
 
 }  // namespace sp2dpo::annotate

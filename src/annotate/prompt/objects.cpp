@@ -7,7 +7,7 @@ namespace sp2dpo::annotate {
 namespace {
 
 constexpr std::size_t nowhere = std::string_view::npos;
-/// Verdicts are flat. Without a bound, a text of nothing but openings would take quadratic time.
+/// Verdicts are flat. The bound keeps a text of opening brackets from taking quadratic time.
 constexpr int deepest = 16;
 
 bool is_space(char c) {
@@ -19,7 +19,7 @@ std::size_t skip_space(std::string_view text, std::size_t at) {
   return at;
 }
 
-/// Each returns the place behind what begins at `at`, or nowhere.
+/// These functions return the position after the element at `at`, or nowhere if it is malformed.
 std::size_t skip_string(std::string_view text, std::size_t at) {
   if (at >= text.size() || text[at] != '"') return nowhere;
   for (++at; at < text.size(); ++at) {
@@ -71,7 +71,7 @@ std::size_t skip_value(std::string_view text, std::size_t at, int depth) {
   return at == begin ? nowhere : at;
 }
 
-/// Whether the object that begins here is meant to have one of the names first.
+/// Returns true if the object at `at` begins with one of the names.
 bool begins_with(std::string_view text, std::size_t at,
                  const std::vector<std::string_view>& names) {
   at = skip_space(text, at + 1);

@@ -8,16 +8,16 @@
 
 namespace sp2dpo::annotate {
 
-/// The JSON objects in a text that has anything around them.
+/// The JSON objects in a text, whatever surrounds them.
 struct Objects {
-  std::vector<std::string_view> whole;  ///< that begin in no other one; by their braces and commas
-  /// Where an object begins with one of the names that were looked for, and breaks. What stands
-  /// behind may be a part of it, so nothing is looked for there.
+  std::vector<std::string_view> whole;  ///< outermost objects with balanced brackets
+  /// Position of an incomplete object whose first name is one of those searched for. The search
+  /// stops there, since the rest of the text may belong to that object.
   std::optional<std::size_t> broken{};
 };
 
-/// Time is linear in the text's length, whatever it is. What is found may still not be JSON: only
-/// its shape was looked at.
+/// Finds the objects in a text, in time linear in its length. Checks only their shape: they may
+/// still be invalid JSON.
 [[nodiscard]] Objects find_objects(std::string_view text,
                                    const std::vector<std::string_view>& names = {});
 

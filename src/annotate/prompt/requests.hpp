@@ -9,7 +9,7 @@ namespace sp2dpo::annotate {
 
 struct Question;
 
-/// Requests that make_request() has rendered and hashed in this process. Rendering takes most of
+/// Counts the requests that make_request() has rendered and hashed in this process. Rendering takes most of
 /// the time that a stored question costs; a test holds every pass to one request per question.
 inline std::atomic<std::int64_t> requests_made{0};
 

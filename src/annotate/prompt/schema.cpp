@@ -26,7 +26,7 @@ bool is_of_type(element value, std::string_view type) {
 
 std::string find_violation(element value, element schema, const std::string& path) {
   const auto wrong = [&](std::string_view what) {
-    return fmt::format("{}{}expected {}, not {}", path, path.empty() ? "" : ": ", what,
+    return fmt::format("{}{}expected {}, got {}", path, path.empty() ? "" : ": ", what,
                        one_line(simdjson::minify(value)));
   };
   const std::string_view type = schema["type"].get_string().value();
@@ -60,7 +60,7 @@ std::string find_violation(element value, element schema, const std::string& pat
     if (properties.at_key(key).get(property) != simdjson::SUCCESS)
       return fmt::format("the field \"{}\" is not in the schema", one_line(at(key)));
     if (std::ranges::find(keys, key) != keys.end())
-      return fmt::format("the field \"{}\" is there twice", one_line(at(key)));
+      return fmt::format("duplicate field \"{}\"", one_line(at(key)));
     keys.push_back(key);
     if (auto inside = find_violation(field, property, at(key)); !inside.empty()) return inside;
   }
@@ -82,7 +82,7 @@ void check_schema(const text::Field& schema) {
       constexpr std::string_view known[] = {"object",  "array",   "string",
                                             "boolean", "integer", "number"};
       if (std::ranges::find(known, type) == std::end(known))
-        word.fail("expected object, array, string, boolean, integer or number, not " + type);
+        word.fail("expected object, array, string, boolean, integer or number, got " + type);
     } else if (word.key() == "properties") {
       has_properties = true;
       word.each([&](const text::Field& property) {
@@ -92,7 +92,7 @@ void check_schema(const text::Field& schema) {
     } else if (word.key() == "required") {
       word.each_item([&](const text::Field& item) { required.emplace_back(item.text()); });
     } else if (word.key() == "additionalProperties") {
-      if (word.json() != "false") word.fail("expected false, not " + word.json());
+      if (word.json() != "false") word.fail("expected false, got " + word.json());
       closed = true;
     } else if (word.key() == "items") {
       has_items = true;
@@ -101,14 +101,15 @@ void check_schema(const text::Field& schema) {
       has_enum = true;
       word.each_item([](const text::Field& item) { static_cast<void>(item.text()); });
     } else if (word.key() != "description") {
-      word.fail("is a word of JSON Schema that is not known here");
+      word.fail("unsupported keyword of JSON Schema");
     }
   });
   if (type.empty()) schema.fail("type", "is missing");
-  if (has_enum && type != "string") schema.fail("enum", "is for strings alone");
-  if (has_items != (type == "array")) schema.fail("items", "belongs to an array, and only there");
+  if (has_enum && type != "string") schema.fail("enum", "applies to strings only");
+  if (has_items != (type == "array"))
+    schema.fail("items", "is required for an array and invalid elsewhere");
   if (has_properties != (type == "object"))
-    schema.fail("properties", "belong to an object, and only there");
+    schema.fail("properties", "is required for an object and invalid elsewhere");
   if (type != "object") return;
   if (!closed) schema.fail("additionalProperties", "is missing; it must be false");
   std::ranges::sort(properties);

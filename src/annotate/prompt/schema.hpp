@@ -8,12 +8,12 @@
 
 namespace sp2dpo::annotate {
 
-/// Throws DataError unless the schema is of the subset that strict structured outputs take, and all
-/// of its words are ones that violation() looks at: `type`, `properties`, `required` (all of them),
-/// `additionalProperties: false`, `items`, `enum` of texts, and `description`.
+/// Throws DataError unless the schema is in the subset that strict structured outputs accept and
+/// violation() checks: `type`, `properties`, `required` (all of them), `additionalProperties:
+/// false`, `items`, `enum` of texts, and `description`.
 void check_schema(const text::Field& schema);
 
-/// What is wrong with a value by a schema that check_schema() let pass; empty where nothing is.
+/// Returns how a value violates a schema that check_schema() accepted; empty if it does not.
 [[nodiscard]] std::string violation(simdjson::dom::element value, simdjson::dom::element schema);
 
 }  // namespace sp2dpo::annotate
