@@ -36,7 +36,7 @@ Annotation verdict_of(const Annotator& annotator, const PreferencePair& pair) {
   return std::get<Annotation>(annotator.annotate(pair));
 }
 
-TEST(FromColumns, TheDifferenceOfTheScoresOverTheScaleIsTheMagnitude) {
+TEST(FromColumns, TheMagnitudeIsTheDifferenceOverTheScale) {
   const FromColumns annotator(id, {.scale = 10, .category = Categories().at("helpfulness")});
   const auto scored = [&](const char* chosen, const char* rejected) {
     return verdict_of(annotator,
@@ -68,14 +68,14 @@ TEST(FromColumns, ADifferenceUpToMaxTieIsATie) {
   EXPECT_THROW(FromColumns(id, {.scale = 1, .max_tie = 1}), InvalidArgument);
 }
 
-TEST(FromColumns, AScoreOutsideItsRangeIsNamed) {
+TEST(FromColumns, NamesAScoreOutsideItsRange) {
   const FromColumns annotator(
       id, {.source = ColumnOptions::Scores{.lowest = 1, .highest = 10}, .scale = 9});
   EXPECT_EQ(refusal_of(annotator, pair_with({{"score_chosen", "5"}, {"score_rejected", "0"}})),
             "pair p1: column \"score_rejected\": expected a score in [1, 10], got 0");
 }
 
-TEST(FromColumns, AStrengthCountsForTheChosenAnswerWhateverItsSign) {
+TEST(FromColumns, AStrengthOfEitherSignPrefersTheChosenResponse) {
   const FromColumns annotator(id, {.source = ColumnOptions::Strength{}, .scale = 3});
   for (const char* const value : {"-3", "3"}) {
     const auto read = verdict_of(annotator, pair_with({{"preference_strength", value}}));
@@ -84,7 +84,7 @@ TEST(FromColumns, AStrengthCountsForTheChosenAnswerWhateverItsSign) {
   }
 }
 
-TEST(FromColumns, WhatIsNoScoreIsRefusedAndWhatIsNullIsMissing) {
+TEST(FromColumns, RefusesInvalidScoresAndTreatsNullAsMissing) {
   const FromColumns annotator(id, {.scale = 4});
   const auto scored = [](const char* chosen) {
     return pair_with({{"score_chosen", chosen}, {"score_rejected", "1"}});
@@ -116,7 +116,7 @@ TEST(FromRatings, FollowsItsFormula) {
   EXPECT_EQ(Categories().name(read.category), "factuality");
 }
 
-TEST(FromRatings, EqualAnswersAreATieOfTheHighestCategory) {
+TEST(FromRatings, EqualRatingsAreATieOfTheHighestCategory) {
   const char* const ratings = R"({"helpfulness":3,"instruction_following":4})";
   const auto read = verdict_of(
       FromRatings(id), pair_with({{"ratings_chosen", ratings}, {"ratings_rejected", ratings}}));
@@ -126,7 +126,7 @@ TEST(FromRatings, EqualAnswersAreATieOfTheHighestCategory) {
   EXPECT_EQ(Categories().name(read.category), "instruction");
 }
 
-TEST(FromRatings, ARatingOutsideItsScaleIsNamed) {
+TEST(FromRatings, NamesARatingOutsideItsScale) {
   const auto refusal = [](const char* rating) {
     return refusal_of(FromRatings(id),
                       pair_with({{"ratings_chosen", fmt::format(R"({{"honesty":{}}})", rating)},
@@ -177,7 +177,7 @@ TEST(AnnotateAll, ARefusedPairLeavesNoAnnotationOfAnyAnnotator) {
   EXPECT_EQ(outcomes, 0);
 }
 
-TEST(Replay, AnswersWithItsOwnAnnotationsAndNoOthers) {
+TEST(Replay, ReturnsOnlyMatchingAnnotations) {
   const Annotation own{.pair_id = "p1", .annotator = "data", .prompt = "columns", .magnitude = 0.5};
   Annotation stranger = own, later = own, elsewhere = own;
   stranger.annotator = "other";
@@ -192,7 +192,7 @@ TEST(Replay, AnswersWithItsOwnAnnotationsAndNoOthers) {
   EXPECT_THROW(Replay(id, twice), InvalidArgument);
 }
 
-/// Fails in the given ways, one after another, then answers.
+/// Fails in the given ways, one after another, then returns an annotation.
 class Failing : public Annotator {
  public:
   explicit Failing(std::vector<Kind> kinds) : kinds_(std::move(kinds)) {}
@@ -208,7 +208,7 @@ class Failing : public Annotator {
   std::vector<Kind> kinds_;
 };
 
-TEST(Retrying, AsksAgainAsLongAsItMayMendAndNoLonger) {
+TEST(Retrying, RetriesOnlyFailuresThatMayMend) {
   const auto calls = [](std::vector<Kind> kinds, int attempts, bool answered) {
     const Failing inner(std::move(kinds));
     const auto outcome = Retrying(inner, attempts).annotate(pair_with({}));
@@ -225,14 +225,14 @@ TEST(Retrying, AsksAgainAsLongAsItMayMendAndNoLonger) {
   EXPECT_THROW(Retrying(inner, 0), InvalidArgument);
 }
 
-TEST(Recording, ShowsEveryOutcomeOneAtATime) {
+TEST(Recording, PassesEveryOutcomeOneAtATime) {
   struct Counted : Annotator {
     [[nodiscard]] AnnotatorId id() const override { return {"c", "p"}; }
     [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override {
       return Annotation{.pair_id = pair.id};
     }
   } const annotator;
-  std::vector<std::string> seen;  // not guarded here: that is what is tested
+  std::vector<std::string> seen;  // unguarded: Recording must serialise the calls
   const Recording recording(annotator,
                             [&](const PreferencePair& pair, const AnnotationOutcome& outcome) {
                               seen.push_back(pair.id + std::get<Annotation>(outcome).pair_id);
@@ -247,7 +247,7 @@ TEST(Recording, ShowsEveryOutcomeOneAtATime) {
   EXPECT_THROW(Recording(annotator, {}), InvalidArgument);
 }
 
-/// Prefers the longer text, and was shown the chosen answer first.
+/// Prefers the longer text and records that the chosen response was shown first.
 struct Longer : Annotator {
   [[nodiscard]] AnnotatorId id() const override { return {"longer", "p"}; }
   [[nodiscard]] AnnotationOutcome annotate(const PreferencePair& pair) const override {
@@ -261,7 +261,7 @@ struct Longer : Annotator {
   }
 };
 
-TEST(Swapped, WhoJudgesTheTextsSaysTheSameAndSawTheOtherOrder) {
+TEST(Swapped, KeepsTheVerdictOfAnUnbiasedJudgeAndReversesTheOrder) {
   const Longer inner;
   const Swapped swapped(inner);
   for (const char* const rejected : {"", "ab", "abcd"}) {

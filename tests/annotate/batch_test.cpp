@@ -36,7 +36,7 @@ class BatchTest : public testing::Test {
     std::string made = completion;
     return made.replace(made.find("%s"), 2, text);
   }
-  /// A line as OpenAI's and vLLM's files have them.
+  /// Returns a result line in the format of OpenAI and vLLM.
   static std::string line(const std::string& id, const std::string& json, int status = 200,
                           const std::string& error = "null") {
     return fmt::format(
@@ -58,7 +58,7 @@ class BatchTest : public testing::Test {
   Store store;
 };
 
-TEST_F(BatchTest, TakesResultsInAnyOrderAndTheFirstOfTwo) {
+TEST_F(BatchTest, ReadsResultsInAnyOrderAndKeepsTheFirstOfTwo) {
   const auto results = read(line(key('b'), body("2")) + "\n" + line(key('a'), body("1")) +
                             line(key('b'), body("2")) + line(key('b'), body("other")));
   EXPECT_EQ(results.replies, 2);
@@ -71,7 +71,7 @@ TEST_F(BatchTest, TakesResultsInAnyOrderAndTheFirstOfTwo) {
   EXPECT_EQ(read(line(key('a'), body("1"))).known, 1);
 }
 
-TEST_F(BatchTest, ABadLineCostsNoOther) {
+TEST_F(BatchTest, ABadLineDoesNotAffectOthers) {
   const auto results =
       read("{\n" + line("who", body("x")) + "[1]\n\xff\xfe\n" + line(key('a'), body("1")) +
            "null\n" + line(key('c'), body("3")).substr(0, 200));
@@ -82,7 +82,7 @@ TEST_F(BatchTest, ABadLineCostsNoOther) {
   EXPECT_THAT(bodies('c'), ElementsAre());
 }
 
-TEST_F(BatchTest, AnErrorOfAnyShapeIsNoAnswer) {
+TEST_F(BatchTest, AnErrorOfAnyShapeIsAFailure) {
   const auto results =
       read(line(key('a'), "null", 400, "\"plain text\"") +
            line(key('a'), R"({"error":{"message":"no such model","code":"x"}})", 404) +
@@ -97,11 +97,11 @@ TEST_F(BatchTest, AnErrorOfAnyShapeIsNoAnswer) {
   EXPECT_THAT(store.failures(key('a'))[1].detail, HasSubstr("no such model"));
   EXPECT_THAT(store.failures(key('b'))[0].detail, HasSubstr("batch_expired"));
   EXPECT_EQ(store.failures(key('c'))[0].http_status, 500);
-  // A success that comes later counts.
+  // A later success counts.
   EXPECT_EQ(read(line(key('a'), body("1"))).replies, 1);
 }
 
-TEST_F(BatchTest, KeepsAnAnswerToASecondAskingApart) {
+TEST_F(BatchTest, StoresAReplyToASecondAttemptSeparately) {
   const auto results = read(line(key('a') + ".1", body("second")) + line(key('a'), body("first")) +
                             line(key('a') + ".x", body("?")) + line(key('a') + "1", body("?")));
   EXPECT_EQ(results.replies, 2);
@@ -109,13 +109,13 @@ TEST_F(BatchTest, KeepsAnAnswerToASecondAskingApart) {
   EXPECT_THAT(bodies('a'), ElementsAre(body("first"), body("second")));
 }
 
-TEST_F(BatchTest, LeavesTheBodyAsItCame) {
+TEST_F(BatchTest, KeepsTheBodyByteForByte) {
   const auto odd = body(R"(half a pair: \ud83d)");
   EXPECT_EQ(read(line(key('a'), odd)).replies, 1);
   EXPECT_THAT(bodies('a'), ElementsAre(odd));
 }
 
-TEST_F(BatchTest, SpoiltLinesCostNoOther) {
+TEST_F(BatchTest, CorruptLinesDoNotAffectOthers) {
   const int rounds = std::getenv("SP2DPO_FULL_TESTS") != nullptr ? 5'000 : 200;
   const std::string good = line(key('a'), body("1"));
   const std::string also_good = line(key('b'), body("2"));
@@ -145,7 +145,7 @@ TEST_F(BatchTest, SpoiltLinesCostNoOther) {
   }
 }
 
-TEST_F(BatchTest, SplitsFilesAtLinesAndBytes) {
+TEST_F(BatchTest, SplitsFilesByLinesAndBytes) {
   std::vector<PreferencePair> pairs;
   for (int i = 0; i < 7; ++i)
     pairs.push_back({.id = std::to_string(i),

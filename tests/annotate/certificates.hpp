@@ -15,7 +15,7 @@ struct FreeOpenSsl {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
 
-/// A certificate made on the spot, and its key, both also as PEM files.
+/// A fresh certificate and its key, in memory and as PEM files.
 struct Certificate {
   std::unique_ptr<EVP_PKEY, FreeOpenSsl> key;
   std::unique_ptr<X509, FreeOpenSsl> x509;
@@ -23,8 +23,9 @@ struct Certificate {
   std::filesystem::path key_file;
 };
 
-/// For `names` ("DNS:localhost,IP:127.0.0.1"), signed by `issuer`, by itself where that is null; an
-/// authority where `names` is empty. Good for `days` from now on, or past by so many.
+/// Makes a certificate for `names` ("DNS:localhost,IP:127.0.0.1"), signed by `issuer`, or by itself
+/// if that is null. Empty names make an authority. It is valid for `days` from now; a negative
+/// number makes one that has expired.
 [[nodiscard]] Certificate make_certificate(const std::filesystem::path& folder,
                                            const std::string& name, const std::string& names,
                                            const Certificate* issuer, int days = 1);

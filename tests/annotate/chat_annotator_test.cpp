@@ -34,7 +34,7 @@ PreferencePair pair_with(const std::string& id, const std::string& prompt) {
   return {.id = id, .prompt = prompt, .chosen = "a better answer", .rejected = "a worse one"};
 }
 
-TEST(ChatAnnotator, GivesTheVerdictOfTheAnswer) {
+TEST(ChatAnnotator, ReturnsTheVerdictOfTheReply) {
   const FakeProvider provider;
   Endpoint endpoint(options_for(provider));
   for (const Form form : {Form::informed, Form::blind}) {
@@ -50,7 +50,7 @@ TEST(ChatAnnotator, GivesTheVerdictOfTheAnswer) {
       EXPECT_EQ(annotation.pair_id, "p");
       EXPECT_EQ(annotation.prompt, prompt.name());
 
-      // The same as is read from the answer that such a request gets.
+      // Equals what read_reply() makes of the same reply.
       const Judge judge = judge_named("t");
       const Question question{
           .judge = &judge,
@@ -88,11 +88,11 @@ TEST(ChatAnnotator, IsSafeFromSeveralThreads) {
       }
     });
   for (auto& thread : threads) thread.join();
-  // What bytes that are no UTF-8 do to a verdict is the parser's affair: a few may be failures.
+  // Replies with invalid UTF-8 may lack a verdict, so a few may be failures.
   for (const int n : annotations) EXPECT_GE(n, 15);
 }
 
-TEST(ChatAnnotator, AnEndpointsFailureIsAValue) {
+TEST(ChatAnnotator, ReturnsAnEndpointsFailureAsAValue) {
   const FakeProvider provider;
   Endpoint endpoint(options_for(provider));
   const ChatAnnotator annotator(judge_named("t"), prompt_named("direct"), endpoint);
@@ -102,7 +102,7 @@ TEST(ChatAnnotator, AnEndpointsFailureIsAValue) {
   EXPECT_THAT(std::get<AnnotationFailure>(outcome).detail, HasSubstr("HTTP 500"));
 }
 
-TEST(ChatAnnotator, ThrowsForWhatNoRetryCanMend) {
+TEST(ChatAnnotator, ThrowsForErrorsThatNoRetryCanRepair) {
   const FakeProvider provider({.key = "another key"});
   setenv("SP2DPO_TEST_KEY", "sk-test-secret", 1);
   EndpointOptions options = options_for(provider);
@@ -118,7 +118,7 @@ TEST(ChatAnnotator, ThrowsForWhatNoRetryCanMend) {
       EXPECT_THAT(stopped.what(), HasSubstr("t: HTTP 401"));
     }
   }
-  EXPECT_EQ(provider.counts().requests, 0);  // none got past the key
+  EXPECT_EQ(provider.counts().requests, 0);  // the provider refused the key
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ using Kind = ChatReply::Kind;
 
 constexpr const char* key = "sk-test/Secret+Key-7";
 
-/// Small waits, so that tests are quick.
+/// Options with short waits, so that the tests are fast.
 EndpointOptions options_for(const FakeProvider& provider) {
   setenv("SP2DPO_TEST_KEY", key, 1);
   return {.base_url = provider.base_url(),
@@ -69,7 +69,7 @@ bool full_tests() {
   return std::getenv("SP2DPO_FULL_TESTS") != nullptr;
 }
 
-TEST(Endpoint, AsksAndHandsOutTheAnswerAsItCame) {
+TEST(Endpoint, ReturnsTheReplyByteForByte) {
   const FakeProvider provider({.key = key});
   Endpoint endpoint(options_for(provider));
   const ChatRequest question = request("what?");
@@ -84,7 +84,7 @@ TEST(Endpoint, AsksAndHandsOutTheAnswerAsItCame) {
   EXPECT_LT(reply.seconds, 5);
 }
 
-TEST(Endpoint, SaysNothingOfItsOwnButWhatAServerNeeds) {
+TEST(Endpoint, SendsOnlyTheHeadersThatAServerNeeds) {
   const FakeProvider provider;
   ask("x", options_for(provider));
   const std::string heads = provider.heads();
@@ -95,7 +95,7 @@ TEST(Endpoint, SaysNothingOfItsOwnButWhatAServerNeeds) {
   EXPECT_THAT(heads, Not(HasSubstr("Cookie")));
 }
 
-TEST(Endpoint, SendsNoKeyWhereNoneIsNamed) {
+TEST(Endpoint, SendsNoKeyWithoutAKeyVariable) {
   const FakeProvider provider;
   EndpointOptions options = options_for(provider);
   options.key_variable.clear();
@@ -103,7 +103,7 @@ TEST(Endpoint, SendsNoKeyWhereNoneIsNamed) {
   EXPECT_THAT(provider.heads(), Not(HasSubstr("uthorization")));
 }
 
-TEST(Endpoint, RunsCallbacksOnThePollingThreadAndTakesWhatTheySubmit) {
+TEST(Endpoint, RunsCallbacksInThePollingThreadAndAcceptsTheirRequests) {
   const FakeProvider provider;
   Endpoint endpoint(options_for(provider));
   const auto here = std::this_thread::get_id();
@@ -120,7 +120,7 @@ TEST(Endpoint, RunsCallbacksOnThePollingThreadAndTakesWhatTheySubmit) {
   EXPECT_EQ(provider.counts().connections, 1);
 }
 
-TEST(Endpoint, LosesNothingWhereACallbackThrows) {
+TEST(Endpoint, LosesNothingWhenACallbackThrows) {
   const FakeProvider provider;
   Endpoint endpoint(options_for(provider));
   int ran = 0;
@@ -140,7 +140,7 @@ TEST(Endpoint, LosesNothingWhereACallbackThrows) {
   EXPECT_EQ(thrown, 5);
 }
 
-TEST(Endpoint, ServesManyThreadsThatWait) {
+TEST(Endpoint, ServesManyWaitingThreads) {
   const FakeProvider provider({.latency = milliseconds(2)});
   Endpoint endpoint(options_for(provider));
   std::vector<std::thread> threads;
@@ -157,7 +157,7 @@ TEST(Endpoint, ServesManyThreadsThatWait) {
   EXPECT_GE(provider.counts().most_at_once, 4);
 }
 
-TEST(Endpoint, OneThreadLooksAfterSeveral) {
+TEST(Endpoint, OneThreadDrivesSeveralEndpoints) {
   const FakeProvider one({.latency = milliseconds(20)});
   const FakeProvider other({.latency = milliseconds(1)});
   Endpoint slow(options_for(one));
@@ -175,7 +175,7 @@ TEST(Endpoint, OneThreadLooksAfterSeveral) {
   EXPECT_LT(Clock::now() - begin, seconds(5));
 }
 
-TEST(Endpoint, NeverHasMoreUnderWayThanItMay) {
+TEST(Endpoint, NeverExceedsMaxConcurrent) {
   const FakeProvider provider({.latency = milliseconds(3)});
   EndpointOptions options = options_for(provider);
   options.max_concurrent = 7;
@@ -187,7 +187,7 @@ TEST(Endpoint, NeverHasMoreUnderWayThanItMay) {
   EXPECT_EQ(provider.counts().connections, 7);
 }
 
-TEST(Endpoint, GivesBackWhatItHasNotSent) {
+TEST(Endpoint, WithdrawReturnsUnsentRequests) {
   const FakeProvider provider({.latency = milliseconds(30)});
   EndpointOptions options = options_for(provider);
   options.max_concurrent = 3;
@@ -217,7 +217,7 @@ INSTANTIATE_TEST_SUITE_P(Endpoint, Passing,
                                          Fault::hang),
                          [](const auto& of) { return std::string(test::name_of(of.param)); });
 
-TEST_P(Passing, FaultsAreAskedAgainUntilTheyPass) {
+TEST_P(Passing, FaultsAreRetriedUntilTheyPass) {
   const FakeProvider provider;
   EndpointOptions options = options_for(provider);
   options.timeout = milliseconds(200);
@@ -231,7 +231,7 @@ TEST_P(Passing, FaultsAreAskedAgainUntilTheyPass) {
   EXPECT_GE(Clock::now() - begin, seconds(GetParam() == Fault::too_many_seconds ? 2 : 0));
 }
 
-TEST_P(Passing, FaultsThatDoNotPassAreGivenUpAfterSoManyAttempts) {
+TEST_P(Passing, PersistentFaultsFailAfterMaxAttempts) {
   const FakeProvider provider;
   EndpointOptions options = options_for(provider);
   options.timeout = milliseconds(100);
@@ -249,7 +249,7 @@ INSTANTIATE_TEST_SUITE_P(Endpoint, Harmless,
                                          Fault::wrong_type, Fault::other_model, Fault::bad_utf8),
                          [](const auto& of) { return std::string(test::name_of(of.param)); });
 
-TEST_P(Harmless, AnswersOfAnOddKindAreTakenAtOnce) {
+TEST_P(Harmless, UnusualRepliesAreAcceptedAtOnce) {
   const FakeProvider provider;
   const ChatRequest question = request(fmt::format("fake({})", test::name_of(GetParam())));
   const ChatReply reply = Endpoint(options_for(provider)).ask(question);
@@ -290,7 +290,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Final{Fault::long_wait, Kind::quota, 429, true, "36000 s"}),
     [](const auto& of) { return std::string(test::name_of(of.param.fault)); });
 
-TEST_P(Lasting, FaultsAreNotAskedAgain) {
+TEST_P(Lasting, FaultsAreNotRetried) {
   const FakeProvider elsewhere;
   const FakeProvider provider({.redirect_port = elsewhere.port()});
   Endpoint endpoint(options_for(provider));
@@ -310,7 +310,7 @@ TEST_P(Lasting, FaultsAreNotAskedAgain) {
   EXPECT_EQ(provider.counts().requests, stops ? 1 : 2);
 }
 
-TEST(Endpoint, StopsWhereEverythingIsRejected) {
+TEST(Endpoint, StopsAfterConsecutiveRejections) {
   const FakeProvider provider({.plan = [](const test::Asked&) { return Fault::unknown_model; }});
   EndpointOptions options = options_for(provider);
   options.max_concurrent = 1;
@@ -326,7 +326,7 @@ TEST(Endpoint, StopsWhereEverythingIsRejected) {
   EXPECT_THAT(endpoint.stopped(), HasSubstr("20 consecutive rejections"));
 }
 
-TEST(Endpoint, StopsWhereTheServerIsGone) {
+TEST(Endpoint, StopsWhenTheServerIsGone) {
   EndpointOptions options;
   {
     const FakeProvider provider;
@@ -347,8 +347,8 @@ TEST(Endpoint, StopsWhereTheServerIsGone) {
   EXPECT_NE(endpoint.stopped(), "");
 }
 
-TEST(Endpoint, OneTooManyHoldsBackAllOthers) {
-  // The first request closes the gate for a second; the nineteen behind it wait too.
+TEST(Endpoint, A429PausesAllRequests) {
+  // The first request closes the gate for a second; the other nineteen wait too.
   const FakeProvider provider({.plan = [](const test::Asked& asked) {
     return asked.number == 0 ? Fault::too_many_seconds : Fault::none;
   }});
@@ -364,7 +364,7 @@ TEST(Endpoint, OneTooManyHoldsBackAllOthers) {
   EXPECT_EQ(endpoint.counts().throttled, 1);
 }
 
-TEST(Endpoint, RefusesAnAnswerWithoutEnd) {
+TEST(Endpoint, RefusesAReplyAboveTheSizeLimit) {
   const FakeProvider provider;
   EndpointOptions options = options_for(provider);
   options.max_reply_bytes = 10'000;
@@ -374,7 +374,7 @@ TEST(Endpoint, RefusesAnAnswerWithoutEnd) {
   EXPECT_THAT(reply.detail, HasSubstr("more than 10000 bytes"));
 }
 
-TEST(Endpoint, RejectsWhatNoMinuteHasRoomFor) {
+TEST(Endpoint, RejectsARequestAboveTheTokenLimitPerMinute) {
   const FakeProvider provider;
   EndpointOptions options = options_for(provider);
   options.tokens_per_minute = 100;
@@ -384,7 +384,7 @@ TEST(Endpoint, RejectsWhatNoMinuteHasRoomFor) {
   EXPECT_EQ(provider.counts().requests, 0);
 }
 
-TEST(Endpoint, ShowsItsKeyToNobody) {
+TEST(Endpoint, NeverRevealsItsKey) {
   const FakeProvider elsewhere;
   const FakeProvider provider({.redirect_port = elsewhere.port()});
   std::string all;
@@ -400,10 +400,10 @@ TEST(Endpoint, ShowsItsKeyToNobody) {
   EXPECT_THAT(all, HasSubstr("[key]"));
   EXPECT_THAT(all, Not(HasSubstr(key)));
   EXPECT_THAT(all, Not(HasSubstr("Secret")));
-  EXPECT_THAT(all, Not(HasSubstr("\\u006b-t")));  // as the provider escapes it
+  EXPECT_THAT(all, Not(HasSubstr("\\u006b-t")));  // as the provider escapes the key
 }
 
-TEST(Endpoint, RefusesOptionsThatCannotBe) {
+TEST(Endpoint, RefusesInvalidOptions) {
   const auto refused = [](EndpointOptions options, const std::string& why) {
     try {
       const Endpoint endpoint(std::move(options));
@@ -416,15 +416,15 @@ TEST(Endpoint, RefusesOptionsThatCannotBe) {
   refused({.base_url = "http://example.com/v1"}, "http to example.com");
   refused({.base_url = "https://user:sesame@example.com/v1"}, "user name or a password");
   refused({.base_url = "https://sesame@example.com/v1"}, "user name or a password");
-  refused({.base_url = "https://example.com/v1?key=sesame"}, "? or a #");
-  refused({.base_url = "https://example.com/v1#sesame"}, "? or a #");
-  refused({.base_url = "ftp://example.com/"}, "not ftp");
-  refused({.base_url = "file:///etc/passwd"}, "not file");
+  refused({.base_url = "https://example.com/v1?key=sesame"}, "? or #");
+  refused({.base_url = "https://example.com/v1#sesame"}, "? or #");
+  refused({.base_url = "ftp://example.com/"}, "got ftp");
+  refused({.base_url = "file:///etc/passwd"}, "got file");
   refused({.base_url = ""}, "is not a valid URL");
   refused({.base_url = "https://exa mple.com"}, "is not a valid URL");
   refused({.base_url = "https://x/", .key_variable = "SP2DPO_NOT_SET"}, "SP2DPO_NOT_SET");
   refused({.base_url = "https://x/", .ca_file = "no/such.pem"}, "no/such.pem");
-  refused({.base_url = "https://x/", .proxy = "http://me:sesame@proxy"}, "proxy has a user name");
+  refused({.base_url = "https://x/", .proxy = "http://me:sesame@proxy"}, "proxy contains a user name");
   refused({.base_url = "https://x/", .max_concurrent = 0}, "max_concurrent");
   refused({.base_url = "https://x/", .requests_per_minute = -1}, "requests_per_minute");
   refused({.base_url = "https://x/", .requests_per_minute = 0.5}, "requests_per_minute");
@@ -435,7 +435,7 @@ TEST(Endpoint, RefusesOptionsThatCannotBe) {
   EXPECT_NO_THROW(Endpoint({.base_url = "http://[::1]:8000/v1/"}));
 }
 
-TEST(Endpoint, SpeaksToThisMachineWithoutTheEnvironmentsProxy) {
+TEST(Endpoint, BypassesTheEnvironmentsProxyForThisMachine) {
   const FakeProvider proxy;
   const FakeProvider provider;
   setenv("http_proxy", proxy.base_url().c_str(), 1);
@@ -445,7 +445,7 @@ TEST(Endpoint, SpeaksToThisMachineWithoutTheEnvironmentsProxy) {
   EXPECT_EQ(proxy.heads(), "");
 }
 
-TEST(Endpoint, GoesThroughTheProxyThatItsOptionsName) {
+TEST(Endpoint, UsesTheProxyInItsOptions) {
   const FakeProvider proxy;
   EndpointOptions options = options_for(proxy);
   options.proxy = fmt::format("http://127.0.0.1:{}", proxy.port());
@@ -480,7 +480,7 @@ TEST(Endpoint, CallsFilesAndBatches) {
   EXPECT_EQ(missing.http_status, 404);
 }
 
-TEST(Endpoint, AnswersTenThousandUnderAllFaultsOnceEach) {
+TEST(Endpoint, AnswersTenThousandRequestsOnceEachUnderAllFaults) {
   const int n = full_tests() ? 10'000 : 2'000;
   const FakeProvider provider({.plan = test::mixed_faults(0.4, 11, true)});
   EndpointOptions options = options_for(provider);
@@ -508,7 +508,7 @@ TEST(Endpoint, AnswersTenThousandUnderAllFaultsOnceEach) {
   EXPECT_EQ(endpoint.counts().answered, n);
 }
 
-/// Of this process, in KiB, as it is now.
+/// Returns the resident memory of this process in KiB.
 long resident() {
   std::ifstream statm("/proc/self/statm");
   long size = 0;
@@ -517,7 +517,7 @@ long resident() {
   return pages * 4;
 }
 
-TEST(Endpoint, TakesNoMoreMemoryForMoreRequests) {
+TEST(Endpoint, MemoryDoesNotGrowWithRequests) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the address sanitizer keeps what is freed";
 #endif
@@ -547,7 +547,7 @@ TEST(Endpoint, TakesNoMoreMemoryForMoreRequests) {
   const double rate = n / (cpu() - begin);
   RecordProperty("requests_per_cpu_second", static_cast<int>(rate));
   std::printf("%.0f requests per second of this thread's CPU time\n", rate);
-  // The provider's own record of bodies and arrivals is in this process: 100 bytes each at most.
+  // This process also holds the provider's record of bodies and arrivals: at most 100 bytes each.
   EXPECT_LE(resident() - warm, 4096 + n / 10);
 }
 

@@ -45,7 +45,7 @@ class Tls : public testing::Test {
             .backoff = milliseconds(4)};
   }
 
-  /// Asks twice; nothing may be answered, and the key may not have been sent.
+  /// Asks twice and expects no reply and no key on the wire.
   static void expect_refused(const FakeProvider& provider, EndpointOptions options) {
     Endpoint endpoint(std::move(options));
     const ChatReply reply = endpoint.ask({.body = "{}"});
@@ -62,7 +62,7 @@ class Tls : public testing::Test {
   std::optional<Certificate> authority_;
 };
 
-TEST_F(Tls, ACertificateOfAPrivateAuthorityIsTakenWhereThatIsNamed) {
+TEST_F(Tls, AcceptsAPrivateAuthorityNamedInTheOptions) {
   const FakeProvider provider(
       with(make_certificate(folder_, "server", "IP:127.0.0.1", &*authority_)));
   Endpoint endpoint(options(provider));
@@ -76,7 +76,7 @@ TEST_F(Tls, ACertificateOfAPrivateAuthorityIsTakenWhereThatIsNamed) {
   EXPECT_LE(provider.counts().connections, 32);
 }
 
-TEST_F(Tls, AnAuthorityThatNobodyKnowsIsRefused) {
+TEST_F(Tls, RefusesAnUnknownAuthority) {
   const FakeProvider provider(
       with(make_certificate(folder_, "server", "IP:127.0.0.1", &*authority_)));
   EndpointOptions without = options(provider);
@@ -84,12 +84,12 @@ TEST_F(Tls, AnAuthorityThatNobodyKnowsIsRefused) {
   expect_refused(provider, without);
 }
 
-TEST_F(Tls, ASelfSignedCertificateIsRefused) {
+TEST_F(Tls, RefusesASelfSignedCertificate) {
   const FakeProvider provider(with(make_certificate(folder_, "self", "IP:127.0.0.1", nullptr)));
   expect_refused(provider, options(provider));
 }
 
-TEST_F(Tls, AnotherHostsNameIsRefused) {
+TEST_F(Tls, RefusesACertificateOfAnotherHost) {
   const FakeProvider provider(
       with(make_certificate(folder_, "other", "DNS:api.example.com", &*authority_)));
   EndpointOptions by_address = options(provider);
@@ -100,13 +100,13 @@ TEST_F(Tls, AnotherHostsNameIsRefused) {
   EXPECT_EQ(provider.heads(), "");
 }
 
-TEST_F(Tls, AnExpiredCertificateIsRefused) {
+TEST_F(Tls, RefusesAnExpiredCertificate) {
   const FakeProvider provider(
       with(make_certificate(folder_, "old", "IP:127.0.0.1", &*authority_, -1)));
   expect_refused(provider, options(provider));
 }
 
-TEST_F(Tls, FaultsOfTheConnectionPassAsTheyDoWithoutIt) {
+TEST_F(Tls, RetriesConnectionFaultsAsWithoutTls) {
   auto fake = with(make_certificate(folder_, "server", "IP:127.0.0.1", &*authority_));
   fake.plan = test::mixed_faults(0.4, 5);
   const FakeProvider provider(fake);

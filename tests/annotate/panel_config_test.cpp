@@ -39,7 +39,7 @@ requests_per_minute = 900
 timeout = 1.5
 )";
 
-TEST(PanelConfig, ThePapersPanelIsThreePresetsUnderThreePrompts) {
+TEST(PanelConfig, ThePapersPanelHasThreePresetsAndThreePrompts) {
   const PanelConfig panel = read(papers_panel);
   ASSERT_EQ(panel.judges.size(), 3);
   EXPECT_EQ(panel.prompts.size(), 3);
@@ -54,7 +54,7 @@ TEST(PanelConfig, ThePapersPanelIsThreePresetsUnderThreePrompts) {
   EXPECT_EQ(panel_members(panel, {}).size(), 9);
 }
 
-TEST(PanelConfig, EverythingAboutAJudgeCanBeSaid) {
+TEST(PanelConfig, ReadsEveryKeyOfAJudge) {
   const PanelConfig panel = read(R"(
 form = "blind"
 orders = "both"
@@ -118,7 +118,7 @@ budget = { tokens = 5, share = 0.5 }
   EXPECT_EQ(members[1].sample, 11);
 }
 
-TEST(PanelConfig, WhatIsWrongIsNamedWithItsLine) {
+TEST(PanelConfig, NamesErrorsWithTheirLine) {
   const auto with = [](std::string_view line) {
     return refusal_of("[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\n" + std::string(line) + "\n");
   };
@@ -155,7 +155,7 @@ TEST(PanelConfig, WhatIsWrongIsNamedWithItsLine) {
               HasSubstr("no/such.toml"));
 }
 
-TEST(PanelConfig, TwoJudgesWithTheSameRequestsAreRefused) {
+TEST(PanelConfig, RefusesTwoJudgesWithTheSameRequests) {
   const std::string one = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"a\"\n";
   const std::string other = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"b\"\n";
   EXPECT_THAT(refusal_of(one + other).what(),
@@ -168,7 +168,7 @@ TEST(PanelConfig, TwoJudgesWithTheSameRequestsAreRefused) {
               HasSubstr("same requests"));
 }
 
-TEST(PanelConfig, TemplatesComeFromTheFolderThatTheFileNames) {
+TEST(PanelConfig, ReadsTemplatesFromTheFolderThatTheFileNames) {
   const Folder folder;
   std::filesystem::create_directory(folder / "mine");
   std::string text =
@@ -181,7 +181,7 @@ TEST(PanelConfig, TemplatesComeFromTheFolderThatTheFileNames) {
   EXPECT_EQ(read_panel_config(path, SP2DPO_PROMPTS_FOLDER).prompts.size(), 3);
 }
 
-TEST(PanelConfig, ARandomOrderIsThePairsOwnAndEven) {
+TEST(PanelConfig, RandomOrdersDependOnThePairAndAreBalanced) {
   int first = 0, changed = 0;
   for (int i = 0; i < 4000; ++i) {
     const std::string id = "pair-" + std::to_string(i);
@@ -193,7 +193,7 @@ TEST(PanelConfig, ARandomOrderIsThePairsOwnAndEven) {
   EXPECT_NEAR(changed, 2000, 160);
 }
 
-TEST(PanelMembers, ReadWhatTheyAsked) {
+TEST(PanelMembers, ReadTheRepliesToTheirQuestions) {
   const PanelConfig panel = read("form = \"blind\"\n" + std::string(papers_panel));
   const auto members = panel_members(panel, {});
   const PreferencePair pair = test::plain_pair();

@@ -23,7 +23,7 @@
 
 #include <sp2dpo/annotate/store.hpp>
 
-// The program as people run it, against the fake provider.
+// Runs the program against the fake provider.
 namespace sp2dpo::annotate {
 namespace {
 
@@ -55,7 +55,7 @@ class ProgramTest : public testing::Test {
     fake = std::make_unique<test::FakeProvider>(std::move(options));
     panel();
   }
-  /// Writes the panel's configuration: two judges, three prompts.
+  /// Writes a panel of two judges and three prompts.
   void panel(const std::string& more = "",
              const std::string& price = "{ prompt = 1, completion = 2 }") {
     std::string text = more;
@@ -80,7 +80,7 @@ class ProgramTest : public testing::Test {
   std::unique_ptr<test::FakeProvider> fake;
 };
 
-TEST_F(ProgramTest, MakesAnnotationsThatMakeASchedule) {
+TEST_F(ProgramTest, AnnotationsMakeASchedule) {
   serve();
   const auto ran = annotate();
   EXPECT_EQ(ran.status, 0) << ran.err;
@@ -102,7 +102,7 @@ TEST_F(ProgramTest, MakesAnnotationsThatMakeASchedule) {
             HasSubstr("signed gap"), HasSubstr("chat.completion")));
 }
 
-TEST_F(ProgramTest, AsksNothingAgainAndWritesTheSameBytes) {
+TEST_F(ProgramTest, ASecondRunSendsNothingAndWritesTheSameBytes) {
   serve();
   ASSERT_EQ(annotate().status, 0);
   const auto first = slurp(folder / "a.jsonl");
@@ -136,7 +136,7 @@ TEST_F(ProgramTest, AStoreOfVersion01IsContinuedWithoutARequest) {
   EXPECT_EQ(fake->counts().requests, 0);
 }
 
-TEST_F(ProgramTest, KilledAtAnyMomentItEndsUpWithTheSameBytes) {
+TEST_F(ProgramTest, KilledAtAnyMomentItFinishesWithTheSameBytes) {
   const int kills = std::getenv("SP2DPO_FULL_TESTS") != nullptr ? 200 : 8;
   serve({.latency = milliseconds(8)});
   ASSERT_EQ(annotate("--store undisturbed.db --out undisturbed.jsonl").status, 0);
@@ -163,7 +163,7 @@ TEST_F(ProgramTest, KilledAtAnyMomentItEndsUpWithTheSameBytes) {
       ++killed;
       continue;
     }
-    // It came to its end before: what it wrote must be right, and another store is begun.
+    // It finished before the signal: check its output and start another store.
     ASSERT_EQ(WEXITSTATUS(status), 0);
     EXPECT_EQ(slurp(folder / "killed.jsonl"), slurp(folder / "undisturbed.jsonl"));
     ++generation;
@@ -172,7 +172,7 @@ TEST_F(ProgramTest, KilledAtAnyMomentItEndsUpWithTheSameBytes) {
   EXPECT_EQ(slurp(folder / "killed.jsonl"), slurp(folder / "undisturbed.jsonl"));
 }
 
-TEST_F(ProgramTest, ShardsMergedAreTheWhole) {
+TEST_F(ProgramTest, MergedShardsEqualTheWhole) {
   serve();
   ASSERT_EQ(annotate("--store whole.db --out whole.jsonl").status, 0);
   for (int i = 0; i < 3; ++i)
@@ -187,7 +187,7 @@ TEST_F(ProgramTest, ShardsMergedAreTheWhole) {
   EXPECT_EQ(lines("raw.jsonl"), 180U);
 }
 
-TEST_F(ProgramTest, PlansWithoutAskingAndWithoutAKey) {
+TEST_F(ProgramTest, PlansWithoutRequestsAndWithoutAKey) {
   serve();
   ::unsetenv("SP2DPO_TEST_KEY");
   const auto plan = annotate("--store s.db --plan");
@@ -200,7 +200,7 @@ TEST_F(ProgramTest, PlansWithoutAskingAndWithoutAKey) {
   EXPECT_EQ(fake->counts().requests, 0);
 }
 
-TEST_F(ProgramTest, StopsSoftlyAtALimitAndGoesOnFromThere) {
+TEST_F(ProgramTest, StopsAtALimitAndContinuesFromThere) {
   serve();
   const auto stopped = annotate("--store s.db --out a.jsonl --max-requests 50");
   EXPECT_EQ(stopped.status, 3);
@@ -213,7 +213,7 @@ TEST_F(ProgramTest, StopsSoftlyAtALimitAndGoesOnFromThere) {
   EXPECT_EQ(fake->counts().requests, 180);
 }
 
-TEST_F(ProgramTest, SaysOfAQuestionWithoutAnAnswerWhatTheServerSaid) {
+TEST_F(ProgramTest, ReportsTheServersMessageForAQuestionWithoutAReply) {
   serve({.plan = [](const test::Asked&) { return test::Fault::detail_error; }});
   const auto refused = annotate("--store s.db --out a.jsonl --limit 1");
   EXPECT_EQ(refused.status, 4);
@@ -232,7 +232,7 @@ TEST_F(ProgramTest, RefusesAModelWithoutAPriceUnlessAllowed) {
   EXPECT_EQ(annotate("--store s.db --out a.jsonl --allow-unpriced").status, 0);
 }
 
-TEST_F(ProgramTest, RefusesPairsThatChangedSinceTheStoreWasBegun) {
+TEST_F(ProgramTest, RefusesAChangedPairsFile) {
   serve();
   ASSERT_EQ(annotate("--store s.db --out a.jsonl --limit 2").status, 0);
   folder.write("pairs.jsonl", slurp(folder / "pairs.jsonl") + "\n");
@@ -244,7 +244,7 @@ TEST_F(ProgramTest, RefusesPairsThatChangedSinceTheStoreWasBegun) {
   EXPECT_EQ(fake->counts().requests, 12);
 }
 
-TEST_F(ProgramTest, AKeyThatIsEchoedIsInNoFileAndNoMessage) {
+TEST_F(ProgramTest, AnEchoedKeyReachesNoFileAndNoMessage) {
   serve({.plan = [](const test::Asked& asked) {
     return asked.number % 3 == 0 ? test::Fault::echoed_key : test::Fault::none;
   }});
@@ -258,7 +258,7 @@ TEST_F(ProgramTest, AKeyThatIsEchoedIsInNoFileAndNoMessage) {
     EXPECT_THAT(slurp(folder / name), Not(HasSubstr(key))) << name;
 }
 
-TEST_F(ProgramTest, InterruptedItWaitsForWhatIsUnderWay) {
+TEST_F(ProgramTest, AnInterruptWaitsForTheRequestsInFlight) {
   serve({.latency = milliseconds(50)});
   const auto child = ::fork();
   if (child == 0) {
@@ -280,7 +280,7 @@ TEST_F(ProgramTest, InterruptedItWaitsForWhatIsUnderWay) {
   EXPECT_EQ(fake->counts().requests, fake->counts().answered);
 }
 
-TEST_F(ProgramTest, BatchFilesGoThereAndBack) {
+TEST_F(ProgramTest, BatchFilesGiveTheSameAnnotations) {
   serve();
   ASSERT_EQ(annotate("--store direct.db --out direct.jsonl").status, 0);
   const std::string common = "--pairs pairs.jsonl --panel panel.toml --store s.db";

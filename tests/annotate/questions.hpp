@@ -23,7 +23,7 @@ inline Judge judge_named(std::string name) {
   return {.name = std::move(name), .model = "model-1", .family = "family-1"};
 }
 
-/// A prompt of a few words, for tests that count bytes or need no rubric.
+/// Returns a prompt of a few words, for tests that count bytes or need no rubric.
 inline const Prompt& tiny_prompt() {
   static const Prompt prompt(R"(name: tiny
 version: 1
@@ -48,7 +48,7 @@ inline PreferencePair plain_pair() {
   return {.id = "p1", .prompt = "What is 2+2?", .chosen = "4", .rejected = "5"};
 }
 
-/// A completion whose message has this text.
+/// Returns a completion with this text in its message.
 inline std::string body_with(std::string_view text, std::string_view finish = "stop") {
   return fmt::format(
       R"({{"id":"c","object":"chat.completion","created":1,"model":"model-1-0613","choices":[)"

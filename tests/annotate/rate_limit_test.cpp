@@ -24,7 +24,7 @@ struct Sent {
   double cost;
 };
 
-/// The most within any closed minute, by the definition.
+/// Returns the largest cost within any closed minute, by definition.
 double most_in_a_minute(const std::vector<Sent>& sent) {
   double most = 0;
   double sum = 0;
@@ -47,7 +47,7 @@ class RequestsPerMinute : public testing::TestWithParam<double> {};
 INSTANTIATE_TEST_SUITE_P(RateLimit, RequestsPerMinute,
                          testing::Values(1, 2, 3, 7, 10, 59, 60, 61, 500, 3000, 30000));
 
-TEST_P(RequestsPerMinute, AreHeldAndNeverExceededByWhoeverSendsAllThatHeMay) {
+TEST_P(RequestsPerMinute, AreReachedAndNeverExceededBySendingAtOnce) {
   const double limit = GetParam();
   RateLimit rate(limit);
   const Time begin{};
@@ -76,7 +76,7 @@ TEST_P(RequestsPerMinute, AreNeverExceededAfterPauses) {
   EXPECT_LE(most_in_a_minute(sent), limit);
 }
 
-TEST(RateLimit, SendsNoMoreThanAFiftiethOfTheLimitAtOnce) {
+TEST(RateLimit, BurstsAreAtMostAFiftiethOfTheLimit) {
   RateLimit rate(3000);
   const Time now{};
   int at_once = 0;
@@ -88,9 +88,9 @@ TEST(RateLimit, SendsNoMoreThanAFiftiethOfTheLimitAtOnce) {
   EXPECT_GE(at_once, 59);
 }
 
-TEST(RateLimit, CountsWhatTokensCostInTruthOnceThatIsKnown) {
-  // Reserves are five times what is used in the end, which is told 2 s after sending on the mean: 2
-  // of 61 s are reserved four times too much, which is what the strictness costs.
+TEST(RateLimit, SettlesTheTrueCostOnceItIsKnown) {
+  // Each request reserves five times its true cost, which is known 2 s after sending on average. So
+  // 2 of 61 s hold four times too much; that is the price of never exceeding the limit.
   constexpr double limit = 100'000;
   std::mt19937 random(5);
   RateLimit rate(limit);
@@ -124,7 +124,7 @@ TEST(RateLimit, CountsWhatTokensCostInTruthOnceThatIsKnown) {
   EXPECT_GE(total(sent) / 15, 0.75 * limit);
 }
 
-TEST(RateLimit, HoldsAlsoWhereOneCostIsAThirdOfTheLimit) {
+TEST(RateLimit, HoldsForACostOfAThirdOfTheLimit) {
   RateLimit rate(1000);
   std::vector<Sent> sent;
   Time now{};
@@ -137,12 +137,12 @@ TEST(RateLimit, HoldsAlsoWhereOneCostIsAThirdOfTheLimit) {
   EXPECT_LE(most_in_a_minute(sent), 1000);
 }
 
-TEST(RateLimit, NeverSendsWhatIsAboveAMinutesLimit) {
+TEST(RateLimit, NeverSendsACostAboveTheLimit) {
   EXPECT_EQ(RateLimit(100).ready(101, Time{}), Time::max());
   EXPECT_EQ(RateLimit(100).ready(100, Time{}), Time{});
 }
 
-TEST(RateLimit, IsNoneWhereNoneIsNamed) {
+TEST(RateLimit, ZeroMeansUnlimited) {
   RateLimit rate(0);
   const Time now = Time{} + seconds(5);
   for (int i = 0; i < 1000; ++i) {

@@ -28,14 +28,14 @@ ReplyVerdict verdict_of(int status, std::string body) {
 constexpr const char* completion = R"({"choices":[{"message":{"content":"x"}}],)"
                                    R"("usage":{"prompt_tokens":11,"completion_tokens":4}})";
 
-TEST(ReplyVerdict, ACompletionIsAnAnswerAndItsUsageIsRead) {
+TEST(ReplyVerdict, ACompletionIsAnsweredWithItsUsage) {
   const ReplyVerdict verdict = verdict_of(200, completion);
   EXPECT_EQ(verdict.kind, Kind::answered);
   EXPECT_EQ(verdict.next, Next::deliver);
   EXPECT_EQ(verdict.usage, (Usage{11, 4}));
 }
 
-TEST(ReplyVerdict, AnAnswerWithoutAUsageThatMakesSenseHasNone) {
+TEST(ReplyVerdict, AnInvalidUsageIsIgnored) {
   EXPECT_EQ(verdict_of(200, R"({"choices":[]})").usage, std::nullopt);
   EXPECT_EQ(verdict_of(200, R"({"choices":[],"usage":null})").usage, std::nullopt);
   EXPECT_EQ(
@@ -43,14 +43,14 @@ TEST(ReplyVerdict, AnAnswerWithoutAUsageThatMakesSenseHasNone) {
       std::nullopt);
 }
 
-TEST(ReplyVerdict, AnAnswerOfSpoiltTextIsStillAnAnswer) {
+TEST(ReplyVerdict, AReplyWithInvalidTextIsStillAnswered) {
   EXPECT_EQ(verdict_of(200, "{\"choices\":[{\"message\":{\"content\":\"\xff\"}}]}").kind,
             Kind::answered);
   EXPECT_EQ(verdict_of(200, R"({"choices":[{"message":{"content":"\ud83d"}}]})").kind,
             Kind::answered);
 }
 
-TEST(ReplyVerdict, A200WithoutACompletionIsAskedAgain) {
+TEST(ReplyVerdict, A200WithoutACompletionIsRetried) {
   for (const char* const body : {"", "<html>", "[]", "{}", "{\"choices\":3}", R"({"choices":[)"}) {
     const ReplyVerdict verdict = verdict_of(200, body);
     EXPECT_EQ(verdict.kind, Kind::transport) << body;
@@ -58,7 +58,7 @@ TEST(ReplyVerdict, A200WithoutACompletionIsAskedAgain) {
   }
 }
 
-TEST(ReplyVerdict, AnErrorUnderA200CountsAsTheErrorThatItIs) {
+TEST(ReplyVerdict, AnErrorUnderA200CountsAsThatError) {
   const auto hidden = [](const char* code) {
     return verdict_of(200, R"({"error":{"message":"no","code":)" + std::string(code) + "}}");
   };
@@ -72,14 +72,14 @@ TEST(ReplyVerdict, AnErrorUnderA200CountsAsTheErrorThatItIs) {
             Next::slower);
 }
 
-TEST(ReplyVerdict, StatusesThatPassAreAskedAgain) {
+TEST(ReplyVerdict, TransientStatusesAreRetried) {
   for (const int status : {408, 409, 425, 500, 502, 503, 504, 520, 529})
     EXPECT_EQ(verdict_of(status, "").next, Next::retry) << status;
   EXPECT_EQ(verdict_of(429, "").next, Next::slower);
   EXPECT_EQ(verdict_of({.status = 503, .retry_after = "2"}).next, Next::slower);
 }
 
-TEST(ReplyVerdict, StatusesThatDoNotPassAreNot) {
+TEST(ReplyVerdict, PermanentStatusesAreNotRetried) {
   for (const int status : {400, 403, 404, 405, 413, 422, 501, 505}) {
     EXPECT_EQ(verdict_of(status, "").kind, Kind::rejected) << status;
     EXPECT_EQ(verdict_of(status, "").next, Next::deliver) << status;
@@ -91,12 +91,12 @@ TEST(ReplyVerdict, StatusesThatDoNotPassAreNot) {
   }
 }
 
-TEST(ReplyVerdict, TheServersOwnWordOnRetriesCounts) {
+TEST(ReplyVerdict, XShouldRetryDecides) {
   EXPECT_EQ(verdict_of({.status = 400, .should_retry = "true"}).next, Next::retry);
   EXPECT_EQ(verdict_of({.status = 500, .should_retry = "false"}).next, Next::deliver);
 }
 
-TEST(ReplyVerdict, WhatNoRequestCanGetPastStopsTheEndpoint) {
+TEST(ReplyVerdict, ABadKeyOrExhaustedQuotaStopsTheEndpoint) {
   EXPECT_EQ(verdict_of(401, "").next, Next::stop);
   EXPECT_EQ(verdict_of(402, "").kind, Kind::quota);
   EXPECT_EQ(verdict_of(429, R"({"error":{"code":"insufficient_quota"}})").kind, Kind::quota);
@@ -109,7 +109,7 @@ TEST(ReplyVerdict, WhatNoRequestCanGetPastStopsTheEndpoint) {
       Next::stop);
 }
 
-TEST(ReplyVerdict, ReadsTheThreeShapesOfAnErrorAndWhatIsNone) {
+TEST(ReplyVerdict, ReadsTheThreeShapesOfAnErrorOnly) {
   EXPECT_EQ(verdict_of(400, R"({"error":{"message":"bad \"n\"","code":"x_y"}})").detail,
             "HTTP 400 (x_y): bad \"n\"");
   EXPECT_EQ(verdict_of(400, R"([{"error":{"message":"bad","code":400,"status":"S"}}])").detail,
@@ -135,7 +135,7 @@ std::optional<milliseconds> wait_of(HttpReply reply) {
   return wanted_wait(reply, 784111777);
 }
 
-TEST(ReplyVerdict, WaitsAreReadInAllTheirForms) {
+TEST(ReplyVerdict, ReadsWaitsInAllTheirForms) {
   EXPECT_EQ(wait_of({.retry_after = "3"}), milliseconds(3000));
   EXPECT_EQ(wait_of({.retry_after = "0.25"}), milliseconds(250));
   EXPECT_EQ(wait_of({.retry_after = "9", .retry_after_ms = "40"}), milliseconds(40));
@@ -147,13 +147,13 @@ TEST(ReplyVerdict, WaitsAreReadInAllTheirForms) {
             milliseconds(2000));
 }
 
-TEST(ReplyVerdict, WaitsThatMakeNoSenseAreNone) {
+TEST(ReplyVerdict, IgnoresInvalidWaits) {
   for (const char* const value : {"0", "-5", "nan", "inf", "1e9", "86401", "soon", "3 s",
                                   "Sun, 06 Nov 1994 08:49:30 GMT", ""})
     EXPECT_EQ(wait_of({.retry_after = value}), std::nullopt) << value;
 }
 
-TEST(ReplyVerdict, GeminisDelayIsAWait) {
+TEST(ReplyVerdict, ReadsGeminisRetryDelay) {
   EXPECT_EQ(
       verdict_of(429, R"([{"error":{"code":429,"details":[{"retryDelay":"34.5s"}]}}])").retry_after,
       milliseconds(34'500));
@@ -162,7 +162,7 @@ TEST(ReplyVerdict, GeminisDelayIsAWait) {
       std::nullopt);
 }
 
-TEST(ReplyVerdict, WhereNoCompletionIsExpectedAny200Is) {
+TEST(ReplyVerdict, Any200IsAnsweredIfNoCompletionIsExpected) {
   EXPECT_EQ(verdict_of({.status = 200, .body = "lines\n"}, false).kind, Kind::answered);
   EXPECT_EQ(verdict_of({.status = 404}, false).kind, Kind::rejected);
 }

@@ -80,7 +80,7 @@ class RunTest : public testing::Test {
   std::unique_ptr<test::FakeProvider> fake_;
 };
 
-TEST_F(RunTest, StoresEveryAnswerOnceUnderAMixOfAllFaults) {
+TEST_F(RunTest, StoresEveryReplyOnceUnderAMixOfAllFaults) {
   const int n = std::getenv("SP2DPO_FULL_TESTS") != nullptr ? 5'000 : 200;
   serve({.plan = test::mixed_faults(0.3, 7)});
   const auto asked = endpoint();
@@ -106,7 +106,7 @@ TEST_F(RunTest, StoresEveryAnswerOnceUnderAMixOfAllFaults) {
   for (const auto& pair : corpus) EXPECT_EQ(store.questions(pair.id).size(), 2U);
 }
 
-TEST_F(RunTest, AsksNothingTwiceWhenItIsRunAgain) {
+TEST_F(RunTest, ASecondRunSendsOnlyNewQuestions) {
   serve();
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
@@ -136,7 +136,7 @@ TEST_F(RunTest, SendsEqualRequestsOfSeveralPairsOnce) {
   EXPECT_EQ(annotations, 3);
 }
 
-TEST_F(RunTest, RefusesTwoMembersThatWouldSendTheSame) {
+TEST_F(RunTest, RefusesTwoMembersWithTheSameRequests) {
   serve();
   const auto asked = endpoint();
   Store store(file("s.db"));
@@ -191,7 +191,7 @@ TEST_F(RunTest, RendersEachQuestionOncePerPass) {
   EXPECT_EQ(fake().counts().requests, 30);
 }
 
-TEST_F(RunTest, NeverSpendsMoreThanItMay) {
+TEST_F(RunTest, NeverExceedsMaxCost) {
   serve();
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
@@ -210,11 +210,11 @@ TEST_F(RunTest, NeverSpendsMoreThanItMay) {
                1e6;
   });
   EXPECT_NEAR(charged, result.progress.cost, 1e-12);
-  // What is done is kept, and the rest is done by the next run.
+  // The next run keeps these replies and asks the rest.
   EXPECT_EQ(run_panel(pairs(200), members, store).progress.done(), 200);
 }
 
-TEST_F(RunTest, SendsNoMoreRequestsThanItMay) {
+TEST_F(RunTest, NeverExceedsMaxRequests) {
   serve();
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
@@ -225,7 +225,7 @@ TEST_F(RunTest, SendsNoMoreRequestsThanItMay) {
   EXPECT_EQ(fake().counts().requests, 7);
 }
 
-TEST_F(RunTest, ASoftStopWaitsForWhatIsUnderWay) {
+TEST_F(RunTest, ASoftStopWaitsForTheRequestsInFlight) {
   serve({.latency = std::chrono::milliseconds(30)});
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
@@ -241,7 +241,7 @@ TEST_F(RunTest, ASoftStopWaitsForWhatIsUnderWay) {
   EXPECT_LT(stored, 500);
 }
 
-TEST_F(RunTest, AnEndpointThatRefusesTheKeyEndsTheRunWithWhy) {
+TEST_F(RunTest, ARefusedKeyEndsTheRunWithTheReason) {
   serve({.plan = [](const test::Asked&) { return test::Fault::bad_key; }});
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
@@ -253,7 +253,7 @@ TEST_F(RunTest, AnEndpointThatRefusesTheKeyEndsTheRunWithWhy) {
   store.each_reply([](const StoredReply& reply) { ADD_FAILURE() << reply.body; });
 }
 
-TEST_F(RunTest, PlansWhatIsStillToBeAsked) {
+TEST_F(RunTest, PlansThePendingQuestions) {
   serve();
   const auto asked = endpoint();
   const std::vector members{member("a", asked.get())};
@@ -273,7 +273,7 @@ TEST_F(RunTest, PlansWhatIsStillToBeAsked) {
   EXPECT_DOUBLE_EQ(plan.max_cost, (bytes + 2 * 300) / 1e6);
 }
 
-TEST(Shards, ArePartsOfTheWholeByTheHashOfTheId) {
+TEST(Shards, PartitionPairsByTheHashOfTheId) {
   // SHA-256("abc") begins with ba7816bf8f01cfea.
   EXPECT_TRUE(in_shard("abc", 0xba7816bf8f01cfeaU % 7, 7));
   std::map<std::uint32_t, int> sizes;

@@ -29,26 +29,26 @@ std::string blotted(std::string text, const std::string& value = key) {
   return text;
 }
 
-TEST(Secret, IsBlottedOutWhereverItStands) {
+TEST(Secret, IsRedactedEverywhere) {
   EXPECT_EQ(blotted(fmt::format("{0}, {0}{0} and s{0}", key)), "[key], [key][key] and s[key]");
   EXPECT_EQ(blotted("nothing of sk-test/Secret here"), "nothing of sk-test/Secret here");
   EXPECT_EQ(blotted(""), "");
 }
 
-TEST(Secret, IsBlottedOutUnderTheEscapesOfJsonAndUrls) {
+TEST(Secret, IsRedactedUnderTheEscapesOfJsonAndUrls) {
   EXPECT_EQ(blotted(R"("sk-test\/Secret+Key%7")"), R"("[key]")");
   EXPECT_EQ(blotted(R"("\u0073k\u002dtest\u002fSecret\u002BKey%7")"), R"("[key]")");
   EXPECT_EQ(blotted("?key=sk-test%2FSecret%2bKey%257&x"), "?key=[key]&x");
   EXPECT_EQ(blotted("%73%6B-test/Secret+Key%7"), "[key]");
 }
 
-TEST(Secret, IsNotTakenForWhatMerelyLooksLikeIt) {
+TEST(Secret, SimilarTextsAreKept) {
   for (const char* const text :
        {R"(\u0073k-tesx)", R"(sk-test\u00)", "sk-test%2", R"(sk-test\)", "%zz", R"(\u 73k-test)"})
     EXPECT_EQ(blotted(text), text);
 }
 
-TEST(Secret, OfAFewLettersIsAPlaceholder) {
+TEST(Secret, AShortKeyIsAPlaceholder) {
   EXPECT_EQ(blotted("EMPTY is a word", "EMPTY"), "EMPTY is a word");
 }
 
@@ -64,7 +64,7 @@ TEST(Secret, MustBeInTheEnvironment) {
   EXPECT_TRUE(Secret::from_environment("").empty());
 }
 
-TEST(Secret, ThatNoHeaderCanCarryIsRefusedWithoutBeingTold) {
+TEST(Secret, RefusesAKeyThatNoHeaderCanCarryWithoutRevealingIt) {
   for (const char* const bad : {"sk-secret\n", "sk secret", "sk-s\r\nX-Evil: 1", "sk-secrét"}) {
     try {
       secret_of(bad);

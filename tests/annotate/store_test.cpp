@@ -47,7 +47,7 @@ class StoreTest : public testing::Test {
     for (const auto& reply : store.replies(key)) found.push_back(reply.body);
     return found;
   }
-  /// Runs SQL on the file, past the store.
+  /// Runs SQL on the file without the store.
   static void sql(const std::filesystem::path& path, const char* text) {
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
@@ -59,7 +59,7 @@ class StoreTest : public testing::Test {
   std::string folder_;
 };
 
-TEST_F(StoreTest, GivesBackWhatWasPutInByteForByte) {
+TEST_F(StoreTest, ReturnsWhatWasAddedByteForByte) {
   constexpr char raw[] = "{\"a\":\"\xff\xfe \0 \xf0\x9f\x98\x80\"}";
   const std::string body(raw, sizeof raw - 1);
   {
@@ -105,7 +105,7 @@ TEST_F(StoreTest, KeepsTheFirstOfTwoRepliesToOneAttempt) {
   EXPECT_THAT(bodies(store, "k"), ElementsAre("first", "asked again"));
 }
 
-TEST_F(StoreTest, WhatWasNotCommittedIsGone) {
+TEST_F(StoreTest, UncommittedAdditionsAreLost) {
   {
     Store store(file("s.db"));
     store.add(reply("kept", "1"));
@@ -117,7 +117,7 @@ TEST_F(StoreTest, WhatWasNotCommittedIsGone) {
   EXPECT_EQ(store.count_replies("lost"), 0);
 }
 
-TEST_F(StoreTest, WhatWasCommittedOutlivesAKilledProcess) {
+TEST_F(StoreTest, CommittedAdditionsOutliveAKilledProcess) {
   const auto child = ::fork();
   if (child == 0) {
     Store store(file("s.db"));
@@ -129,7 +129,7 @@ TEST_F(StoreTest, WhatWasCommittedOutlivesAKilledProcess) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
-  const Store store(file("s.db"));  // the dead one holds no lock
+  const Store store(file("s.db"));  // the dead process holds no lock
   EXPECT_EQ(store.count_replies("kept"), 1);
   EXPECT_EQ(store.count_replies("lost"), 0);
 }
@@ -143,7 +143,7 @@ TEST_F(StoreTest, ASecondWriterIsRefusedAndAReaderIsNot) {
   EXPECT_EQ(Store(file("s.db"), Store::Access::read).count_replies("k"), 1);
 }
 
-TEST_F(StoreTest, NamesAStoreOfAnotherVersionADamagedOneAndWhatIsNone) {
+TEST_F(StoreTest, ReportsOtherVersionsDamageAndOtherFiles) {
   { const Store store(file("later.db")); }
   sql(file("later.db"), "PRAGMA user_version = 7");
   EXPECT_THAT([&] { Store(file("later.db")); },
@@ -171,7 +171,7 @@ TEST_F(StoreTest, NamesAStoreOfAnotherVersionADamagedOneAndWhatIsNone) {
   EXPECT_FALSE(std::filesystem::exists(file("none.db")));
 }
 
-TEST_F(StoreTest, NamesAFolderItMayNotWriteTo) {
+TEST_F(StoreTest, ReportsAnUnwritableFolder) {
   EXPECT_THAT([&] { Store(file("nowhere/s.db")); },
               ThrowsMessage<DataError>(HasSubstr("nowhere/s.db")));
 }
@@ -203,7 +203,7 @@ TEST_F(StoreTest, MergesPartsAndReportsRepliesThatDiffer) {
   EXPECT_EQ(store.failures("x").size(), 1U);
 }
 
-TEST_F(StoreTest, DoesNotMergeRepliesToAnotherPairsFile) {
+TEST_F(StoreTest, RefusesToMergeAStoreOfAnotherPairsFile) {
   Store(file("part.db")).set_pairs_sha256("aaaa");
   Store store(file("s.db"));
   store.set_pairs_sha256("bbbb");
@@ -211,7 +211,7 @@ TEST_F(StoreTest, DoesNotMergeRepliesToAnotherPairsFile) {
               ThrowsMessage<DataError>(AllOf(HasSubstr("another pairs file"), HasSubstr("aaaa"))));
 }
 
-TEST_F(StoreTest, AFullDiskIsNamedAndCostsNothingThatWasCommitted) {
+TEST_F(StoreTest, AFullDiskIsReportedAndKeepsCommittedReplies) {
   {
     Store store(file("s.db"));
     store.add(reply("kept", "1"));
@@ -219,7 +219,7 @@ TEST_F(StoreTest, AFullDiskIsNamedAndCostsNothingThatWasCommitted) {
   }
   const auto child = ::fork();
   if (child == 0) {
-    // No disk to fill: a limit on the size of a file fails the same write.
+    // A limit on the file size fails the same write as a full disk.
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{400'000, 400'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);

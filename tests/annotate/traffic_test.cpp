@@ -45,7 +45,7 @@ TEST(Traffic, OneTooManyClosesTheGateForAllUntilTheServersTime) {
   sent_at_once(traffic, start);
   traffic.throttled(milliseconds(7000), start);
   const Time ready = traffic.ready(0, start);
-  EXPECT_EQ(ready, Time::max());  // the width is 2 now, and 3 are under way
+  EXPECT_EQ(ready, Time::max());  // the width is 2 now, and 3 are in flight
   traffic.answered({}, std::nullopt);
   traffic.answered({}, std::nullopt);
   EXPECT_EQ(traffic.ready(0, start), start + seconds(7));
@@ -126,12 +126,12 @@ TEST(Traffic, WaitsAreWithinTheDoubledBaseAndTheirCap) {
       EXPECT_LE(static_cast<double>(wait.count()), longest);
       sum += static_cast<double>(wait.count());
     }
-    // The mean of 400 even draws: half of it, with a standard error of 1.4 %.
+    // The mean of 400 uniform draws is half the range, with a standard error of 1.4 %.
     EXPECT_NEAR(sum / 400, longest / 2, 0.08 * longest);
   }
 }
 
-/// A provider that counts strictly, against whoever asks as fast as he may: never once over.
+/// A provider that counts strictly is never exceeded by a client that sends as fast as allowed.
 class Limits : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Traffic, Limits, testing::Range(0, 30));
 
@@ -198,8 +198,8 @@ TEST_P(Limits, OfRequestsAndTokensHoldTogetherWhateverComesBackAndWhen) {
   }
   EXPECT_LE(static_cast<double>(most_requests), rpm);
   EXPECT_LE(most_tokens, tpm);
-  // One of the two is what held it back: requests to their limit; tokens to theirs less what those
-  // under way reserve too much, three times their cost for 2 of 61 s.
+  // One of the two limits is reached: requests exactly, tokens up to the excess reserved by requests
+  // in flight, three times their cost for 2 of 61 s.
   double all_tokens = 0;
   for (const auto& one : sent) all_tokens += one.tokens;
   const double requests_held = static_cast<double>(sent.size()) / (20 * rpm);

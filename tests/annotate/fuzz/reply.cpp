@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever a server sends: a verdict is read or a failure is named, and nothing is thrown.
+// Whatever a server sends, read_reply() returns a verdict or a named failure and never throws.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
