@@ -20,7 +20,7 @@ std::string bytes(std::size_t n) {
 
 // Sizes around one block, and enough blocks to reuse each.
 TEST(HashedFile, ReturnsAllBytesAndTheirHash) {
-  const io::test::Folder folder;
+  const test::Folder folder;
   for (const std::size_t n : {0ul, 1ul, (1ul << 19) - 1, 1ul << 19, (1ul << 19) + 1, 5'000'000ul}) {
     const auto text = bytes(n);
     const auto path = folder.write("f", text);
@@ -42,7 +42,7 @@ TEST(HashedFile, ReturnsAllBytesAndTheirHash) {
 }
 
 TEST(HashedFile, CanBeDestroyedBeforeTheEnd) {
-  const io::test::Folder folder;
+  const test::Folder folder;
   const auto text = bytes(5'000'000);
   const auto path = folder.write("f", text);
   for (int i = 0; i < 50; ++i) {
@@ -52,7 +52,7 @@ TEST(HashedFile, CanBeDestroyedBeforeTheEnd) {
 }
 
 TEST(HashedFile, ReportsWhyItCannotBeRead) {
-  const io::test::Folder folder;
+  const test::Folder folder;
   EXPECT_EQ(HashedFile(folder / "none").error(), ENOENT);
   HashedFile of_folder(folder / ".");
   EXPECT_TRUE(of_folder.next().empty());

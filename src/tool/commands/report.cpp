@@ -88,8 +88,8 @@ std::vector<double> read_lengths(const ReportOptions& options, const io::Schedul
 
 /// The annotations of the schedule's pairs. Those of other pairs, which a policy for missing gaps
 /// has left out, are passed over.
-void add_annotations(const ReportOptions& options, const io::ScheduleFile& file,
-                     VoteTable& builder) {
+void add_own_annotations(const ReportOptions& options, const io::ScheduleFile& file,
+                         VoteTable& builder) {
   for (const auto& path : options.annotations) {
     const auto input =
         read_annotations(path, {file.schedule.categories(), options.pairs.reader.lenient},
@@ -283,7 +283,7 @@ void run(const ReportOptions& options) {
   for (const auto& entry : schedule.entries()) ids.add(entry.id);
   VoteTable builder(std::move(ids), schedule.categories(), max_in_memory);
   if (!options.annotations.empty()) {
-    add_annotations(options, file, builder);
+    add_own_annotations(options, file, builder);
     PanelView view = view_of(builder);
     const stats::Icc icc = stats::icc(view.gaps);
     evidence.reliability = icc.mean[0];
