@@ -424,7 +424,8 @@ TEST(Endpoint, RefusesInvalidOptions) {
   refused({.base_url = "https://exa mple.com"}, "is not a valid URL");
   refused({.base_url = "https://x/", .key_variable = "SP2DPO_NOT_SET"}, "SP2DPO_NOT_SET");
   refused({.base_url = "https://x/", .ca_file = "no/such.pem"}, "no/such.pem");
-  refused({.base_url = "https://x/", .proxy = "http://me:sesame@proxy"}, "proxy contains a user name");
+  refused({.base_url = "https://x/", .proxy = "http://me:sesame@proxy"},
+          "proxy contains a user name");
   refused({.base_url = "https://x/", .max_concurrent = 0}, "max_concurrent");
   refused({.base_url = "https://x/", .requests_per_minute = -1}, "requests_per_minute");
   refused({.base_url = "https://x/", .requests_per_minute = 0.5}, "requests_per_minute");

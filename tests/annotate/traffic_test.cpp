@@ -198,8 +198,8 @@ TEST_P(Limits, OfRequestsAndTokensHoldTogetherWhateverComesBackAndWhen) {
   }
   EXPECT_LE(static_cast<double>(most_requests), rpm);
   EXPECT_LE(most_tokens, tpm);
-  // One of the two limits is reached: requests exactly, tokens up to the excess reserved by requests
-  // in flight, three times their cost for 2 of 61 s.
+  // One of the two limits is reached: requests exactly, tokens up to the excess that requests in
+  // flight reserve, three times their cost for 2 of 61 s.
   double all_tokens = 0;
   for (const auto& one : sent) all_tokens += one.tokens;
   const double requests_held = static_cast<double>(sent.size()) / (20 * rpm);

@@ -9,8 +9,8 @@ namespace sp2dpo::annotate {
 
 struct Question;
 
-/// Counts the requests that make_request() has rendered and hashed in this process. Rendering takes most of
-/// the time that a stored question costs; a test holds every pass to one request per question.
+/// Counts the requests that make_request() has rendered and hashed in this process. Rendering takes
+/// most of the time that a stored question costs; a test holds every pass to one per question.
 inline std::atomic<std::int64_t> requests_made{0};
 
 /// Returns equal texts for two questions if and only if they make the same request for every pair,
