@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../io/files.hpp"
 #include "fake_provider.hpp"
 #include "prompt/requests.hpp"
 #include "questions.hpp"
@@ -27,12 +28,7 @@ using testing::ThrowsMessage;
 
 class RunTest : public testing::Test {
  protected:
-  RunTest() : folder_(testing::TempDir() + "sp2dpo_run_XXXXXX") {
-    if (::mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("no folder");
-  }
-  ~RunTest() override { std::filesystem::remove_all(folder_); }
-
-  [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ + "/" + name; }
+  [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ / name; }
 
   void serve(test::FakeOptions options = {}) {
     fake_ = std::make_unique<test::FakeProvider>(std::move(options));
@@ -76,7 +72,7 @@ class RunTest : public testing::Test {
   }
 
  private:
-  std::string folder_;
+  const sp2dpo::test::Folder folder_;
   std::unique_ptr<test::FakeProvider> fake_;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../io/files.hpp"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -25,12 +26,7 @@ using testing::ThrowsMessage;
 
 class StoreTest : public testing::Test {
  protected:
-  StoreTest() : folder_(testing::TempDir() + "sp2dpo_store_XXXXXX") {
-    if (::mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("no folder");
-  }
-  ~StoreTest() override { std::filesystem::remove_all(folder_); }
-
-  [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ + "/" + name; }
+  [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ / name; }
 
   static StoredReply reply(const std::string& key, const std::string& body, int ask = 0) {
     return {.key = key,
@@ -56,7 +52,7 @@ class StoreTest : public testing::Test {
   }
 
  private:
-  std::string folder_;
+  const sp2dpo::test::Folder folder_;
 };
 
 TEST_F(StoreTest, ReturnsWhatWasAddedByteForByte) {
