@@ -13,15 +13,15 @@ namespace {
 
 using detail::sum_type;
 
-/// The first pair that a chunk beginning with `pair` no longer holds; `pair` itself where even that
-/// one is too long.
+/// Returns the first pair that no longer fits into a chunk starting with `pair`; `pair` itself if
+/// it is longer than a chunk.
 std::int64_t chunk_end(const PairRows& pairs, std::int64_t pair, std::int64_t chunk_rows) {
   std::int64_t end = pair;
   while (end < pairs.pairs() && pairs.select(pair, end + 1).count <= chunk_rows) ++end;
   return end;
 }
 
-/// The buffers of one chunk, and what is done with the rows in it.
+/// The buffers of one chunk, and the passes over the rows in it.
 class Chunk {
  public:
   Chunk(const HiddenRows& rows, const PairRows& pairs, std::int64_t chunk_rows,
@@ -32,19 +32,19 @@ class Chunk {
         dtype_(rows.hidden.dtype),
         width_(rows.hidden.columns),
         vocab_(rows.head.rows),
-        most_(std::min(chunk_rows, std::ssize(pairs.rows()))),
+        max_rows_(std::min(chunk_rows, std::ssize(pairs.rows()))),
         part_rows_(std::min(
             vocab_, std::max<std::int64_t>(1, part_elements / std::max<std::int64_t>(1, width_)))) {
     const std::size_t bytes = size_of(dtype_);
-    hidden_ = arena.take(most_ * width_, bytes);
-    logits_ = arena.take(most_ * vocab_, bytes);
-    label_ = arena.take<std::int64_t>(most_);
-    logit_ = arena.take<double>(most_);
-    log_prob_ = arena.take<double>(most_);
-    lse_others_ = arena.take<double>(most_);
-    logit_sum_ = arena.take<double>(most_);
-    coefficient_ = arena.take<double>(most_);
-    if (rows.d_hidden.data != nullptr) d_hidden_ = arena.take(most_ * width_, bytes);
+    hidden_ = arena.take(max_rows_ * width_, bytes);
+    logits_ = arena.take(max_rows_ * vocab_, bytes);
+    label_ = arena.take<std::int64_t>(max_rows_);
+    logit_ = arena.take<double>(max_rows_);
+    log_prob_ = arena.take<double>(max_rows_);
+    lse_others_ = arena.take<double>(max_rows_);
+    logit_sum_ = arena.take<double>(max_rows_);
+    coefficient_ = arena.take<double>(max_rows_);
+    if (rows.d_hidden.data != nullptr) d_hidden_ = arena.take(max_rows_ * width_, bytes);
     if (rows.d_head.data != nullptr && rows.d_head.dtype != dtype_)
       d_head_ = arena.take(part_rows_ * width_, bytes);
     if (pairs.longest() > chunk_rows) {
@@ -56,7 +56,8 @@ class Chunk {
     }
   }
 
-  /// Hidden states, logits, labels and the labels' exact logits of these rows.
+  /// Loads hidden states and labels of these rows, and computes logits and the labels' exact
+  /// logits.
   void load(const RowSelection& selection) {
     list_ = selection.list + selection.first;
     count_ = selection.count;
@@ -70,13 +71,13 @@ class Chunk {
     product_({as_const(hidden)}, {rows_.head, true}, logits, rows_.bias != nullptr);
   }
 
-  /// Statistics of the rows, to where they stand in the batch.
+  /// Computes statistics of the rows, and writes them by row number.
   void log_probs(const RowStatistics& out) {
     row_log_probs(logit_rows(), labels(), {0, count_}, statistics(out), executor_);
     scatter(out);
   }
 
-  /// The same, and the logits become the gradient of coefficient · log-probability.
+  /// Does the same, and turns the logits into the gradient of coefficient · log-probability.
   void unit_gradient(const RowStatistics& out, double coefficient) {
     std::fill_n(coefficient_, count_, coefficient);
     row_log_probs_and_gradient(logit_rows(), labels(), {0, count_}, statistics(out), coefficient_,
@@ -84,14 +85,14 @@ class Chunk {
     scatter(out);
   }
 
-  /// The logits become the gradient, with the batch's coefficients.
+  /// Turns the logits into the gradient, with the batch's coefficients.
   void gradient(const double* coefficient) {
     for (std::int64_t i = 0; i < count_; ++i) coefficient_[i] = coefficient[list_[i]];
     row_gradient(logit_rows(), labels(), {0, count_}, lse_others_, coefficient_,
                  {logits_, {.stride = vocab_}}, MaskedRows::zero, executor_);
   }
 
-  /// From the gradient by the logits to those by hidden states, head and bias.
+  /// Goes from the gradient by the logits to those by hidden states, head and bias.
   void backward(const Matrix& d_head, const Matrix& d_bias, bool add = true) {
     const ConstMatrix d_logits = as_const(matrix(logits_, vocab_));
     if (rows_.d_hidden.data != nullptr) {
@@ -121,7 +122,7 @@ class Chunk {
     }
   }
 
-  /// For what only sums of other chunks are to be added to.
+  /// Clears a gradient before other chunks are added to it.
   void zero(const Matrix& m) const {
     if (m.data == nullptr) return;
     const std::size_t element = size_of(m.dtype);
@@ -132,7 +133,7 @@ class Chunk {
     });
   }
 
-  /// Zeroed sums of a long pair's gradients, one for each answer.
+  /// Returns the zeroed sums of a long pair's gradients, one for each sequence.
   Matrix head_sum(PairRows::Side side) { return zeroed(head_sum_[side], vocab_, width_); }
   Matrix bias_sum(PairRows::Side side) { return zeroed(bias_sum_[side], 1, vocab_); }
 
@@ -186,7 +187,7 @@ class Chunk {
   const Executor& executor_;
   const DType dtype_;
   const std::int64_t width_, vocab_;
-  const std::int64_t most_;  // rows that the buffers hold
+  const std::int64_t max_rows_;  // that the buffers hold
 
   const std::int64_t* list_ = nullptr;  // the rows in the chunk
   std::int64_t count_ = 0;
@@ -194,8 +195,8 @@ class Chunk {
   void* hidden_ = nullptr;
   void* logits_ = nullptr;  // then the gradient by them
   void* d_hidden_ = nullptr;
-  // A part of the product in the narrow type, where the sum is in a wider one: small enough to be
-  // in the cache still when it is added.
+  // Part of the product in the narrow type, for a sum in a wider one: small enough to be still in
+  // the cache when it is added.
   static constexpr std::int64_t part_elements = std::int64_t{4} << 20;
   const std::int64_t part_rows_;
   void* d_head_ = nullptr;

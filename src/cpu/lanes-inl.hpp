@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Element types as vectors of float or double, and 2^x on them. Compiled once for every target:
-// hence the guard that turns with each inclusion.
+// Element types as vectors of float or double, and 2^x on them. Compiled once for every target, so
+// that the include guard toggles with each inclusion.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -29,9 +29,9 @@ using Tag = hn::ScalableTag<Lane>;
 template <class Lane>
 using Vector = hn::Vec<Tag<Lane>>;
 
-// Elements come and go in steps of two vectors, in whatever order suits the type: most 16-bit
-// elements are halves of 32-bit lanes, so that widening and narrowing is a shift. Where the order
-// matters, load_line() gives one vector in line.
+// Elements are loaded and stored in steps of two vectors, in whatever order suits the type: most
+// 16-bit elements are halves of 32-bit lanes, so that widening and narrowing is a shift. Where the
+// order matters, load_line() loads one vector in memory order.
 template <class Lane>
 struct Two {
   Vector<Lane> a, b;
@@ -57,7 +57,7 @@ struct Native {
 
 using Bits = Vector<std::uint32_t>;
 
-// As many 16-bit elements as a vector has 32-bit lanes, in line.
+// As many 16-bit elements as a vector has 32-bit lanes, in memory order.
 inline Bits load_words(const std::uint16_t* from) {
   return hn::PromoteTo(Tag<std::uint32_t>(),
                        hn::LoadU(hn::Rebind<std::uint16_t, Tag<std::uint32_t>>(), from));
@@ -88,8 +88,8 @@ struct Bfloat16 {
   }
 
  private:
-  // To nearest, ties to even; Highway's own conversion truncates. No NaN that gets here has low
-  // bits that could carry over: those of the input are wide bfloat16s, and the others are made.
+  // Rounds to nearest, ties to even; Highway's own conversion truncates. No NaN here has low bits
+  // that could carry over: those of the input are widened bfloat16s, and the others are made here.
   static Bits round(Vector<float> value) {
     const Tag<std::uint32_t> d;
     const auto word = hn::BitCast(d, value);
@@ -98,12 +98,12 @@ struct Bfloat16 {
   }
 };
 
-#if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
 struct Float16 {
   using Memory = std::uint16_t;
   using Lane = float;
   static constexpr Memory minus_infinity = 0xfc00;
 
+#if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
   static Two<float> load(const Memory* from) {
     const Tag<float> d;
     return {load_line(from), load_line(from + hn::Lanes(d))};
@@ -124,20 +124,16 @@ struct Float16 {
   static void narrow(Vector<float> value, Memory* to) {
     hn::StoreU(hn::BitCast(bits, hn::DemoteTo(half, value)), bits, to);
   }
-};
 #else
-// The other targets have no instruction for it, and Highway's substitute truncates.
-struct Float16 {
-  using Memory = std::uint16_t;
-  using Lane = float;
-  static constexpr Memory minus_infinity = 0xfc00;
-
+  // The other targets have no conversion instruction, and Highway's substitute truncates.
   static Two<float> load(const Memory* from) {
     const Tag<std::uint32_t> bits;
     const auto both = hn::LoadU(bits, reinterpret_cast<const std::uint32_t*>(from));
     return {widen(hn::And(both, hn::Set(bits, 0xffffu))), widen(hn::ShiftRight<16>(both))};
   }
-  static Vector<float> load_line(const Memory* from) { return widen(load_words(from)); }
+  static Vector<float> load_line(const Memory* from) {
+    return widen(load_words(from));
+  }
 
   static void store(Two<float> value, Memory* to) {
     const Tag<std::uint32_t> bits;
@@ -146,7 +142,7 @@ struct Float16 {
   }
 
  private:
-  // As detail::float_from_float16.
+  // Does what detail::float_from_float16 does.
   static Vector<float> widen(Bits half) {
     const Tag<float> d;
     const Tag<std::uint32_t> bits;
@@ -162,7 +158,7 @@ struct Float16 {
     return hn::BitCast(d, hn::Or(word, sign));
   }
 
-  // As detail::float16_from_float.
+  // Does what detail::float16_from_float does.
   static Bits narrow(Vector<float> value) {
     const Tag<float> d;
     const Tag<std::uint32_t> bits;
@@ -186,15 +182,15 @@ struct Float16 {
     half = hn::IfThenElse(above(0x7f800000), hn::Set(bits, 0x7e00), half);
     return hn::Or(half, sign);
   }
-};
 #endif
+};
 
 template <class Element>
 std::size_t step() {
   return 2 * hn::Lanes(Tag<typename Element::Lane>());
 }
 
-// The fewer than step() elements at the end of a row, made up to a step with `filler`.
+// The elements at the end of a row, fewer than step(), padded to a step with `filler`.
 template <class Element>
 class Tail {
  public:
@@ -239,7 +235,7 @@ struct Exp2<double> {
       5.5504108664790386e-2,  2.4022650695910097e-1, 6.931471805599457e-1,   1.0};
 };
 
-// floor where x is below it; NaN stays NaN, which not every target's Max grants.
+// Returns floor if x is below it. NaN stays NaN, which not every target's Max guarantees.
 template <class Lane>
 Vector<Lane> not_below(Vector<Lane> floor, Vector<Lane> x) {
 #if HWY_TARGET <= HWY_SSE4
@@ -249,9 +245,9 @@ Vector<Lane> not_below(Vector<Lane> floor, Vector<Lane> x) {
 #endif
 }
 
-// 2^(x · log2e − k) for an integer k that is at least the largest x · log2e, or nearly; 0 where
-// that is below the smallest normal number, NaN for NaN. As k is exact, the argument is rounded
-// once.
+// Returns 2^(x · log2e − k) for an integer k that is at least the largest x · log2e, or nearly; 0
+// if that is below the smallest normal number, NaN for NaN. Since k is exact, the argument is
+// rounded once.
 template <class Lane>
 Vector<Lane> exp2_from(Vector<Lane> x, Vector<Lane> minus_k) {
   using Constants = Exp2<Lane>;
@@ -273,7 +269,7 @@ Vector<Lane> exp2_from(Vector<Lane> x, Vector<Lane> minus_k) {
   return hn::Mul(power, scale);
 }
 
-// Calls f with the element type that dtype stands for.
+// Calls f with the element type of dtype.
 template <class F>
 void visit(DType dtype, const F& f) {
   switch (dtype) {

@@ -137,7 +137,7 @@ void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void
   constexpr const char* call = "cpu::label_logits";
   check_same(call, "hidden and head", hidden, head.dtype, head.columns);
   if (detail::is_empty(call, selection)) return;
-  // The rules for rows and labels are those of the logits [hidden.rows, head.rows] in between.
+  // The logits [hidden.rows, head.rows] between the two set the rules for rows and labels.
   const LogitRows logits{
       .data = hidden.data, .dtype = hidden.dtype, .rows = hidden.rows, .vocab = head.rows};
   detail::check_rows(call, logits, labels, selection);

@@ -24,15 +24,15 @@
 namespace sp2dpo::cpu {
 namespace {
 
-// The arguments of a call, whichever it is.
+// The arguments of any of the calls.
 struct RowCall {
   const LogitRows& logits;
   const RowLabels& labels;
   const RowSelection& selection;
   RowStatistics statistics{};
-  const double* lse_others = nullptr;  // where it is known; else it is found first
+  const double* lse_others = nullptr;  // null: computed first
   const double* coefficient = nullptr;
-  GradientRows gradient{};  // no data: none is wanted
+  GradientRows gradient{};  // no data: not computed
   MaskedRows masked{};
 };
 
@@ -44,24 +44,24 @@ HWY_BEFORE_NAMESPACE();
 namespace sp2dpo::cpu::HWY_NAMESPACE {
 namespace {
 
-// Elements whose terms are added in lanes before double takes over: at most 64 to each lane of four
+// Elements whose terms are summed in lanes before double takes over: at most 64 per lane of four
 // vectors, and few enough to stay in the first-level cache between the passes.
 constexpr std::size_t block_size = std::min<std::size_t>(2048, 4 * 64 * hn::MaxLanes(Tag<float>()));
 
-// Σ exp(x) as 2^k · sum; of an integer k, going over to a larger one is exact.
+// Σ exp(x) as 2^k · sum. With an integer k, moving to a larger one is exact.
 template <class Lane>
 struct ExpSum {
   Lane k = Lane(-1e30);
   double sum = 0;
-  double plain = 0;  // Σ x, where it is wanted
+  double plain = 0;  // Σ x, if requested
 
-  // Dividing by the rounded log2(e) that x was multiplied with cancels its rounding.
+  // Dividing by the same rounded log2(e) that x was multiplied by cancels its rounding.
   [[nodiscard]] double log() const {
     return static_cast<double>(k) / static_cast<double>(Exp2<Lane>::log2e) + std::log(sum);
   }
 };
 
-// Fetches the elements that lie one block after a step's own, which may be past the end of memory.
+// Prefetches the elements one block after a step's own, which may be past the end of memory.
 template <class Element>
 HWY_INLINE void prefetch_next_block(const typename Element::Memory* at) {
   constexpr std::size_t line = 64;
@@ -70,7 +70,7 @@ HWY_INLINE void prefetch_next_block(const typename Element::Memory* at) {
     hwy::Prefetch(reinterpret_cast<const char*>(next + i));
 }
 
-// The k for values up to `max`; finite, so that −inf stays below it.
+// Returns k for values up to `max`; finite, so that −inf stays below it.
 template <class Lane>
 Lane exponent_above(double max) {
   const double k = std::ceil(max * static_cast<double>(Exp2<Lane>::log2e));
@@ -78,8 +78,8 @@ Lane exponent_above(double max) {
       std::clamp(k, -1e30, static_cast<double>(std::numeric_limits<Lane>::max())));
 }
 
-// Calls body(even, from) and body(odd, from) in turn, `from` being where the next two vectors are:
-// two accumulators, as one would wait for itself.
+// Calls body(even, from) and body(odd, from) in turn, where `from` is the address of the next two
+// vectors. Two accumulators hide the latency of adding to one.
 template <class Element, class Body>
 HWY_INLINE void fold(const typename Element::Memory* from, std::size_t count,
                      typename Element::Memory filler, Two<typename Element::Lane>& even,
@@ -153,7 +153,7 @@ void add(const typename Element::Memory* from, std::int64_t count, bool plain,
   if (left > 0) add_block<Element>(from, left, plain, total);
 }
 
-// out[j] = scale · 2^(in[j] · log2e − k); `in` and `out` may be the same.
+// Sets out[j] = scale · 2^(in[j] · log2e − k); `in` and `out` may be the same.
 template <class Element>
 void scaled_exps(const typename Element::Memory* in, std::size_t count, typename Element::Lane k,
                  typename Element::Lane scale, typename Element::Memory* out) {
@@ -178,7 +178,7 @@ void scaled_exps(const typename Element::Memory* in, std::size_t count, typename
   }
 }
 
-// d = lse_others − z_y. A label's logit of +inf would pass for certainty.
+// Returns d = lse_others − z_y. A label's logit of +inf would otherwise look like certainty.
 double label_distance(double lse_others, double z) {
   return z == std::numeric_limits<double>::infinity() ? std::numeric_limits<double>::quiet_NaN()
                                                       : lse_others - z;
@@ -189,17 +189,17 @@ double label_logit(const RowCall& call, std::int64_t row, const void* in) {
                                       : detail::load(in, call.logits.dtype, call.labels.label[row]);
 }
 
-// Writes what is wanted of the row's statistics, and returns its lse_others.
+// Writes the row's requested statistics, and returns its lse_others.
 template <class Element>
 double find_statistics(const RowCall& call, std::int64_t row, bool masked,
                        const typename Element::Memory* in) {
   double log_prob = 0, lse_others = 0, plain = 0;
   if (!masked) {
     const std::int64_t label = call.labels.label[row];
-    const bool want_plain = call.statistics.logit_sum != nullptr;
+    const bool with_sum = call.statistics.logit_sum != nullptr;
     ExpSum<typename Element::Lane> others;
-    add<Element>(in, label, want_plain, others);
-    add<Element>(in + label + 1, call.logits.vocab - label - 1, want_plain, others);
+    add<Element>(in, label, with_sum, others);
+    add<Element>(in + label + 1, call.logits.vocab - label - 1, with_sum, others);
     lse_others = others.log();
     log_prob = -detail::softplus(label_distance(lse_others, label_logit(call, row, in)));
     plain = others.plain + detail::load(in, call.logits.dtype, label);
@@ -224,7 +224,7 @@ void gradient_row(const RowCall& call, std::int64_t row, double lse_others,
                                                  lse * static_cast<double>(Exp2<Lane>::log2e)));
   if (std::isnan(scale)) scale = std::numeric_limits<Lane>::quiet_NaN();  // without payload
   scaled_exps<Element>(in, static_cast<std::size_t>(call.logits.vocab), k, scale, out);
-  // From double and rounded once; p − 1 in the element type would keep nothing of it at p near 1.
+  // Computed in double and rounded once: p − 1 in the element type would cancel at p near 1.
   detail::store(out, call.logits.dtype, call.labels.label[row],
                 coefficient * detail::sigmoid(distance));
 }
@@ -250,8 +250,8 @@ void do_row(const RowCall& call, std::int64_t row) {
   std::memset(out + done, 0, static_cast<std::size_t>(columns - done) * sizeof(Memory));
 }
 
-// From the last row to the first: what a pass over the logits before this one left in the cache
-// comes first.
+// Goes from the last row to the first, which starts with the rows that a pass just before this one
+// left in the cache.
 void do_rows(const RowCall& call, std::int64_t begin, std::int64_t end) {
   visit(call.logits.dtype, [&](auto element) HWY_ATTR {
     for (std::int64_t i = end; i-- > begin;) do_row<decltype(element)>(call, call.selection[i]);

@@ -10,7 +10,7 @@ namespace sp2dpo::cuda {
 
 using Launchers = std::map<std::type_index, PairLossLauncher>;
 
-/// Of the library's own objectives.
+/// Returns the launchers of the library's own objectives.
 Launchers built_in_launchers();
 
 }  // namespace sp2dpo::cuda

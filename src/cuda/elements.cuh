@@ -5,8 +5,7 @@
 
 #include <sp2dpo/loss/dtype.hpp>
 
-/// Logits in 32-bit words, as they come out of memory: what the row kernels need of each element
-/// type.
+/// The element types of logits in 32-bit words, as loaded from memory, for the row kernels.
 namespace sp2dpo::cuda {
 
 struct Float32 {
@@ -23,8 +22,8 @@ struct Float32 {
   static __device__ Memory rounded(float x) { return x; }
 };
 
-// By instruction instead of the toolkit's types for them: one each, and headers that take a second
-// to read are left out.
+// Instructions instead of the toolkit's types: one each, without headers that take a second to
+// compile.
 struct BFloat16 {
   using Memory = std::uint16_t;
   static constexpr int per_word = 2;
@@ -74,12 +73,12 @@ struct Float16 {
   static __device__ Memory rounded(float x) { return sp2dpo::detail::float16_from_float(x); }
 };
 
-/// Four words: what one load or store moves.
+/// One load or store moves four words.
 inline constexpr int words = 4;
 template <class Element>
 inline constexpr int per_vector = words* Element::per_word;
 
-/// `word` with `bits` for its element `i`.
+/// Returns `word` with its element `i` replaced by `bits`.
 template <class Element>
 __device__ std::uint32_t with_element(std::uint32_t word, int i, std::uint32_t bits) {
   if constexpr (Element::per_word == 1) {
@@ -89,7 +88,7 @@ __device__ std::uint32_t with_element(std::uint32_t word, int i, std::uint32_t b
   }
 }
 
-/// Calls f with the element type of `dtype`, which is none of double.
+/// Calls f with the element type of `dtype`, which is not float64.
 template <class F>
 void visit(DType dtype, const F& f) {
   switch (dtype) {

@@ -50,7 +50,8 @@ void zero(const Matrix& m, Stream stream) {
     launch::zero(m.data, static_cast<std::size_t>(m.rows * m.columns) * size_of(m.dtype), stream);
 }
 
-/// The sequences of the pairs in [begin, end), whose rows are by their places.
+/// Returns the sequences of the pairs in [begin, end), whose rows are by index among those that
+/// count.
 SequenceRows sequences_of(const HiddenJob& job, std::int64_t begin, std::int64_t end,
                           const std::int64_t* label, bool average) {
   return {{.count = 2 * (end - begin),
@@ -60,14 +61,14 @@ SequenceRows sequences_of(const HiddenJob& job, std::int64_t begin, std::int64_t
           average};
 }
 
-/// `job` as hidden_log_probs takes it.
+/// Returns `job` as hidden_log_probs takes it.
 HiddenJob without_gradients(HiddenJob job) {
   job.rows.d_hidden = job.rows.d_head = job.rows.d_bias = {};
   job.reference = {};
   return job;
 }
 
-/// One call, group after group of pairs.
+/// One call of hidden_loss, which takes one group of pairs after the other.
 class Groups {
  public:
   Groups(const char* call, const HiddenJob& job, const SequenceLoss& loss, const HiddenOutputs& out,
@@ -134,7 +135,8 @@ class Groups {
     });
   }
 
-  /// Makes losses and slopes of log-probabilities. Returns 1 for pairs that count, 0 for others.
+  /// Computes losses and slopes from log-probabilities. Returns 1 for pairs that count, 0 for
+  /// others.
   PairValues pair_step(const PairGroup& group) {
     const auto [begin, end, batch, sums] = group;
     sequence_log_probs(batch, at_.log_prob, job_.lists.empty_allowed, sums, stream_);

@@ -15,10 +15,10 @@
 
 namespace sp2dpo::cuda {
 
-constexpr std::size_t hidden_alignment = 256;  // cuBLASLt's fastest algorithms want it
+constexpr std::size_t hidden_alignment = 256;  // for cuBLASLt's fastest algorithms
 constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
 
-/// How many sums the gradients of head and bias by a pair longer than a chunk go to.
+/// Returns how many sums hold the gradients of head and bias by a pair longer than a chunk.
 inline int sums_of(const HiddenJob& job, const SequenceLoss& loss) {
   if (job.long_pairs == LongPairs::recompute || loss.rows.longest() <= job.chunk_rows ||
       (job.rows.d_head.data == nullptr && job.rows.d_bias.data == nullptr))
@@ -26,15 +26,15 @@ inline int sums_of(const HiddenJob& job, const SequenceLoss& loss) {
   return loss.objective.is_function_of_z() && loss.nll_scale == 0 ? 1 : 2;
 }
 
-/// Numbers by the place of a row among those that count, and the buffers of one chunk of them.
+/// Arrays by the index of a row among those that count, and the buffers of one chunk of them.
 struct HiddenBuffers {
   /// `sums` is the number of sums that the gradients of a long pair need; see sums_of().
   HiddenBuffers(const HiddenJob& job, const PairRows& pairs, int sums, void* workspace) {
     const HiddenRows& rows = job.rows;
     const auto count = std::ssize(pairs.rows());
-    const std::int64_t most = std::min(job.chunk_rows, count);
+    const std::int64_t max_rows = std::min(job.chunk_rows, count);
     const bool with_reference = job.reference.data != nullptr;
-    const std::int64_t together = with_reference ? 2 * most : most;
+    const std::int64_t together = with_reference ? 2 * max_rows : max_rows;
     const std::size_t element = size_of(rows.hidden.dtype);
     detail::Arena arena(workspace, hidden_alignment);
     label = arena.take<std::int64_t>(count);
@@ -52,9 +52,10 @@ struct HiddenBuffers {
     }
     hidden = arena.take(together * rows.hidden.columns, element);
     logits = arena.take(together * rows.head.rows, element);
-    if (rows.d_hidden.data != nullptr) d_hidden = arena.take(most * rows.hidden.columns, element);
-    // row_workspace is no larger for any number of rows up to `most`.
-    row_bytes = static_cast<std::size_t>(512 + most) * sizeof(launch::PartialSum);
+    if (rows.d_hidden.data != nullptr)
+      d_hidden = arena.take(max_rows * rows.hidden.columns, element);
+    // row_workspace is at most this for any number of rows up to `max_rows`.
+    row_bytes = static_cast<std::size_t>(512 + max_rows) * sizeof(launch::PartialSum);
     row = arena.take(1, row_bytes);
     if (sums > 0) {
       factor = arena.take<double>(2);
@@ -73,10 +74,10 @@ struct HiddenBuffers {
 
   std::int64_t* label;
   double *logit, *log_prob, *lse_others, *coefficient;
-  double* counted;  // by pair: 1, or 0 where it does not count
+  double* counted;  // by pair: 1, or 0 if it does not count
   double *reference_logit = nullptr, *reference_log_prob = nullptr;
   SequenceSums reference{};
-  // Of a long pair: gradients without their scale, and the scales.
+  // A long pair's gradients without their scale, and the scales.
   float *head_sum[2]{}, *bias_sum[2]{};
   double* factor = nullptr;
   std::int64_t* side_label = nullptr;

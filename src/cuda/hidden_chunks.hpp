@@ -11,15 +11,15 @@
 
 namespace sp2dpo::cuda {
 
-/// The passes over one chunk of rows after the other. Rows are named by their places among those
-/// that count.
+/// The passes over one chunk of rows after the other. Rows go by their index among those that
+/// count.
 class HiddenChunks {
  public:
   /// Checks lists and workspace, and gathers the labels. Borrows `job`.
   HiddenChunks(const char* call, const HiddenJob& job, const PairRows& pairs, int sums,
                const RowMemory& memory, MatrixProducts& products, Stream stream);
 
-  /// Makes hidden states and logits of the rows at these places.
+  /// Gathers the hidden states of these rows and computes their logits.
   void load(std::int64_t first, std::int64_t count);
 
   /// Also writes their statistics to at.logit, at.log_prob and at.lse_others, and the reference's,
@@ -39,7 +39,7 @@ class HiddenChunks {
   const HiddenBuffers at;
 
  private:
-  /// The chunk's rows, from row `from` of the buffer on.
+  /// Returns the chunk's rows, from row `from` of the buffer on.
   [[nodiscard]] Matrix matrix(void* data, std::int64_t columns, std::int64_t from = 0) const;
   [[nodiscard]] Matrix hidden(std::int64_t from = 0) const {
     return matrix(at.hidden, rows_.hidden.columns, from);
@@ -58,7 +58,7 @@ class HiddenChunks {
     return {at.label + first_, rows_.labels.ignored, logit + first_};
   }
   void gather(std::int64_t first, std::int64_t count);
-  /// Makes logits of the first `count` rows of the buffer of hidden states.
+  /// Computes logits of the first `count` rows of the buffer of hidden states.
   void make_logits(std::int64_t count);
   void load_with_reference(std::int64_t first, std::int64_t count);
   void make_label_logits(std::int64_t from, double* logit);

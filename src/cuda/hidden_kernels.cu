@@ -10,7 +10,7 @@ namespace {
 
 using detail::threads_per_block;
 
-/// Rows of `count` units, a block each; strides in units.
+/// Copies rows of `count` units, one block per row; strides are in units.
 template <class Unit>
 __global__ void __launch_bounds__(threads_per_block)
     copy_kernel(const Unit* in, std::int64_t in_stride, const std::int64_t* from, Unit* out,

@@ -5,38 +5,38 @@
 #include <sp2dpo/loss/hidden_rows.hpp>
 #include <sp2dpo/loss/pair_loss.hpp>
 
-/// The launches behind hidden_loss beside those of the row kernels.
+/// The launches of hidden_loss, apart from those of the row kernels.
 namespace sp2dpo::cuda::launch {
 
-/// out[to[i]] = in[from[i]] for `rows` rows; a null list stands for i itself. A stride of 0 in `in`
-/// repeats one row.
+/// Sets out[to[i]] = in[from[i]] for `rows` rows; a null list stands for i itself. A stride of 0 in
+/// `in` repeats one row.
 void copy_rows(const ConstMatrix& in, const std::int64_t* from, const Matrix& out,
                const std::int64_t* to, std::int64_t rows, Stream stream);
 
-/// out[i] = label[rows[i]]. `bad_row`, unless null, is lowered to the lowest of these rows whose
+/// Sets out[i] = label[rows[i]]. Lowers `bad_row`, unless null, to the lowest of these rows whose
 /// label lies outside [0, vocab) and is not ignored.
 void gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64_t* rows,
                    std::int64_t count, std::int64_t* out, std::uint64_t* bad_row, Stream stream);
 
-/// out[i] = hidden[i] · head[label[i]] + bias[label[i]], in float by thread and in double across
-/// them; NaN where label[i] is no row of the head.
+/// Sets out[i] = hidden[i] · head[label[i]] + bias[label[i]], summed in float by each thread and in
+/// double across threads; NaN if label[i] is outside the head.
 void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
                   const std::int64_t* label, double* out, Stream stream);
 
-/// Row list[i] of `matrix` is multiplied by factor[i], for `rows` rows.
+/// Multiplies row list[i] of `matrix` by factor[i], for `rows` rows.
 void scale_rows(const Matrix& matrix, const std::int64_t* list, const double* factor,
                 std::int64_t rows, Stream stream);
 
-/// out[j] = factor[0] · first[j] + factor[1] · second[j] for j < count, or that added to it. A null
-/// sum is zero.
+/// Sets out[j] to factor[0] · first[j] + factor[1] · second[j] for j < count, or adds that to it. A
+/// null sum counts as zero.
 void add_scaled(const float* first, const float* second, const double* factor, float* out,
                 std::int64_t count, bool add, Stream stream);
 
-/// sum[j] = Σ_i matrix[i, j] in the order of the rows, or that added to it.
+/// Sets sum[j] to Σ_i matrix[i, j] in the order of the rows, or adds that to it.
 void column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream);
 
-/// Pairs with an answer without rows get zeros for outputs, and 0 in `counted`, where others have
-/// 1.
+/// Sets the outputs of pairs with an empty sequence to zero, and `counted` to 0 for them, to 1 for
+/// others.
 void skip_incomplete(const std::int64_t* chosen_row_counts, const std::int64_t* rejected_row_counts,
                      std::int64_t pairs, const PairOutputs& outputs, double* counted,
                      Stream stream);

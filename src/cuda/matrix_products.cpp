@@ -19,7 +19,7 @@ void check(cublasStatus_t status, const char* what) {
         fmt::format("cuda::MatrixProducts, {}: {}", what, cublasLtGetStatusName(status)));
 }
 
-/// What a cuBLASLt object's address stands for, destroyed in its time.
+/// Owns a cuBLASLt object.
 template <class T, cublasStatus_t (*destroy)(T)>
 struct Owned {
   Owned() = default;
@@ -35,7 +35,7 @@ cudaDataType_t type_of(DType dtype) {
   return dtype == DType::float16 ? CUDA_R_16F : dtype == DType::bfloat16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-/// cuBLASLt's matrices lie column after column: ours are theirs transposed.
+/// cuBLASLt's matrices are column-major, so ours are theirs transposed.
 struct Layout : Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> {
   template <class M>
   explicit Layout(const M& m) {
@@ -68,7 +68,7 @@ struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
   }
 };
 
-/// Of an address, as far as cuBLASLt cares.
+/// Returns the alignment of an address, up to what cuBLASLt uses.
 std::uint32_t alignment_of(const void* p) {
   const auto address = reinterpret_cast<std::uintptr_t>(p);
   return static_cast<std::uint32_t>(std::min<std::uintptr_t>(256, address & -address));
@@ -77,7 +77,7 @@ std::uint32_t alignment_of(const void* p) {
 }  // namespace
 
 struct MatrixProducts::State : Owned<cublasLtHandle_t, cublasLtDestroy> {
-  /// All that the choice of an algorithm depends on.
+  /// Everything that the choice of an algorithm depends on.
   using Key = std::array<std::int64_t, 16>;
   std::map<Key, cublasLtMatmulAlgo_t> algorithms;
 };
@@ -100,11 +100,12 @@ void MatrixProducts::operator()(const Operand& a, const Operand& b, const Matrix
                   "cuda::MatrixProducts: [{}, {}] · [{}, {}] does not give [{}, {}]", rows(a),
                   columns(a), rows(b), columns(b), out.rows, out.columns);
   const DType type = a.matrix.dtype;
-  detail::require(type != DType::float64 && b.matrix.dtype == type &&
-                      (out.dtype == type || out.dtype == DType::float32),
-                  "cuda::MatrixProducts: {} · {} in {}: both must be of one type but float64, the "
-                  "product of that type or float32",
-                  name_of(type), name_of(b.matrix.dtype), name_of(out.dtype));
+  detail::require(
+      type != DType::float64 && b.matrix.dtype == type &&
+          (out.dtype == type || out.dtype == DType::float32),
+      "cuda::MatrixProducts: {} · {} in {}; expected two operands of one type, not float64, "
+      "and a product of that type or float32",
+      name_of(type), name_of(b.matrix.dtype), name_of(out.dtype));
   if (out.rows == 0 || out.columns == 0) return;
   detail::require(a.matrix.data != nullptr && b.matrix.data != nullptr && out.data != nullptr,
                   "cuda::MatrixProducts: {}.data is null",
@@ -135,7 +136,7 @@ void MatrixProducts::operator()(const Operand& a, const Operand& b, const Matrix
   if (found == state_->algorithms.end()) {
     Preference preference;
     preference.set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
-    // Parts of sums go through the workspace, never by atomic additions.
+    // Partial sums go through the workspace, never through atomic additions.
     preference.set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
                    static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(b.matrix.data));

@@ -15,7 +15,7 @@ struct Objectives {
   Launchers launchers = built_in_launchers();
 };
 
-/// Made at first use: registration runs in static constructors.
+/// Constructed at first use, since registration runs in static constructors.
 Objectives& objectives() {
   static Objectives table;
   return table;
@@ -41,7 +41,7 @@ void pair_loss(const PairLossArgs& args, const AnyObjective& objective, Stream s
     const std::string name = sp2dpo::detail::type_name(objective.type());
     throw InvalidArgument(
         "the objective " + name +
-        " is not known on CUDA; add this line to a .cu file of your program, after "
+        " is not registered for CUDA; add this line to a .cu file of your program, after "
         "#include <sp2dpo/cuda/pair_loss.cuh>: static const "
         "sp2dpo::cuda::Registered<" +
         name + "> registered;");

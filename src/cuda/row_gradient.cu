@@ -7,15 +7,16 @@ namespace sp2dpo::cuda {
 namespace {
 
 template <class Element>
-__device__ launch::RowScale scale_of(const launch::RowPass& pass, std::int64_t row) {
+__device__ launch::StoredScale scale_of(const launch::RowPass& pass, std::int64_t row) {
   return RowScale::of(pass.coefficient[row], pass.lse_others[row],
                       label_logit<Element>(pass, row, pass.labels.label[row]));
 }
 
 constexpr int scale_threads = 128;
 
-/// For rows that several blocks share: in place, the one that has the label overwrites what the
-/// others would read. A thread a row; rows that are not read are left out.
+/// Computes the scales of rows that several blocks share, before any of them writes: in place, the
+/// block that has the label overwrites what the others would read. One thread per row; rows that
+/// are not read are left out.
 template <class Element>
 __global__ void __launch_bounds__(scale_threads) scales_kernel(launch::RowPass pass) {
   const std::int64_t i = std::int64_t{blockIdx.x} * scale_threads + threadIdx.x;
@@ -25,7 +26,7 @@ __global__ void __launch_bounds__(scale_threads) scales_kernel(launch::RowPass p
   pass.scales[i] = scale_of<Element>(pass, row);
 }
 
-/// One part of one row; the last selected row comes first.
+/// Takes one part of one row; the last selected row comes first.
 template <class Element>
 __global__ void __launch_bounds__(row_threads, 2) gradient_kernel(launch::RowPass pass) {
   using Memory = typename Element::Memory;
@@ -44,7 +45,7 @@ __global__ void __launch_bounds__(row_threads, 2) gradient_kernel(launch::RowPas
 
   const auto* const in =
       static_cast<const Memory*>(pass.logits.data) + pass.logits.layout.offset(row);
-  __shared__ launch::RowScale shared;
+  __shared__ launch::StoredScale shared;
   if (threadIdx.x == 0)
     shared = part.count > 1 ? pass.scales[selected] : scale_of<Element>(pass, row);
   // Also keeps the label's logit from being overwritten before it is read.

@@ -3,10 +3,10 @@
 
 #include "row_math.cuh"
 
-/// What kernels that write gradients have in common.
+/// Shared by the kernels that write gradients.
 namespace sp2dpo::cuda {
 
-/// Which part of a row a block has.
+/// The part of a row that a block has.
 struct Part {
   int index, count;
 

@@ -16,8 +16,8 @@ namespace sp2dpo::cuda {
   return sequences.layout == Sequences::Layout::listed ? sequences.pairs : sequences.count / 2;
 }
 
-/// Throws InvalidArgument, in the name of `call`, where an array of `sums`, its argument of that
-/// name, is null.
+/// Throws InvalidArgument, in the name of `call`, if an array of `sums` is null; `name` is what the
+/// call's caller knows it by.
 inline void check_sums(const char* call, const char* name, const SequenceSums& sums) {
   for (const auto& [array, member] : {std::pair<const void*, const char*>{sums.chosen, ".chosen"},
                                       {sums.rejected, ".rejected"},
@@ -25,26 +25,26 @@ inline void check_sums(const char* call, const char* name, const SequenceSums& s
                                       {sums.rejected_row_counts, ".rejected_row_counts"}})
     if (array == nullptr)
       throw InvalidArgument(std::string(call) + ": " + name + member +
-                            " is null; an array of one number a pair is wanted");
+                            " is null; expected one value per pair");
 }
 
 }  // namespace sp2dpo::cuda
 
-/// The launches behind the calls of rows.hpp, whose arguments have been checked.
+/// The launches behind the calls of rows.hpp, with checked arguments.
 namespace sp2dpo::cuda::launch {
 
-/// What a thread block leaves of its part of a row: 2^k · sum is Σ exp(logit).
+/// A thread block's sum over its part of a row: 2^k · sum is Σ exp(logit).
 struct PartialSum {
   double plain;
   float k, sum;
 };
 
 /// A row's gradient: scale · 2^(x · log2e − k) everywhere, `at_label` at the label.
-struct RowScale {
+struct StoredScale {
   float k, scale, at_label;
 };
 
-/// The arguments of a pass over rows, whichever it is; by value to the kernels.
+/// The arguments of any pass over rows, passed to kernels by value.
 struct RowPass {
   LogitRows logits;
   RowLabels labels;
@@ -52,7 +52,7 @@ struct RowPass {
   RowStatistics statistics{};
   std::uint64_t* bad_row = nullptr;
   PartialSum* partial = nullptr;  ///< [parts, rows selected], where parts > 1
-  RowScale* scales = nullptr;     ///< [rows selected], where parts > 1
+  StoredScale* scales = nullptr;  ///< [rows selected], where parts > 1
   const double* lse_others = nullptr;
   const double* coefficient = nullptr;
   GradientRows gradient{};
@@ -63,11 +63,11 @@ struct RowPass {
 void log_probs(const RowPass& pass, int parts, Stream stream);
 void gradient(const RowPass& pass, int parts, Stream stream);
 
-/// Both in one pass; `false`, with nothing done, where the device or the row's size does not allow
-/// it. The gradient is aligned as the logits are.
+/// Does both in one pass. Returns false, with nothing done, if the device or the row's size does
+/// not allow it. The gradient is aligned like the logits.
 [[nodiscard]] bool log_probs_and_gradient(const RowPass& pass, Stream stream);
 
-/// A block an answer.
+/// One thread block per sequence.
 void sequence_log_probs(const SequenceRows& batch, const double* row_log_prob, bool empty_allowed,
                         const SequenceSums& out, unsigned blocks, Stream stream);
 void row_coefficients(const SequenceRows& batch, const SequenceSums& sums,

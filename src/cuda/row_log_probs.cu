@@ -6,12 +6,12 @@
 namespace sp2dpo::cuda {
 namespace {
 
-/// One part of one row: block (i, part) of selected row i.
+/// Takes one part of one row: block (i, part) of selected row i.
 template <class Element, bool with_plain>
 __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPass pass) {
   const std::int64_t row = pass.selection[blockIdx.x];
   const std::int64_t label = pass.labels.label[row];
-  const bool reads = is_label(label, pass.logits);  // a masked row is not
+  const bool reads = is_label(label, pass.logits);  // masked rows are not read
   const int thread = static_cast<int>(threadIdx.x);
 
   ExpSum sum;
@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
     const int end = part_begin(blockIdx.y + 1);
     int i = part_begin(blockIdx.y) + thread;
 
-    // The thread that meets the label's vector, and when: one comparison a round.
+    // The thread that meets the label's vector, and when: one comparison per round.
     const int steps = place.vector - i;
     const bool owns = place.vector >= i && place.vector < end && steps % row_threads == 0;
     const int label_round = owns ? i + steps / (unroll * row_threads) * (unroll * row_threads) : -1;
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
       }
       add(v);
     }
-    // Single elements of both ends, which the first and the last part have.
+    // Single elements at both ends, in the first and the last part.
     const auto add_single = [&](int j) {
       const float x = Element::load(in + j);
       if (j != label) sum.add(x);
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPa
 
 constexpr int finish_threads = 128;
 
-/// A thread a row, over the row's parts in their order.
+/// One thread per row sums the row's parts in order.
 template <class Element>
 __global__ void __launch_bounds__(finish_threads) finish_kernel(launch::RowPass pass, int parts) {
   const std::int64_t i = std::int64_t{blockIdx.x} * finish_threads + threadIdx.x;

@@ -6,15 +6,15 @@
 
 #include <sp2dpo/loss/objective.hpp>
 
-/// What the row kernels have in common: where a row's vectors lie, and the arithmetic of its sums.
+/// Shared by the row kernels: where a row's vectors lie, and the arithmetic of its sums.
 namespace sp2dpo::cuda {
 
 inline constexpr int row_threads = 512;
-inline constexpr int unroll = 4;  // vectors a thread has under way: 64 bytes
+inline constexpr int unroll = 4;  // vectors that a thread has in flight: 64 bytes
 inline constexpr unsigned all_lanes = 0xffffffffu;
 
 inline constexpr float log2e = 1.4426950408889634f;
-/// Below every exponent that counts; finite, so that −inf stays below it.
+/// Lower than every exponent that counts; finite, so that −inf stays below it.
 inline constexpr float lowest_exponent = -1e30f;
 
 __device__ inline float exp2_approx(float x) {
@@ -39,7 +39,7 @@ struct Span {
   }
 };
 
-/// Where a label stands in a row: in vector `vector` (none: −1), at `place` of it.
+/// The position of a label in a row: in vector `vector` (−1 if in none), at index `place` of it.
 struct LabelPlace {
   int vector = -1, place = 0;
 
@@ -80,13 +80,13 @@ __device__ uint4 nothing() {
   return make_uint4(word, word, word, word);
 }
 
-/// Σ exp(x) as 2^k · sum, and Σ x where it is wanted. Exponents are integers, so that going over to
-/// a larger one is exact.
+/// Σ exp(x) as 2^k · sum, and Σ x if requested. Exponents are integers, so that moving to a larger
+/// one is exact.
 struct ExpSum : launch::PartialSum {
   __device__ ExpSum() : PartialSum{0, lowest_exponent, 0} {}
   __device__ explicit ExpSum(const PartialSum& part) : PartialSum(part) {}
 
-  /// The k for logits up to `max`, never too small: rounded down, it would let terms of large
+  /// Returns k for logits up to `max`, never too small: rounded down, it would let terms of large
   /// logits overflow.
   static __device__ float exponent_above(float max) { return ceilf(__fmul_ru(max, log2e)); }
 
@@ -133,16 +133,17 @@ struct ExpSum : launch::PartialSum {
     sum += even + odd;
   }
 
-  /// log Σ exp(x). Dividing by the rounded log2(e) that x was multiplied with cancels its rounding.
+  /// Returns log Σ exp(x). Dividing by the same rounded log2(e) that x was multiplied by cancels
+  /// its rounding.
   [[nodiscard]] __device__ double log() const {
     if (k == lowest_exponent) return -INFINITY;
     const double exponent = static_cast<double>(k) / static_cast<double>(log2e);
-    // Where no term is left, k is so large that its own rounding outweighs any logarithm.
+    // If no term is left, k is so large that its own rounding outweighs any logarithm.
     return sum == 0 ? exponent : exponent + ::log(static_cast<double>(sum));
   }
 };
 
-/// The block's total, in an order that depends on nothing; valid in thread 0.
+/// Returns the block's total, in a fixed order; valid in thread 0.
 template <bool with_plain>
 __device__ ExpSum block_total(ExpSum part) {
   __shared__ launch::PartialSum memory[row_threads / 32];
@@ -165,7 +166,7 @@ __device__ ExpSum block_total(ExpSum part) {
   return part;
 }
 
-/// d = lse_others − z_y. A label's logit of +inf would pass for certainty.
+/// Returns d = lse_others − z_y. A label's logit of +inf would otherwise look like certainty.
 __device__ inline double label_distance(double lse_others, double z) {
   return z == static_cast<double>(INFINITY) ? static_cast<double>(NAN) : lse_others - z;
 }
@@ -174,7 +175,7 @@ __device__ inline double label_distance(double lse_others, double z) {
   return label >= 0 && label < logits.vocab;
 }
 
-/// NaN where the row has none.
+/// Returns NaN if the row has none.
 template <class Element>
 __device__ double label_logit(const launch::RowPass& pass, std::int64_t row, std::int64_t label) {
   if (!is_label(label, pass.logits)) return NAN;
@@ -183,7 +184,7 @@ __device__ double label_logit(const launch::RowPass& pass, std::int64_t row, std
   return static_cast<double>(Element::load(in + pass.logits.layout.offset(row) + label));
 }
 
-/// What is kept of a row with this label, whose logit is z; a masked row keeps zeros.
+/// Writes the statistics of a row with this label, whose logit is z; zeros for a masked row.
 __device__ inline void write_statistics(const launch::RowPass& pass, std::int64_t row,
                                         std::int64_t label, double lse_others, double plain,
                                         double z) {
@@ -203,22 +204,22 @@ __device__ inline void write_statistics(const launch::RowPass& pass, std::int64_
   if (pass.statistics.logit_sum != nullptr) pass.statistics.logit_sum[row] = plain;
 }
 
-struct RowScale : launch::RowScale {
-  static __device__ launch::RowScale of(double coefficient, double lse_others, double z) {
+struct RowScale : launch::StoredScale {
+  static __device__ launch::StoredScale of(double coefficient, double lse_others, double z) {
     const double distance = label_distance(lse_others, z);
     const double lse = fmax(lse_others, z) + log1p(exp(-fabs(distance)));
     const double exponent = lse * static_cast<double>(log2e);
     const auto k = static_cast<float>(ceil(exponent));
-    // The scale makes up for the rounding of k; 2^100 is for logits so large that this is more than
-    // a float holds.
+    // The scale compensates for the rounding of k; 2^100 is for logits so large that this exceeds a
+    // float.
     const double rest = fmin(static_cast<double>(k) - exponent, 100.0);
     return {isnan(distance) ? NAN : k, static_cast<float>(-coefficient * exp2(rest)),
             static_cast<float>(coefficient * sp2dpo::detail::sigmoid(distance))};
   }
 
-  /// From the sums themselves: without logarithms, which would need registers while a row is held.
-  static __device__ launch::RowScale of(double coefficient, const launch::PartialSum& others,
-                                        double z) {
+  /// Computed from the sums, without logarithms, which would need registers while a row is held.
+  static __device__ launch::StoredScale of(double coefficient, const launch::PartialSum& others,
+                                           double z) {
     if (coefficient == 0) return {INFINITY, 0, 0};
     const double exponent = z * static_cast<double>(log2e);
     const float k = fmaxf(others.k, static_cast<float>(ceil(exponent)));

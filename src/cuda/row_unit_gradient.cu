@@ -17,8 +17,8 @@ template <class Element>
 constexpr std::int64_t block_capacity = std::int64_t{held} * row_threads* per_vector<Element>;
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
-/// One row a cluster, each block a part of it that stays in registers as it came: the exponentials
-/// are made twice, which costs less than keeping them in float would.
+/// Takes one row per cluster. Each block keeps its part of the row in registers as loaded and
+/// computes the exponentials twice, which costs less than keeping them in float.
 template <class Element, bool with_plain>
 __device__ void do_row(const launch::RowPass& pass) {
   namespace cg = cooperative_groups;
@@ -30,7 +30,7 @@ __device__ void do_row(const launch::RowPass& pass) {
   const bool masked = label == pass.labels.ignored;
   const int thread = static_cast<int>(threadIdx.x);
   auto* const out = static_cast<Memory*>(pass.gradient.data) + pass.gradient.layout.offset(row);
-  if (masked) {  // for all blocks of the cluster: none waits
+  if (masked) {  // in all blocks of the cluster, so none waits
     if (part.is_first() && thread == 0) write_statistics(pass, row, label, 0, 0, 0);
     if (pass.masked == MaskedRows::zero) write_zeros<Element>(out, 0, columns(pass.logits), part);
     return;
@@ -49,7 +49,7 @@ __device__ void do_row(const launch::RowPass& pass) {
     const int i = begin + u * row_threads;
     v[u] = i < end ? __ldcs(from + i) : nothing<Element>();
   }
-  // A block has at most one single element a thread, at either end of the row.
+  // A block has at most one single element per thread, at either end of the row.
   int single = -1;
   if (part.is_first() && thread < span.head) single = thread;
   if (part.is_last() && thread >= row_threads - span.tail)
@@ -64,7 +64,7 @@ __device__ void do_row(const launch::RowPass& pass) {
       if (begin + u * row_threads < end) plain += plain_sum<Element>(v[u]);
     sum.plain = static_cast<double>(plain);
   }
-  // Slots past the part's end have no label, though their numbers are those of the next part.
+  // Slots past the part's end have no label, although their indices continue into the next part.
 #pragma unroll
   for (int u = 0; u < held; ++u) {
     const int i = begin + u * row_threads;
@@ -76,7 +76,7 @@ __device__ void do_row(const launch::RowPass& pass) {
   sum = block_total<with_plain>(sum);
 
   __shared__ launch::PartialSum of_block, of_row;
-  __shared__ launch::RowScale shared;
+  __shared__ launch::StoredScale shared;
   __shared__ double z;
   if (thread == 0) {
     of_block = sum;
@@ -107,7 +107,7 @@ __device__ void do_row(const launch::RowPass& pass) {
     out[single] =
         Element::rounded(single == label ? scale.at_label : scale(Element::load(in + single)));
   if (part.is_last()) write_zeros<Element>(out, pass.logits.vocab, columns(pass.logits), {0, 1});
-  // At the end, where no registers are held for the row.
+  // At the end, when no registers hold the row.
   if (part.is_first() && thread == 0) {
     const std::int64_t row = pass.selection[blockIdx.x / cluster.num_blocks()];
     write_statistics(pass, row, pass.labels.label[row], ExpSum(of_row).log(), of_row.plain, z);
@@ -115,7 +115,7 @@ __device__ void do_row(const launch::RowPass& pass) {
 }
 #endif
 
-/// Blocks to a multiprocessor: two where the compiler gets by with 64 registers.
+/// Returns the blocks per multiprocessor: two if the compiler manages with 64 registers.
 template <class Element, bool with_plain>
 constexpr int resident_blocks() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 1000
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(row_threads, resident_blocks<Element, with_pla
 #endif
 }
 
-/// Blocks that hold a row, a power of two; 0 where no cluster does.
+/// Returns how many blocks hold a row, a power of two; 0 if no cluster does.
 template <class Element>
 int cluster_size(std::int64_t vocab) {
   for (int blocks = 1; blocks <= largest_cluster; blocks *= 2)
@@ -141,8 +141,8 @@ int cluster_size(std::int64_t vocab) {
   return 0;
 }
 
-/// Whether what runs on this device was compiled for clusters: a device that has them may still run
-/// code made for an older one.
+/// Returns whether the code that runs on this device was compiled for clusters: a device that has
+/// them may still run code for an older one.
 template <class Kernel>
 bool has_clusters(Kernel* kernel) {
   cudaFuncAttributes attributes;

@@ -17,14 +17,15 @@ using detail::require;
 
 constexpr std::int64_t max_blocks = std::numeric_limits<std::int32_t>::max();
 
-/// Blocks that share a row, so that few rows keep a GPU busy too: about 512 blocks in all, none
-/// with less than 8192 logits. Of the sizes alone, so that results do not depend on the device.
+/// Returns how many blocks share a row, so that few rows also keep a GPU busy: about 512 blocks in
+/// all, with at least 8192 logits each. Depends on sizes alone, so that results do not depend on
+/// the device.
 int parts_of_rows(const LogitRows& logits, std::int64_t rows) {
   const std::int64_t wanted = (511 + rows) / std::max<std::int64_t>(rows, 1);
   return static_cast<int>(std::clamp<std::int64_t>(logits.vocab / 8192, 1, wanted));
 }
 
-/// The checks that the host's kernels share, and the limits of a launch.
+/// Adds the limits of a launch to the checks that both rooms share.
 void check_rows(const char* call, const LogitRows& logits, const RowLabels& labels,
                 const RowSelection& selection) {
   require(logits.dtype != DType::float64,
@@ -44,8 +45,7 @@ void check_workspace(const char* call, const LogitRows& logits, const RowSelecti
           memory.workspace == nullptr ? 0 : memory.workspace_bytes);
 }
 
-/// Whether each row of the gradient lies in memory as its row of logits does, up to multiples of 16
-/// bytes.
+/// Returns whether each row of the gradient is aligned to 16 bytes like its row of logits.
 bool is_aligned_alike(const LogitRows& logits, const GradientRows& gradient) {
   const auto size = static_cast<std::int64_t>(size_of(logits.dtype));
   const auto apart = [size](std::int64_t a, std::int64_t b) { return (a - b) * size % 16 != 0; };
@@ -61,18 +61,18 @@ void check_sequences(const char* call, const SequenceRows& batch) {
   const Sequences& sequences = batch.sequences;
   const bool listed = sequences.layout == Sequences::Layout::listed;
   require(sequences.count >= 0 && (listed || sequences.count % 2 == 0),
-          "{}: {} sequences do not make up pairs", call, sequences.count);
+          "{}: {} sequences do not form pairs; expected an even number", call, sequences.count);
   require(!listed || (sequences.pairs >= 0 && sequences.chosen && sequences.rejected),
-          "{}: the lists of chosen and rejected sequences are null, or {} long", call,
-          sequences.pairs);
-  require(sequences.cu_seqlens != nullptr || sequences.length >= 0, "{}: sequences of {} rows",
-          call, sequences.length);
+          "{}: sequences.chosen or sequences.rejected is null, or sequences.pairs is negative ({})",
+          call, sequences.pairs);
+  require(sequences.cu_seqlens != nullptr || sequences.length >= 0,
+          "{}: sequences.length is {}; expected at least 0", call, sequences.length);
   require(batch.labels.label != nullptr, "{}: labels.label is null", call);
 }
 
 unsigned sequence_blocks(const char* call, const Sequences& sequences) {
   const std::int64_t blocks = 2 * pairs_of(sequences);
-  require(blocks <= max_blocks, "{}: {} pairs are more than a launch takes", call, blocks / 2);
+  require(blocks <= max_blocks, "{}: {} pairs exceed the limit of a launch", call, blocks / 2);
   return static_cast<unsigned>(blocks);
 }
 
@@ -80,7 +80,7 @@ unsigned sequence_blocks(const char* call, const Sequences& sequences) {
 
 std::size_t row_workspace(const LogitRows& logits, std::int64_t rows) {
   const int parts = parts_of_rows(logits, rows);
-  static_assert(sizeof(launch::RowScale) <= sizeof(launch::PartialSum));
+  static_assert(sizeof(launch::StoredScale) <= sizeof(launch::PartialSum));
   return parts == 1 ? 0 : static_cast<std::size_t>(rows * parts) * sizeof(launch::PartialSum);
 }
 
@@ -111,7 +111,7 @@ void row_gradient(const LogitRows& logits, const RowLabels& labels, const RowSel
   launch::gradient({.logits = logits,
                     .labels = labels,
                     .selection = selection,
-                    .scales = static_cast<launch::RowScale*>(memory.workspace),
+                    .scales = static_cast<launch::StoredScale*>(memory.workspace),
                     .lse_others = lse_others,
                     .coefficient = coefficient,
                     .gradient = out,

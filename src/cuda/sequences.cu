@@ -8,12 +8,12 @@ namespace {
 
 using detail::threads_per_block;
 
-/// The rows [begin, end) of one answer.
+/// The rows [begin, end) of one sequence.
 struct Sequence {
   std::int64_t pair, begin, end;
   bool is_chosen;
 
-  /// The block's: blocks 2i and 2i + 1 are those of pair i.
+  /// Returns the block's sequence: blocks 2i and 2i + 1 take those of pair i.
   static __device__ Sequence of_block(const Sequences& sequences) {
     const std::int64_t pair = blockIdx.x / 2;
     const std::int64_t side = blockIdx.x % 2;
@@ -29,7 +29,7 @@ struct Sequence {
     return {pair, sequences.cu_seqlens[s], sequences.cu_seqlens[s + 1], side == 0};
   }
 
-  /// f(row) for each row, by the block's threads.
+  /// Calls f(row) for each row, distributed over the block's threads.
   template <class F>
   __device__ void for_each_row(const F& f) const {
     for (std::int64_t row = begin + threadIdx.x; row < end; row += threads_per_block) f(row);
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(threads_per_block)
     ++rows;
   });
   sum = detail::block_sum(sum);
-  __syncthreads();  // block_sum's memory serves twice
+  __syncthreads();  // before block_sum's memory is reused
   rows = detail::block_sum(rows);
   if (threadIdx.x != 0) return;
   if (rows == 0)

@@ -11,19 +11,19 @@ namespace sp2dpo::cuda {
 /// Pairs whose rows pass through the chunks together.
 struct PairGroup {
   std::int64_t begin, end;
-  SequenceRows batch;  ///< their sequences, whose rows are by their places
+  SequenceRows batch;  ///< their sequences, whose rows are by index
   SequenceSums sums;   ///< their sums
 };
 
-/// A pair longer than a chunk, whose gradients are made before its loss tells their scale: see
+/// A pair longer than a chunk, whose gradients are computed before the loss gives their scale; see
 /// LongPairs::by_side.
 class UnscaledPair {
  public:
   UnscaledPair(HiddenChunks& chunks, const HiddenJob& job, const SequenceLoss& loss,
                const PairGroup& group, Stream stream);
 
-  /// Makes the rows' log-probabilities, and the gradients; with one sum, the rejected sequence's as
-  /// those of the chosen one's slope.
+  /// Computes the rows' log-probabilities and the gradients. With one sum, the rejected sequence's
+  /// gradient is computed with the opposite of the chosen one's slope.
   void make();
 
   /// Scales the gradients as row_coefficients would have scaled the rows. With `add` those by head

@@ -21,9 +21,9 @@ struct LogitsResult : LossAndRecord {
   at::Tensor coefficient;  ///< float64 [R]: the loss's derivative by each row's log-probability
 };
 
-/// What a device must be able to do. A call chooses its backend once, by backend_of(), and does not
-/// ask again which device it runs on. To add a device, add one file with a class like this one and
-/// a RegisterBackend.
+/// The operations that a device provides. A call chooses its backend once, by backend_of(), and
+/// does not ask again which device it runs on. To add a device, add one file with a class like this
+/// one and a RegisterBackend.
 ///
 /// All pointers and tensors are on the backend's device. Errors are c10::Error. A backend has no
 /// state that changes, so that several threads may use it.
@@ -71,7 +71,7 @@ class Backend {
   [[nodiscard]] virtual std::int64_t chunk_rows(const HiddenRows& rows,
                                                 const std::optional<std::int64_t>& bytes,
                                                 bool with_reference) const = 0;
-  /// Whether hidden_loss takes a reference's hidden states through the products of the policy's.
+  /// Returns whether hidden_loss passes a reference's hidden states through the policy's products.
   [[nodiscard]] virtual bool takes_reference() const { return false; }
   /// The loss; gradients go to where `rows` says. `reference` is null, or the hidden states of a
   /// reference with the same head, if takes_reference().

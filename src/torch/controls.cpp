@@ -11,7 +11,7 @@ namespace {
 
 using at::Tensor;
 
-/// What a control's values must be.
+/// The range of a control's values.
 enum class Range { any, not_negative, positive };
 
 bool is_in(Range range, double value) {
@@ -36,7 +36,7 @@ void check_control(const char* name, const PerPair& control, std::int64_t pairs,
   TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
               "sp2dpo::Loss: ", name, " must be float32 or float64, not ", tensor.scalar_type());
   TORCH_CHECK(tensor.dim() == 1 && tensor.size(0) == pairs, "sp2dpo::Loss: ", name,
-              " must have the shape [", pairs, "] (one number a pair) or be a plain number, not ",
+              " must have the shape [", pairs, "] (one number per pair) or be a plain number, not ",
               tensor.sizes());
   TORCH_CHECK(tensor.device() == device, "sp2dpo::Loss: ", name, " must be on ", device,
               " as the policy is, not on ", tensor.device());
@@ -54,8 +54,8 @@ void check_log_probs(const char* name, const Tensor& tensor, const Tensor& first
   TORCH_CHECK(is_floating(tensor), "sp2dpo::Loss: ", name,
               " must be float16, bfloat16, float32 or float64, not ", tensor.scalar_type());
   TORCH_CHECK(tensor.dim() == 1, "sp2dpo::Loss: ", name,
-              " must have the shape [P], one log-probability a pair, not ", tensor.sizes());
-  TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " holds no pair");
+              " must have the shape [P], one log-probability per pair, not ", tensor.sizes());
+  TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " is empty; expected at least one pair");
   TORCH_CHECK(tensor.sizes() == first.sizes(), "sp2dpo::Loss: ", name, " must have the shape ",
               first.sizes(), " as the policy has, not ", tensor.sizes());
   TORCH_CHECK(tensor.device() == first.device(), "sp2dpo::Loss: ", name, " must be on ",
@@ -67,7 +67,7 @@ void check_controls(const Controls& controls, std::int64_t pairs, const at::Devi
   check_control("margin", controls.margin, pairs, device, Range::any);
   check_control("weight", controls.weight, pairs, device, Range::not_negative);
   TORCH_CHECK(!controls.weight.tensor.defined() || !controls.weight.tensor.requires_grad(),
-              "sp2dpo::Loss: weight is a constant, but asks for a gradient; detach() it");
+              "sp2dpo::Loss: weight is a constant but requires a gradient; detach() it");
 }
 
 }  // namespace sp2dpo

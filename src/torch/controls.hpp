@@ -26,8 +26,8 @@ inline PairSink sink_of(const at::Tensor& tensor) {
 /// Throws c10::Error unless `tensor` is a floating [P] on the device of `first`, of its shape.
 void check_log_probs(const char* name, const at::Tensor& tensor, const at::Tensor& first);
 
-/// Throws c10::Error unless each control is a number or a tensor of shape [pairs] on `device` whose
-/// values are in range; values on a device other than the CPU are left to LossOutput::check.
+/// Throws c10::Error unless each control is a number or a tensor [pairs] on `device` with values in
+/// range. Values on a device other than the CPU are left to LossOutput::check.
 void check_controls(const Controls& controls, std::int64_t pairs, const at::Device& device);
 
 }  // namespace sp2dpo

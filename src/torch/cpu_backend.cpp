@@ -157,8 +157,8 @@ class CpuBackend final : public Backend {
     objective.pair_curvature(in, direction, out, 0, pairs);
   }
 
-  /// As a loop: a batch has few pairs, so that each operation of libtorch's costs more than all of
-  /// them.
+  /// Loops over the pairs: a batch has few of them, so that one libtorch operation costs more than
+  /// the whole loop.
   [[nodiscard]] PairVariables scaled_gradients(const Tensor& columns, const Tensor& upstream,
                                                const PairVariables& variables,
                                                const PairNeeds& needs) const override {

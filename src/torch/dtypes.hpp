@@ -12,7 +12,7 @@ inline bool is_floating(const at::Tensor& tensor) {
   return type == at::kHalf || type == at::kBFloat16 || type == at::kFloat || type == at::kDouble;
 }
 
-/// Of a tensor that is_floating.
+/// Returns the element type of a tensor that is_floating.
 inline DType dtype_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case at::kHalf:

@@ -202,8 +202,8 @@ HiddenParts with_gradient(const HiddenVariables& x, const HiddenNeeds& needs, Re
                           const std::function<HiddenParts()>& forward) {
   const bool any = std::ranges::any_of(needs.all(), [](const bool* needed) { return *needed; });
   TORCH_CHECK(reduction != Reduction::none || !any,
-              "sp2dpo::Loss: from hidden states only the reduced loss is differentiable, but the "
-              "reduction is none");
+              "sp2dpo::Loss: from hidden states only the reduced loss is differentiable, but "
+              "the reduction is Reduction::none");
   HiddenParts parts;
   parts.loss = HiddenLoss::apply(x.hidden, x.head_weight, given(x.head_bias), given(x.beta),
                                  given(x.margin), needs, forward, parts);
@@ -227,8 +227,8 @@ LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& opti
 HiddenGradient value_and_grad_of_hidden(const AnyObjective& objective, const LossOptions& options,
                                         const HiddenArguments& x, bool need_dw) {
   TORCH_CHECK(options.reduction != Reduction::none,
-              "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss, but the "
-              "reduction is none");
+              "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss, but "
+              "the reduction is Reduction::none");
   const HiddenNeeds needs{.hidden = true,
                           .head_weight = need_dw && !x.how.main_grad.defined(),
                           .head_bias = need_dw && x.head_bias.defined()};

@@ -47,7 +47,7 @@ struct LogProbsCall final : LogProbsStep {
     check_log_probs("reference.rejected", reference.rejected, first);
     TORCH_CHECK(policy.averaged == reference.averaged,
                 "sp2dpo::Loss: the log-probabilities of the policy are ",
-                policy.averaged ? "means" : "sums", " over tokens, those of the reference ",
+                policy.averaged ? "means" : "sums", " over tokens, but those of the reference are ",
                 reference.averaged ? "means" : "sums");
     check_controls(controls, pairs, first.device());
     check_objective(objective, options, controls);

@@ -35,7 +35,7 @@ Tensor pairs_of_rows(const PairRows& pairs, std::int64_t row_count) {
   return pair;
 }
 
-/// The gradient pass, to where the options say.
+/// The gradient pass, which writes to where the options say.
 struct RowGradient final : LogitsBackward {
   explicit RowGradient(const LogitsCall& call)
       : backend(call.backend),
@@ -62,7 +62,7 @@ struct RowGradient final : LogitsBackward {
     return gradient;
   }
 
-  /// Whatever else saved the logits raises from now on, instead of computing with a gradient.
+  /// Makes any other node that saved the logits raise, instead of computing with a gradient.
   void mark_overwritten(const Tensor& logits) const {
     if (in_place) torch::autograd::impl::bump_version(logits);
   }
@@ -73,7 +73,7 @@ struct RowGradient final : LogitsBackward {
   bool in_place;
 };
 
-/// What backward reads; members that no gradient needs are undefined.
+/// The tensors that backward reads; members that no gradient needs are undefined.
 struct SavedLogits {
   Tensor logits, labels, lse_others, coefficient, pair_of_row, d_beta, d_margin;
 
@@ -84,7 +84,7 @@ struct SavedLogits {
   }
 };
 
-/// What LogitsLoss is given besides its variables.
+/// The arguments of LogitsLoss apart from its variables.
 struct LogitsRun {
   const Tensor& labels;
   const std::function<LogitsParts()>& forward;
@@ -135,13 +135,13 @@ void check_gradient_place(const LogitsOptions& how, const Tensor& logits) {
   const Tensor& buffer = how.gradient_buffer;
   if (!buffer.defined()) return;
   TORCH_CHECK(!how.gradient_in_place,
-              "sp2dpo::Loss: the gradient goes in place or to gradient_buffer, not to both");
+              "sp2dpo::Loss: gradient_in_place and gradient_buffer exclude each other");
   TORCH_CHECK(buffer.sizes() == logits.sizes() && buffer.scalar_type() == logits.scalar_type() &&
                   buffer.device() == logits.device() &&
                   (buffer.stride(-1) == 1 || buffer.size(-1) == 1),
               "sp2dpo::Loss: gradient_buffer must be ", logits.scalar_type(), " ", logits.sizes(),
               " with a dense last dimension, not ", buffer.scalar_type(), " ", buffer.sizes());
-  TORCH_CHECK(!buffer.requires_grad(), "sp2dpo::Loss: gradient_buffer asks for a gradient itself");
+  TORCH_CHECK(!buffer.requires_grad(), "sp2dpo::Loss: gradient_buffer itself requires a gradient");
 }
 
 }  // namespace
@@ -205,8 +205,8 @@ LossOutput loss_of_logits(const AnyObjective& objective, const LossOptions& opti
 LogitsGradient value_and_grad_of_logits(const AnyObjective& objective, const LossOptions& options,
                                         const LogitsArguments& arguments, bool unit) {
   TORCH_CHECK(options.reduction != Reduction::none,
-              "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss, but the "
-              "reduction is none");
+              "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss, but "
+              "the reduction is Reduction::none");
   const c10::NoGradGuard no_grad;
   const LogitsCall call(objective, options, arguments);
   const RowGradient place(call);

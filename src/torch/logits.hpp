@@ -34,8 +34,8 @@ struct LogitsCall {
   at::Tensor reference;  // float64 [2, P], or undefined
 };
 
-/// What a loss of logits is differentiable by; beta and margin are undefined where they are
-/// numbers.
+/// The tensors that a loss of logits is differentiable by; beta and margin are undefined if they
+/// are numbers.
 struct LogitsVariables {
   at::Tensor logits, beta, margin;
 };

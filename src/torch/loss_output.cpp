@@ -38,7 +38,7 @@ std::int64_t LossOutput::valid_pairs() const {
 }
 
 std::map<std::string, double> LossOutput::metrics() const {
-  // Copies on the CPU, where the tensors are elsewhere.
+  // Copies of tensors that are not on the CPU.
   const auto on_cpu = [](const PerPair& control) {
     return control.tensor.defined() ? PerPair(control.tensor.cpu()) : control;
   };
@@ -64,15 +64,15 @@ std::map<std::string, double> LossOutput::metrics() const {
     double chosen, rejected, accuracy, margin, chosen_logp, rejected_logp, delta, beta, saturated;
   } sum{};
   double pairs = 0;
-  double least = std::numeric_limits<double>::infinity();
-  double most = -least;
-  const double saturated = std::log(19.0);  // sigmoid(−z) < 0.05 where z > log 19
+  double min_beta = std::numeric_limits<double>::infinity();
+  double max_beta = -min_beta;
+  const double saturated = std::log(19.0);  // sigmoid(−z) < 0.05 for z > log 19
   for (std::int64_t i = 0; i < columns.size(1); ++i) {
     if (counted != nullptr && !counted[i]) continue;
     const double b = beta[i];
     ++pairs;
-    least = std::min(least, b);
-    most = std::max(most, b);
+    min_beta = std::min(min_beta, b);
+    max_beta = std::max(max_beta, b);
     sum.chosen += chosen[i];
     sum.rejected += rejected[i];
     sum.accuracy += chosen[i] > rejected[i] ? 1 : 0;
@@ -83,9 +83,9 @@ std::map<std::string, double> LossOutput::metrics() const {
     sum.beta += b;
     sum.saturated += b * delta[i] - margin[i] > saturated ? 1 : 0;
   }
-  std::map<std::string, double> result{{"beta/max", most},
+  std::map<std::string, double> result{{"beta/max", max_beta},
                                        {"beta/mean", sum.beta / pairs},
-                                       {"beta/min", least},
+                                       {"beta/min", min_beta},
                                        {"logps/chosen", sum.chosen_logp / pairs},
                                        {"logps/rejected", sum.rejected_logp / pairs},
                                        {"logratios/margin", sum.delta / pairs},
@@ -112,7 +112,7 @@ void LossOutput::check() const {
   if (!record_.bad_row.defined()) return;
   const auto bad_row = record_.bad_row.item<std::int64_t>();
   TORCH_CHECK(bad_row < 0, "sp2dpo::Loss: the label of row ", bad_row,
-              " lies outside the vocabulary, and is not ignore_index");
+              " is outside the vocabulary and is not ignore_index");
 }
 
 }  // namespace sp2dpo

@@ -64,12 +64,11 @@ AnyObjective objective_of(const Arguments& arguments) {
     (look_at(Objectives{}), ...);
   };
   look_at_all(BuiltInObjectives{});
-  TORCH_CHECK(
-      wanted.rfind("aot", 0) != 0, "sp2dpo: the loss_type ", wanted,
-      " sorts the log-ratios over the batch, after which no loss belongs to a pair, so that "
-      "none could have the pair's beta, margin or weight; there are: ",
-      names);
-  TORCH_CHECK(found, "sp2dpo: there is no loss_type ", wanted, "; there are: ", names);
+  TORCH_CHECK(wanted.rfind("aot", 0) != 0, "sp2dpo: the loss_type ", wanted,
+              " sorts the log-ratios over the batch, so that a pair has no loss of its own and "
+              "therefore no beta, margin or weight; expected one of: ",
+              names);
+  TORCH_CHECK(found, "sp2dpo: unknown loss_type ", wanted, "; expected one of: ", names);
   return *found;
 }
 
@@ -96,7 +95,7 @@ LossOptions options_of(const Arguments& arguments) {
 Controls controls_of(const Arguments& arguments) {
   Controls controls{arguments.tensor("beta")};
   if (const Tensor margin = arguments.tensor("margin"); margin.defined()) controls.margin = margin;
-  // What asks for a gradient asks for it of the operator above, which has refused it by now.
+  // The operator above has already refused a weight that requires a gradient.
   if (const Tensor weight = arguments.tensor("weight"); weight.defined()) controls.weight = weight;
   return controls;
 }
@@ -104,8 +103,9 @@ Controls controls_of(const Arguments& arguments) {
 Reference reference_of(const Arguments& arguments, bool averaged) {
   const Tensor chosen = arguments.tensor("ref_chosen_logps");
   const Tensor rejected = arguments.tensor("ref_rejected_logps");
-  TORCH_CHECK(chosen.defined() == rejected.defined(),
-              "sp2dpo: ref_chosen_logps and ref_rejected_logps go together, but one is None");
+  TORCH_CHECK(
+      chosen.defined() == rejected.defined(),
+      "sp2dpo: one of ref_chosen_logps and ref_rejected_logps is None; expected both or neither");
   if (!chosen.defined()) return NoReference{};
   return LogProbs{chosen, rejected, averaged};
 }
@@ -119,7 +119,7 @@ PairLayout layout_of(const Arguments& arguments) {
 void check_weight(const Arguments& arguments) {
   const Tensor weight = arguments.tensor("weight");
   TORCH_CHECK(!asks_for_gradient(weight),
-              "sp2dpo: weight is a constant, but asks for a gradient; detach() it");
+              "sp2dpo: weight is a constant but requires a gradient; detach() it");
 }
 
 }  // namespace sp2dpo::operators

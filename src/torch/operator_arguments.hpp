@@ -15,8 +15,8 @@
 #include <sp2dpo/loss/any_objective.hpp>
 #include <sp2dpo/torch/loss.hpp>
 
-/// Kernels of the operators are boxed: a schema is the only list of an operator's arguments, read
-/// by their names.
+/// Kernels of the operators are boxed, so that a schema is the only list of an operator's
+/// arguments. Kernels read them by name.
 namespace sp2dpo::operators {
 
 using at::Tensor;
@@ -24,7 +24,7 @@ using c10::IValue;
 using c10::OperatorHandle;
 using torch::jit::Stack;
 
-/// The arguments of a boxed call, which lie at the stack's end.
+/// The arguments of a boxed call, at the end of the stack. For one thread at a time.
 class Arguments {
  public:
   Arguments(const OperatorHandle& op, Stack* stack) : schema_(op.schema()), stack_(*stack) {}
@@ -40,7 +40,7 @@ class Arguments {
   [[nodiscard]] IValue& operator[](const char* name) const {
     return stack_[stack_.size() - schema_.arguments().size() + index(name)];
   }
-  /// Undefined for None.
+  /// Returns an undefined tensor for None.
   [[nodiscard]] Tensor tensor(const char* name) const {
     const IValue& value = (*this)[name];
     return value.isNone() ? Tensor() : value.toTensor();
@@ -74,24 +74,24 @@ class Arguments {
   Stack& stack_;
 };
 
-/// Calls the operator of that name, through the dispatcher.
+/// Calls the operator of that name through the dispatcher.
 std::vector<Tensor> call(const char* name, Stack arguments);
 template <class Results>
 Results call(const char* name, Stack arguments) {
   return unpack<Results>(call(name, std::move(arguments)));
 }
 
-/// What an operator's arguments say in the terms of Loss; all throw c10::Error where they say
-/// something that there is not.
+/// Each returns an operator's arguments in the terms of Loss, and throws c10::Error for an unknown
+/// choice.
 AnyObjective objective_of(const Arguments& arguments);
 Reduction reduction_of(const Arguments& arguments);
 LossOptions options_of(const Arguments& arguments);
 Controls controls_of(const Arguments& arguments);
-/// Of whole answers, where the labels come too: sums or means as the policy's are.
+/// Returns log-probabilities of whole responses: means if `averaged`, like the policy's.
 Reference reference_of(const Arguments& arguments, bool averaged);
 PairLayout layout_of(const Arguments& arguments);
 
-/// Throws c10::Error where the weight, a constant, asks for a gradient.
+/// Throws c10::Error if the weight, a constant, requires a gradient.
 void check_weight(const Arguments& arguments);
 
 }  // namespace sp2dpo::operators

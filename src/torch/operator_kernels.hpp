@@ -3,9 +3,8 @@
 
 #include "operator_arguments.hpp"
 
-/// Boxed kernels, one for each operator of the same name: where the numbers are (a device that a
-/// loss does not run on is refused there, by its name), for meta tensors, and the losses, which
-/// make their gradients of the operators below them.
+/// Boxed kernels, each named after its operator: those that compute on the tensors' device, those
+/// for meta tensors, and the losses, which get their gradients from the operators below them.
 namespace sp2dpo::operators {
 
 void row_log_probs(const OperatorHandle& op, Stack* stack);

@@ -23,7 +23,7 @@ constexpr std::array<const char*, n + m> joined(const std::array<const char*, n>
   return all;
 }
 
-/// Of log_probs_loss.
+/// The results of log_probs_loss.
 struct LogProbsResults {
   Tensor loss, chosen_rewards, rejected_rewards;
 
@@ -34,7 +34,7 @@ struct LogProbsResults {
   }
 };
 
-/// Of log_probs_loss_forward.
+/// The results of log_probs_loss_forward.
 struct LogProbsForwardResults {
   Tensor loss, columns;
 
@@ -45,7 +45,7 @@ struct LogProbsForwardResults {
   }
 };
 
-/// Of row_log_probs.
+/// The results of row_log_probs.
 struct RowLogProbsResults {
   Tensor log_prob, lse_others;
 
@@ -56,7 +56,7 @@ struct RowLogProbsResults {
   }
 };
 
-/// Of row_log_probs_and_gradient.
+/// The results of row_log_probs_and_gradient.
 struct RowGradientResults {
   Tensor log_prob, lse_others, gradient;
 
@@ -67,7 +67,7 @@ struct RowGradientResults {
   }
 };
 
-/// Of logits_loss and hidden_loss, and the first results of the operators below them.
+/// The results of logits_loss and hidden_loss, and the first results of the operators below them.
 struct SequenceResults {
   Tensor loss, chosen_logps, rejected_logps, chosen_rewards, rejected_rewards;
 
@@ -80,7 +80,7 @@ struct SequenceResults {
   }
 };
 
-/// Of logits_loss_forward.
+/// The results of logits_loss_forward.
 struct LogitsForwardResults {
   SequenceResults sequences;
   Tensor lse_others, coefficient, pair_of_row, d_beta, d_margin;
@@ -98,7 +98,7 @@ struct LogitsForwardResults {
   }
 };
 
-/// Of logits_loss_value_and_grad.
+/// The results of logits_loss_value_and_grad.
 struct LogitsGradientResults {
   SequenceResults sequences;
   Tensor d_logits, row_scale;
@@ -113,7 +113,7 @@ struct LogitsGradientResults {
   }
 };
 
-/// Of hidden_loss_forward.
+/// The results of hidden_loss_forward.
 struct HiddenForwardResults {
   SequenceResults sequences;
   Tensor d_hidden, d_head_weight, d_head_bias, d_beta, d_margin;

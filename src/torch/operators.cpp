@@ -10,13 +10,14 @@
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
-/// The losses as operators of libtorch's, for those who find them by name (Python, torch.compile).
-/// log_probs_loss, logits_loss and hidden_loss have gradients, which they make of lower operators:
-/// those have none, but kernels for meta tensors too, so that tracing sees through the losses.
+/// The losses as operators of libtorch, which Python and torch.compile find by name.
+/// log_probs_loss, logits_loss and hidden_loss have gradients, which they compute by lower
+/// operators. The lower ones have no gradients, but kernels for meta tensors, so that tracing sees
+/// through the losses.
 namespace sp2dpo::operators {
 namespace {
 
-/// A beta for all pairs becomes a tensor of them.
+/// Turns one beta for all pairs into a tensor, and calls the operator.
 void beta_for_all(const OperatorHandle& op, Stack* stack) {
   const Arguments arguments(op, stack);
   c10::SymInt pairs;
@@ -36,7 +37,7 @@ void beta_for_all(const OperatorHandle& op, Stack* stack) {
 
 // Autocast.
 
-/// Casts the named arguments, and goes on without autocast.
+/// Casts the named arguments, and calls the operator without autocast.
 void call_with(const OperatorHandle& op, Stack* stack, std::initializer_list<const char*> names,
                at::ScalarType dtype) {
   const Arguments arguments(op, stack);
@@ -50,14 +51,14 @@ void call_with(const OperatorHandle& op, Stack* stack, std::initializer_list<con
   op.callBoxed(stack);
 }
 
-/// float32 at least, as for libtorch's own losses.
+/// Casts to float32 at least, like libtorch's own losses.
 void log_probs_loss_autocast(const OperatorHandle& op, Stack* stack) {
   call_with(op, stack, {"chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps"},
             at::kFloat);
 }
 
-/// The narrow type for both sides of the matrix product, as for linear. Logits need no kernel here:
-/// whatever their type, they are summed up in float32 at least, and never copied.
+/// Casts both sides of the matrix product to the narrow type, like linear. Logits need no kernel
+/// here: they are summed in float32 at least whatever their type, and never copied.
 void hidden_loss_autocast(const OperatorHandle& op, Stack* stack) {
   const auto device = Arguments(op, stack).tensor("hidden").device().type();
   call_with(op, stack, {"hidden", "head_weight", "head_bias"},
@@ -73,7 +74,7 @@ constexpr const char* row_arguments =
     ", bool average_log_prob=False, float nll_coefficient=0., float? nll_normalizer=None, "
     "str empty_rows=\"error\", int ignore_index=-100, int? vocab_size=None, "
     "bool interleaved=False, Tensor? cu_seqlens=None";
-/// `beta` is a type: Tensor, one number a pair, or float, one for all.
+/// `beta` is the type of beta: Tensor, one number per pair, or float, one for all.
 std::string log_probs_arguments(const std::string& beta) {
   return "Tensor chosen_logps, Tensor rejected_logps, Tensor ref_chosen_logps, "
          "Tensor ref_rejected_logps, " +

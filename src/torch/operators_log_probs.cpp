@@ -29,7 +29,7 @@ Tensor unmade_columns(const Arguments& arguments) {
   return at::empty_symint({column_count, beta.sym_size(0)}, beta.options().dtype(at::kDouble));
 }
 
-/// The steps through the dispatcher.
+/// The steps, called through the dispatcher.
 struct OperatorStep final : LogProbsStep {
   explicit OperatorStep(const Arguments& given)
       : arguments(given.all()),

@@ -15,7 +15,7 @@
 namespace sp2dpo::operators {
 namespace {
 
-/// The gradient pass through the dispatcher.
+/// The gradient pass, called through the dispatcher.
 struct OperatorBackward final : LogitsBackward {
   explicit OperatorBackward(const Arguments& arguments)
       : ignore_index(arguments["ignore_index"]), vocab_size(arguments["vocab_size"]) {}
@@ -54,7 +54,7 @@ struct LogitsInputs {
   LogitsOptions how;
 };
 
-/// An argument of one number a row.
+/// Returns an argument of one number per row.
 Tensor by_row(const Arguments& arguments, const char* name, const Tensor& logits,
               std::int64_t rows) {
   const Tensor tensor = arguments.tensor(name);
@@ -75,7 +75,7 @@ struct RowsCall {
         labels(checked_labels("logits", logits, arguments.tensor("labels"))),
         row_labels{labels.data_ptr<std::int64_t>(), arguments["ignore_index"].toInt()} {}
 
-  /// Memory for a number a row.
+  /// Returns memory for one number per row.
   [[nodiscard]] Tensor by_row() const {
     return at::zeros(labels.sizes(), labels.options().dtype(at::kDouble));
   }

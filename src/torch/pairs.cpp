@@ -19,7 +19,7 @@ void check_objective(const AnyObjective& objective, const LossOptions& options,
   TORCH_CHECK(objective.takes_margin() ||
                   (!controls.margin.tensor.defined() && controls.margin.number == 0),
               "sp2dpo::Loss: ", objective.name(),
-              " takes no margin: it is no function of z = beta · delta − margin");
+              " takes no margin, since it is not a function of z = beta · delta − margin");
   for (const auto& [name, value] : {std::pair{"normalizer", options.normalizer},
                                     std::pair{"nll_normalizer", options.nll_normalizer}})
     TORCH_CHECK(!value || (std::isfinite(*value) && *value > 0), "sp2dpo::Loss: ", name,
@@ -29,8 +29,8 @@ void check_objective(const AnyObjective& objective, const LossOptions& options,
               options.nll_coefficient);
   TORCH_CHECK(
       options.nll_coefficient == 0 || options.reduction != Reduction::none,
-      "sp2dpo::Loss: the NLL term is one number for the batch, so nll_coefficient wants the "
-      "reduction mean or sum, not none");
+      "sp2dpo::Loss: nll_coefficient needs the reduction mean or sum, not none, since the NLL "
+      "term is one number for the batch");
 }
 
 double divisor(const LossOptions& options, std::int64_t valid_pairs) {

@@ -18,16 +18,16 @@ inline bool asks_for_gradient(const at::Tensor& tensor) {
   return c10::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
 }
 
-/// What autograd can take: it knows no undefined tensor among a function's inputs.
+/// Returns nullopt for an undefined tensor, which autograd does not accept as an input.
 inline c10::optional<at::Tensor> given(const at::Tensor& tensor) {
   return tensor.defined() ? c10::optional<at::Tensor>(tensor) : c10::nullopt;
 }
 
-/// Throws c10::Error for an objective that cannot do what the options or controls ask.
+/// Throws c10::Error for an objective that does not support the options or controls.
 void check_objective(const AnyObjective& objective, const LossOptions& options,
                      const Controls& controls);
 
-/// What the sum of the losses is divided by.
+/// Returns the number that the sum of the losses is divided by.
 double divisor(const LossOptions& options, std::int64_t valid_pairs);
 
 /// A float64 tensor [column_count, pairs], and the outputs of pair_loss that write its columns.
@@ -42,19 +42,19 @@ struct PairTable {
   PairOutputs outputs;
 };
 
-/// The part of a record that consists of what the caller gave.
+/// Returns a record with what the caller gave.
 detail::PairRecord record_of(at::Tensor columns, const LogProbs& policy, const Controls& controls,
                              at::ScalarType dtype);
 
-/// What a loss of these tensors is returned in: float64 if one of them is, else float32.
+/// Returns the type of a loss of these tensors: float64 if one of them is, else float32.
 inline at::ScalarType loss_type(std::initializer_list<at::Tensor> tensors) {
   for (const auto& tensor : tensors)
     if (tensor.scalar_type() == at::kDouble) return at::kDouble;
   return at::kFloat;
 }
 
-/// The loss as it is returned, in the type of `total`: the reduced one, which is `total`, or the
-/// pairs' own.
+/// Returns the loss in the type of `total`: `total` itself if it is reduced, else the pairs'
+/// losses.
 at::Tensor reduced(const LossOptions& options, const at::Tensor& columns, const at::Tensor& total);
 
 }  // namespace sp2dpo

@@ -12,7 +12,7 @@ namespace {
 
 using at::Tensor;
 
-/// As given, except that sums become means, or means sums, where the loss needs the other.
+/// Returns the given ones, with sums converted to means, or means to sums, if the loss needs that.
 Tensor given_log_probs(const LogProbs& reference, const at::Device& device,
                        const LabelledPairs& pairs, bool average) {
   const Tensor shape = at::empty({pairs.pairs()}, at::TensorOptions(device).dtype(at::kDouble));

@@ -10,7 +10,7 @@
 
 namespace sp2dpo {
 
-/// What a reference's logits or hidden states are read by.
+/// The options that a reference's logits or hidden states are read with.
 struct ReferenceOptions {
   bool average = false;  ///< whether log-probabilities are means over tokens
   std::optional<std::int64_t> vocab_size{};

@@ -15,7 +15,7 @@ using at::Tensor;
 Tensor checked_list(const char* name, const Tensor& list) {
   TORCH_CHECK(list.defined() && list.dim() == 1 && list.is_cpu() &&
                   (list.scalar_type() == at::kLong || list.scalar_type() == at::kInt),
-              "sp2dpo::Loss: layout.", name, " must be a list of int64 or int32 on the CPU");
+              "sp2dpo::Loss: layout.", name, " must be a 1-D tensor of int64 or int32 on the CPU");
   return list.to(at::kLong).contiguous();
 }
 
@@ -35,11 +35,11 @@ LayoutSequences::LayoutSequences(const Tensor& rows, const PairLayout& layout)
                 rows.sizes());
     cu_seqlens = checked_list("cu_seqlens", layout.cu_seqlens);
     TORCH_CHECK(cu_seqlens.numel() >= 2,
-                "sp2dpo::Loss: layout.cu_seqlens needs at least two bounds");
+                "sp2dpo::Loss: layout.cu_seqlens must hold at least two bounds");
     sequences.count = cu_seqlens.numel() - 1;
   } else {
     TORCH_CHECK(rows.dim() == 3, "sp2dpo::Loss: packed rows ", rows.sizes(),
-                " want layout.cu_seqlens, the bounds of their sequences");
+                " need layout.cu_seqlens, the bounds of their sequences");
     sequences.count = rows.size(0);
     sequences.length = rows.size(1);
   }
@@ -79,7 +79,7 @@ Tensor checked_labels(const char* name, const Tensor& rows, const Tensor& labels
               labels.device());
   const auto wanted = row_shape(rows);
   TORCH_CHECK(labels.sizes() == wanted, "sp2dpo::Loss: labels must have the shape ", wanted,
-              ", one a row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
+              ", one per row of ", name, " ", rows.sizes(), ", not ", labels.sizes());
   return labels.contiguous();
 }
 
@@ -91,15 +91,15 @@ LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const T
       layout(row_tensor, given_layout),
       rows(pair_rows(layout.sequences, labels, ignore_index)) {
   if (!labels.is_cpu()) layout = layout.on(labels.device());
-  TORCH_CHECK(pairs() > 0, "sp2dpo::Loss: the layout names no pair");
+  TORCH_CHECK(pairs() > 0, "sp2dpo::Loss: the layout has no pairs");
   const bool skip = options.empty_rows == EmptyRows::skip;
   for (std::int64_t i = 0; i < pairs(); ++i) {
     if (!rows.complete(i)) {
       const bool no_chosen = rows.count(i, PairRows::chosen) == 0;
       TORCH_CHECK(options.empty_rows != EmptyRows::error, "sp2dpo::Loss: the ",
-                  no_chosen ? "chosen" : "rejected", " answer of pair ", i,
-                  " has no label but ignore_index ", ignore_index,
-                  "; LossOptions::empty_rows says what to do with such a pair");
+                  no_chosen ? "chosen" : "rejected", " response of pair ", i,
+                  " has no label other than ignore_index ", ignore_index,
+                  "; to accept such a pair, set LossOptions::empty_rows to skip or keep");
       if (skip) {
         if (!counted.defined()) counted = at::ones({pairs()}, at::kBool);
         counted.data_ptr<bool>()[i] = false;
@@ -110,8 +110,8 @@ LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const T
     chosen_row_count += rows.count(i, PairRows::chosen);
   }
   TORCH_CHECK(valid_pairs > 0 || options.reduction != Reduction::mean || options.normalizer,
-              "sp2dpo::Loss: no pair counts, so their mean is undefined: each of the ", pairs(),
-              " has an answer without a label");
+              "sp2dpo::Loss: no pair counts, so that the mean is undefined; each of the ", pairs(),
+              " pairs has a response without labels");
 }
 
 double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {

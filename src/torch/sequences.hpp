@@ -13,7 +13,7 @@
 
 namespace sp2dpo {
 
-/// Runs f; what this library throws becomes what libtorch's users catch.
+/// Runs f, and turns this library's exceptions into c10::Error.
 template <class F>
 decltype(auto) as_torch_errors(F&& f) {
   try {
@@ -23,21 +23,21 @@ decltype(auto) as_torch_errors(F&& f) {
   }
 }
 
-/// The labels, contiguous. Throws c10::Error unless they are int64, of the shape of the rows of
-/// `rows` and on their device or, where that will do, on the CPU.
+/// Returns the labels, contiguous. Throws c10::Error unless they are int64, have the shape of the
+/// rows of `rows`, and are on their device, or on the CPU if `or_on_cpu`.
 at::Tensor checked_labels(const char* name, const at::Tensor& rows, const at::Tensor& labels,
                           bool or_on_cpu = false);
 
-/// Whether answers' log-probabilities are means over their tokens.
+/// Returns whether log-probabilities are means over a response's tokens.
 inline bool averages(const AnyObjective& objective, const LossOptions& options) {
   return options.average_log_prob || objective.averages_log_probs();
 }
 
-/// The sequences of a layout, and the lists that it points at.
+/// The sequences of a layout, and the lists that they point to.
 struct LayoutSequences {
   LayoutSequences(const at::Tensor& rows, const PairLayout& layout);
 
-  /// Copies of the lists on a device.
+  /// Returns a copy with the lists on a device.
   [[nodiscard]] LayoutSequences on(const at::Device& device) const;
 
   Sequences sequences;
@@ -47,11 +47,11 @@ struct LayoutSequences {
   void point_at_lists();
 };
 
-/// The labels of a batch and the pairs that its rows make up. Labels on a device are not looked at:
-/// there, all rows of a sequence are taken for its pair's, and kernels pass over the masked ones.
+/// The labels of a batch and the pairs that its rows form. Labels on a device are not read: all
+/// rows of a sequence count as its pair's, and kernels skip the masked ones.
 struct LabelledPairs {
-  /// Throws c10::Error for labels that checked_labels does not take, a layout that does not fit,
-  /// and, where the options say so, a pair with an answer without rows.
+  /// Throws c10::Error for labels that checked_labels refuses, for a layout that does not fit and,
+  /// if the options say so, for a pair with an empty response.
   LabelledPairs(const char* name, const at::Tensor& row_tensor, const at::Tensor& labels,
                 const PairLayout& layout, const LossOptions& options, bool or_on_cpu = false);
 
@@ -66,10 +66,10 @@ struct LabelledPairs {
   PairRows rows;
   std::int64_t valid_pairs = 0;
   std::int64_t chosen_row_count = 0;  ///< rows of the chosen sequences of the pairs that count
-  at::Tensor counted;                 ///< bool [P], or undefined where all count
+  at::Tensor counted;                 ///< bool [P], or undefined if all count
 };
 
-/// The divisor of the NLL term.
+/// Returns the divisor of the NLL term.
 double nll_tokens(const LabelledPairs& pairs, const LossOptions& options);
 
 /// A checked call of a loss of sequences, except for its rows. Borrows its arguments.
@@ -86,7 +86,7 @@ struct SequenceCall {
   at::ScalarType dtype;         ///< of what is returned
 };
 
-/// A loss as it is returned, and its record.
+/// A loss to be returned, and its record.
 struct LossAndRecord {
   at::Tensor loss;
   detail::PairRecord record{};

@@ -13,8 +13,8 @@
 namespace sp2dpo {
 namespace {
 
-/// A wish, which the system may not grant.
-void wish_for_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+/// Asks for huge pages, which the system may not grant.
+void request_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 #ifdef MADV_HUGEPAGE
   constexpr std::uintptr_t page = 4096;
   const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
@@ -29,7 +29,7 @@ at::Tensor uninitialized(at::IntArrayRef sizes, at::ScalarType type, const at::D
   constexpr std::size_t large = std::size_t{4} << 20;
   if (!device.is_cpu()) return at::empty(sizes, at::TensorOptions(type).device(device));
   at::Tensor result = at::detail::empty_cpu(sizes, type);
-  if (result.nbytes() >= large) wish_for_huge_pages(result.data_ptr(), result.nbytes());
+  if (result.nbytes() >= large) request_huge_pages(result.data_ptr(), result.nbytes());
   return result;
 }
 

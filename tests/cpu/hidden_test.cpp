@@ -35,7 +35,7 @@ constexpr auto in_order = [](const MatrixProduct::Operand& a, const MatrixProduc
     }
 };
 
-/// Three pairs of answers of one to seven rows, in float32.
+/// Three pairs of sequences of one to seven rows, in float32.
 struct Problem {
   static constexpr std::int64_t rows = 24, vocab = 19, width = 6, pairs = 3;
 
@@ -57,8 +57,8 @@ struct Problem {
   /// By chunks of at most so many rows.
   [[nodiscard]] Result operator()(std::int64_t chunk_rows) const {
     const std::vector<std::int64_t> bounds{0, 5, 6, 13, 17, 19, rows};
-    const PairRows answers({.count = 2 * pairs, .cu_seqlens = bounds.data()}, {labels.data()},
-                           rows);
+    const PairRows pair_rows({.count = 2 * pairs, .cu_seqlens = bounds.data()}, {labels.data()},
+                             rows);
     Result result{0,
                   std::vector<double>(rows),
                   std::vector<double>(2 * pairs),
@@ -82,15 +82,15 @@ struct Problem {
                          .add = false};
     std::vector<double> slopes(2 * pairs), coefficient(rows);
     const AnyObjective objective = Sigmoid();
-    SequenceLoss loss{.rows = answers, .objective = objective};
+    SequenceLoss loss{.rows = pair_rows, .objective = objective};
     loss.inputs.beta = 0.2;
     loss.outputs.d_policy_chosen = {slopes.data(), float64};
     loss.outputs.d_policy_rejected = {slopes.data() + pairs, float64};
     std::vector<std::max_align_t> memory(
-        hidden_workspace(all, answers, chunk_rows) / sizeof(std::max_align_t) + 8);
+        hidden_workspace(all, pair_rows, chunk_rows) / sizeof(std::max_align_t) + 8);
     void* workspace = memory.data();
     std::size_t space = memory.size() * sizeof(std::max_align_t);
-    EXPECT_NE(std::align(64, hidden_workspace(all, answers, chunk_rows), workspace, space),
+    EXPECT_NE(std::align(64, hidden_workspace(all, pair_rows, chunk_rows), workspace, space),
               nullptr);
     result.loss = hidden_loss(all, loss, chunk_rows, workspace,
                               {.rows = {.log_prob = result.log_prob.data()},
@@ -110,7 +110,7 @@ struct Problem {
   std::vector<std::int64_t> labels = std::vector<std::int64_t>(rows);
 };
 
-TEST(HiddenLoss, IsThatOfTheLogits) {
+TEST(HiddenLoss, EqualsTheLossFromLogits) {
   const Problem problem;
   const auto result = problem(Problem::rows);
   for (std::size_t row = 0; row < Problem::rows; ++row) {
@@ -130,7 +130,7 @@ TEST(HiddenLoss, IsThatOfTheLogits) {
 
 /// The driver itself reorders nothing: with a product whose order does not depend on the plan, all
 /// plans of whole pairs give the same bits, the head's gradient included.
-TEST(HiddenLoss, GivesTheSameBitsFromChunksOfAnySize) {
+TEST(HiddenLoss, IsBitIdenticalForEveryChunkSize) {
   const Problem problem;
   const auto whole = problem(Problem::rows);
   for (const std::int64_t chunk_rows : {12, 15, 21}) {  // the longest pair has 12 rows
@@ -145,9 +145,9 @@ TEST(HiddenLoss, GivesTheSameBitsFromChunksOfAnySize) {
   }
 }
 
-TEST(HiddenLoss, IsNearlyTheSameWherePairsAreLongerThanAChunk) {
+TEST(HiddenLoss, IsNearlyEqualForPairsLongerThanAChunk) {
   const Problem complete;
-  Problem without_chosen;  // the first pair, whose rejected answer stays
+  Problem without_chosen;  // the first pair, whose rejected sequence stays
   std::fill_n(without_chosen.labels.begin(), 5, RowLabels().ignored);
   for (const auto* problem : {&complete, &std::as_const(without_chosen)}) {
     const auto whole = (*problem)(Problem::rows);

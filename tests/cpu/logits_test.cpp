@@ -137,7 +137,7 @@ Result by_steps(const Problem& problem, Mode mode) {
   return written.with(sum);
 }
 
-TEST(LogitsLoss, GivesTheBitsOfItsSteps) {
+TEST(LogitsLoss, IsBitIdenticalToItsSteps) {
   for (const AnyObjective& objective : {AnyObjective(Sigmoid{}), AnyObjective(NcaPair{})})
     for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64})
       for (const bool average : {false, true})

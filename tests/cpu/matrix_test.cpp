@@ -42,7 +42,7 @@ struct Owned {
 class Matrices : public EveryTarget {};
 INSTANTIATE_TEST_SUITE_P(, Matrices, testing::ValuesIn(EveryTarget::all()), EveryTarget::name);
 
-TEST_P(Matrices, GiveTheLabelsLogitInFullPrecision) {
+TEST_P(Matrices, ComputeTheLabelsLogitInFullPrecision) {
   for (const DType dtype : all_dtypes)
     for (const std::int64_t columns : {1, 5, 32, 67, 768, 4099}) {
       const Owned hidden(dtype, 4, columns, 1), head(dtype, 10, columns, 2), bias(dtype, 1, 10, 3);
@@ -67,7 +67,7 @@ TEST_P(Matrices, GiveTheLabelsLogitInFullPrecision) {
     }
 }
 
-TEST_P(Matrices, AddUpInThePrecisionOfTheSum) {
+TEST_P(Matrices, AccumulateInThePrecisionOfTheSum) {
   for (const DType dtype : all_dtypes)
     for (const std::int64_t columns : {1, 15, 16, 17, 64, 101}) {
       const DType wide = dtype == DType::float64 ? DType::float64 : DType::float32;
@@ -86,7 +86,7 @@ TEST_P(Matrices, AddUpInThePrecisionOfTheSum) {
     }
 }
 
-TEST(Matrix, RowsGoTogetherAndBack) {
+TEST(Matrix, GathersAndScattersRows) {
   const Owned in(DType::bfloat16, 6, 9, 6);
   Owned compact(DType::bfloat16, 3, 9, 7), back(DType::bfloat16, 6, 9, 8);
   const Owned untouched(DType::bfloat16, 6, 9, 8);
@@ -101,7 +101,7 @@ TEST(Matrix, RowsGoTogetherAndBack) {
   }
 }
 
-TEST(Matrix, RefusesShapesAndTypesThatDiffer) {
+TEST(Matrix, RefusesDifferentShapesAndTypes) {
   const Owned in(DType::bfloat16, 2, 9, 1), other(DType::float16, 2, 9, 1),
       narrow(DType::bfloat16, 2, 8, 1);
   Owned sum(DType::float32, 2, 9, 1);

@@ -181,7 +181,7 @@ TEST_P(Rows, AgreeWithExtendedPrecision) {
     }
 }
 
-TEST_P(Rows, TakeALabelAtEveryPlaceAVectorMayEnd) {
+TEST_P(Rows, TakeALabelAtEveryPossibleEndOfAVector) {
   for (const DType dtype : all_dtypes) {
     std::vector<std::int64_t> places{2047, 2048, 2049, 2079, 2080, 2081, 2146, 2147};
     for (std::int64_t j = 0; j <= 130; ++j) places.push_back(j);
@@ -255,7 +255,7 @@ TEST_P(Rows, HaveGradientsThatSumToZero) {
   }
 }
 
-TEST_P(Rows, KeepTheLabelsGradientWhereItsProbabilityIsNearlyOne) {
+TEST_P(Rows, KeepTheLabelsGradientAtProbabilitiesNearOne) {
   for (const DType dtype : all_dtypes)
     for (const double lead : {10.0, 14.0, 20.0}) {
       Batch batch(dtype, 1, 1000);
@@ -275,7 +275,7 @@ TEST_P(Rows, KeepTheLabelsGradientWhereItsProbabilityIsNearlyOne) {
     }
 }
 
-TEST_P(Rows, TakeTheLabelsLogitThatIsKnownBetter) {
+TEST_P(Rows, UseTheGivenLogitOfTheLabel) {
   for (const DType dtype : all_dtypes) {
     Batch batch(dtype, 2, 300);
     const std::vector<double> exact{9.123456, -2.5};
@@ -331,7 +331,7 @@ class Pages {
   void* data_;
 };
 
-TEST_P(Rows, NeverReadAMaskedRowNorOneWithoutCoefficient) {
+TEST_P(Rows, NeverReadMaskedRowsOrRowsWithCoefficientZero) {
   for (const DType dtype : all_dtypes) {
     constexpr std::int64_t rows = 4, bytes = 65536, vocab = 5000;
     const Pages pages(rows, bytes);
@@ -361,7 +361,7 @@ TEST_P(Rows, NeverReadAMaskedRowNorOneWithoutCoefficient) {
   }
 }
 
-TEST_P(Rows, LeaveMaskedRowsAsTheyAreOnRequest) {
+TEST_P(Rows, LeaveMaskedRowsUntouchedOnRequest) {
   Batch batch(DType::float32, 3, 50, 2);
   batch.label(1) = ignored;
   batch.find_log_probs();
@@ -377,7 +377,7 @@ TEST_P(Rows, LeaveMaskedRowsAsTheyAreOnRequest) {
   }
 }
 
-TEST_P(Rows, GiveTheSameBitsHoweverTheWorkIsDone) {
+TEST_P(Rows, AreBitIdenticalForEveryPartition) {
   for (const DType dtype : all_dtypes) {
     Batch batch(dtype, 9, 2500, 3);
     batch.label(4) = ignored;
@@ -404,7 +404,7 @@ TEST_P(Rows, GiveTheSameBitsHoweverTheWorkIsDone) {
   }
 }
 
-TEST_P(Rows, WorkOnRangesAndListsAlone) {
+TEST_P(Rows, TouchOnlyTheSelectedRows) {
   Batch batch(DType::bfloat16, 6, 40);
   batch.label(0) = 1000000;  // not selected, so not looked at
   const std::vector<std::int64_t> list{0, 5, 3, 2};
@@ -415,7 +415,7 @@ TEST_P(Rows, WorkOnRangesAndListsAlone) {
   for (const std::size_t row : {0, 2, 4}) EXPECT_TRUE(std::isnan(batch.log_prob[row]));
 }
 
-TEST_P(Rows, LieInBlocksWithStridesOfTheirOwn) {
+TEST_P(Rows, MayLieInStridedBlocks) {
   // A tensor [2, 3, 20] cut out of one [2, 4, 25].
   Batch batch(DType::float32, 8, 20, 0, 5);
   LogitRows blocks = batch.logits;
@@ -431,7 +431,7 @@ TEST_P(Rows, LieInBlocksWithStridesOfTheirOwn) {
   }
 }
 
-TEST_P(Rows, LieFurtherApartThan32BitsCount) {
+TEST_P(Rows, MayLieMoreThan4GiBApart) {
   constexpr std::int64_t stride = (std::int64_t{1} << 31) + 4096;
   const Pages pages(3, 2 * stride);
   if (!pages.ok()) GTEST_SKIP() << "this machine grants no 13 GB of unused addresses";
@@ -449,7 +449,7 @@ TEST_P(Rows, LieFurtherApartThan32BitsCount) {
   EXPECT_NEAR(detail::float_from_bfloat16(data[2 * stride + 6]), 9 / (9 + std::exp(2.0)), 2e-3);
 }
 
-TEST_P(Rows, GiveLogitsOfMinusInfinityNoProbability) {
+TEST_P(Rows, GiveLogitsOfMinusInfinityProbabilityZero) {
   for (const DType dtype : all_dtypes) {
     Batch batch(dtype, 3, 100);
     for (std::int64_t j = 0; j < 100; ++j) {
@@ -471,7 +471,7 @@ TEST_P(Rows, GiveLogitsOfMinusInfinityNoProbability) {
   }
 }
 
-TEST_P(Rows, TakeTheLowestNumberForNoProbabilityToo) {
+TEST_P(Rows, GiveTheLowestNumberProbabilityZero) {
   for (const auto& [dtype, lowest] : {std::pair{DType::float16, -65504.0},
                                       {DType::bfloat16, -3.38953139e38},
                                       {DType::float32, -3.40282347e38},
@@ -487,7 +487,7 @@ TEST_P(Rows, TakeTheLowestNumberForNoProbabilityToo) {
   }
 }
 
-TEST_P(Rows, CarryLargeLogits) {
+TEST_P(Rows, HandleLargeLogits) {
   for (const DType dtype : {DType::bfloat16, DType::float32, DType::float64})
     for (const double offset : {-1e6, 1e6, 1e9, -1e9}) {
       Batch batch(dtype, 1, 200);
@@ -497,7 +497,7 @@ TEST_P(Rows, CarryLargeLogits) {
     }
 }
 
-TEST_P(Rows, TurnToNanForNanAndForPlusInfinity) {
+TEST_P(Rows, BecomeNanForNanAndPlusInfinity) {
   for (const DType dtype : all_dtypes)
     for (const double bad : {nan, inf})
       for (const std::int64_t place : {0, 7, 30, 64, 98, 99}) {
@@ -513,7 +513,7 @@ TEST_P(Rows, TurnToNanForNanAndForPlusInfinity) {
       }
 }
 
-TEST_P(Rows, KeepANanWithAnyPayload) {
+TEST_P(Rows, PropagateNanWithAnyPayload) {
   for (const std::uint32_t bits : {0x7f800001u, 0x7fffffffu, 0xffc001ffu, 0x7f8003ffu}) {
     Batch batch(DType::float32, 1, 64);
     batch.label(0) = 0;
@@ -523,7 +523,7 @@ TEST_P(Rows, KeepANanWithAnyPayload) {
   }
 }
 
-TEST_P(Rows, OfAVocabularyOfOneAreCertain) {
+TEST_P(Rows, HaveProbabilityOneForAVocabularyOfOne) {
   Batch batch(DType::float32, 2, 1);
   batch.find_log_probs();
   EXPECT_EQ(batch.log_prob[1], 0);
@@ -571,7 +571,7 @@ TEST(RowChecks, NameTheRowAndTheLabel) {
   EXPECT_TRUE(std::isnan(batch.log_prob[0])) << "written before the check was done";
 }
 
-TEST(RowChecks, RefuseShapesThatMakeNoSense) {
+TEST(RowChecks, RefuseInvalidShapes) {
   Batch batch(DType::float32, 3, 10);
   const auto with = [&](auto change) {
     LogitRows logits = batch.logits;
@@ -603,7 +603,7 @@ TEST(RowChecks, RefuseAGradientInPlaceWithAnotherLayout) {
               HasSubstr("row_log_probs"));
 }
 
-TEST(RowChecks, LetNoRowsBeNothingToDo) {
+TEST(RowChecks, DoNothingForZeroRows) {
   row_log_probs({}, {}, {}, {});
   row_gradient({}, {}, {}, nullptr, nullptr, {});
 }

@@ -91,7 +91,7 @@ void expect_close(const Rows& rows, const Rows::Result& got, const Rows::Result&
   }
 }
 
-TEST(CudaRowsDispatchOnEveryDevice, GivesTheNumbersOfTheHost) {
+TEST(CudaRowsDispatchOnEveryDevice, MatchesTheHost) {
   for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32}) {
     const Rows rows(2500, dtype);
     const auto want = rows.on_host();
@@ -113,13 +113,13 @@ std::vector<std::string> kernels_launched() {
   return names;
 }
 
-TEST(CudaRowsDispatch, HasKernelsThatAreUnderstoodForEveryDevice) {
+TEST(CudaRowsDispatch, HasInterpretableKernelsForEveryDevice) {
   for (const unsigned capability : {80u, 86u, 89u, 90u, 100u, 120u})
     for (const void* const function : ptx::modules().functions())
       EXPECT_NE(ptx::modules().find(function, capability), nullptr) << capability;
 }
 
-TEST(CudaRowsDispatch, ReadsOnceWhereThereAreClustersOnly) {
+TEST(CudaRowsDispatch, ReadsOnceOnlyWithClusters) {
   const Rows rows(2500);
   const auto on_90 = rows.on_device(true);
   EXPECT_THAT(kernels_launched(), testing::ElementsAre("unit_gradient_kernel"));
@@ -129,7 +129,7 @@ TEST(CudaRowsDispatch, ReadsOnceWhereThereAreClustersOnly) {
   EXPECT_THAT(kernels_launched(), testing::ElementsAre("log_probs_kernel", "gradient_kernel"));
 }
 
-TEST(CudaRowsDispatch, TakesAsManyBlocksAsHoldTheRow) {
+TEST(CudaRowsDispatch, UsesAsManyBlocksAsTheRowNeeds) {
   const auto cluster_of = [](std::int64_t vocab, DType dtype) {
     (void)Rows(vocab, dtype).on_device(true);
     const auto cluster = ptx::device().launches().back().cluster[0];
@@ -148,7 +148,7 @@ TEST(CudaRowsDispatch, SharesFewLongRowsAmongBlocks) {
                                                        "scales_kernel", "gradient_kernel"));
 }
 
-TEST(CudaRowsDispatch, GivesTheSameBitsInWhateverOrderThreadsRun) {
+TEST(CudaRowsDispatch, IsBitIdenticalInEveryThreadOrder) {
   for (const std::int64_t vocab : {1003, 33001})
     for (const bool at_once : {false, true}) {
       const Rows rows(vocab);
@@ -161,7 +161,7 @@ TEST(CudaRowsDispatch, GivesTheSameBitsInWhateverOrderThreadsRun) {
     }
 }
 
-TEST(CudaRowsDispatch, BearsWhateverErrorApproximateInstructionsHave) {
+TEST(CudaRowsDispatch, ToleratesTheErrorOfApproximateInstructions) {
   using Error = ptx::Approximation::Error;
   const Rows rows(4099);
   const auto want = rows.on_host();
@@ -172,7 +172,7 @@ TEST(CudaRowsDispatch, BearsWhateverErrorApproximateInstructionsHave) {
   ptx::approximation() = {};
 }
 
-TEST(CudaRowsDispatch, AsksNothingThatACaptureForbids) {
+TEST(CudaRowsDispatch, CanBeCaptured) {
   const Rows rows(33000);
   const DeviceArray<unsigned char> memory(rows.bytes);
   const DeviceArray<std::int64_t> label(rows.labels);

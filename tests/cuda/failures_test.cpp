@@ -25,7 +25,7 @@ using testing::HasSubstr;
 using testing::StartsWith;
 using testing::ThrowsMessage;
 
-/// Two rows, the answers of one pair, and memory for all that is made of them.
+/// Two rows, which are the sequences of one pair, and memory for all outputs.
 struct Rows {
   explicit Rows(std::int64_t vocab_)
       : logits(std::vector<float>(static_cast<std::size_t>(2 * vocab_), 0.5f)),
@@ -43,13 +43,13 @@ struct Rows {
     row_log_probs_and_gradient(rows, {label.data()}, {0, 2}, statistics, coefficient.data(),
                                gradient, MaskedRows::zero, memory, nullptr);
   }
-  void find_answers() { sequence_log_probs(answers, log_prob.data(), true, sums, nullptr); }
+  void find_sums() { sequence_log_probs(batch, log_prob.data(), true, sums, nullptr); }
   void find_coefficients() {
-    row_coefficients(answers, sums, 0.5, -0.5, 1.0, 0, coefficient.data(), nullptr);
+    row_coefficients(batch, sums, 0.5, -0.5, 1.0, 0, coefficient.data(), nullptr);
   }
   [[nodiscard]] std::vector<double> all() const {
     std::vector<double> values(log_prob.get());
-    for (const auto& more : {lse_others.get(), coefficient.get(), answer.get()})
+    for (const auto& more : {lse_others.get(), coefficient.get(), policy.get()})
       values.insert(values.end(), more.begin(), more.end());
     for (const float x : logits.get()) values.push_back(static_cast<double>(x));
     return values;
@@ -62,11 +62,11 @@ struct Rows {
   DeviceArray<std::int64_t> label{std::vector<std::int64_t>{1, 0}},
       counts{std::vector<std::int64_t>{1, 1}};
   DeviceArray<double> log_prob{std::vector{-1.0, -2.0}}, lse_others{std::vector{3.0, 4.0}},
-      coefficient{std::vector{0.25, -0.5}}, answer{std::vector{-1.0, -2.0}};
+      coefficient{std::vector{0.25, -0.5}}, policy{std::vector{-1.0, -2.0}};
   RowStatistics statistics{log_prob.data(), lse_others.data()};
   RowMemory memory{workspace.data(), workspace.size()};
-  SequenceRows answers{{.count = 2, .length = 1}, {label.data()}};
-  SequenceSums sums{answer.data(), answer.data() + 1, counts.data(), counts.data() + 1};
+  SequenceRows batch{{.count = 2, .length = 1}, {label.data()}};
+  SequenceSums sums{policy.data(), policy.data() + 1, counts.data(), counts.data() + 1};
 };
 
 struct PublicCall {
@@ -86,7 +86,7 @@ std::vector<PublicCall> public_calls() {
   return {{"cuda::row_log_probs", of_rows(&Rows::find_log_probs)},
           {"cuda::row_gradient", of_rows(&Rows::find_gradient)},
           {"cuda::row_log_probs_and_gradient", of_rows(&Rows::find_both)},
-          {"cuda::sequence_log_probs", of_rows(&Rows::find_answers)},
+          {"cuda::sequence_log_probs", of_rows(&Rows::find_sums)},
           {"cuda::row_coefficients", of_rows(&Rows::find_coefficients)},
           {"cuda::hidden_log_probs",
            [] { return Problem(DType::float32).log_probs_on_device(rows).policy; }},
@@ -121,7 +121,7 @@ TEST(CudaFailures, NameTheCallAndTheErrorAndLeaveTheDeviceUsable) {
       "cudaErrorMemoryAllocation");
 }
 
-TEST(CudaFailures, OfAMatrixProductAreNamedToo) {
+TEST(CudaFailures, NameAMatrixProductThatFails) {
   PublicCall call = public_calls().back();
   call.name = "cuda::MatrixProducts, ";
   for (const auto& [function, status] :
@@ -132,7 +132,7 @@ TEST(CudaFailures, OfAMatrixProductAreNamedToo) {
         call, [f = function] { ptx::device().fail_next(f, cudaErrorUnknown); }, status);
 }
 
-TEST(CudaFailures, OfAWorkspaceThatIsTooSmallComeBeforeAnyLaunch) {
+TEST(CudaFailures, ReportASmallWorkspaceBeforeAnyLaunch) {
   for (const auto& [name, call] : {std::pair{"cuda::row_log_probs: ", &Rows::find_log_probs},
                                    {"cuda::row_gradient: ", &Rows::find_gradient},
                                    {"cuda::row_log_probs_and_gradient: ", &Rows::find_both}}) {
@@ -141,7 +141,7 @@ TEST(CudaFailures, OfAWorkspaceThatIsTooSmallComeBeforeAnyLaunch) {
     const RowMemory whole = on_device.memory;
     const auto make = [&, f = call] { (on_device.*f)(); };
     const auto refuses = ThrowsMessage<InvalidArgument>(
-        AllOf(StartsWith(name), HasSubstr("2 rows want"), HasSubstr("bytes of workspace")));
+        AllOf(StartsWith(name), HasSubstr("2 rows need"), HasSubstr("bytes of workspace")));
     --on_device.memory.workspace_bytes;
     EXPECT_THAT(make, refuses);
     on_device.memory = {nullptr, whole.workspace_bytes};

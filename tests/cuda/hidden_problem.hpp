@@ -39,7 +39,7 @@ struct Result {
   std::vector<double> policy, losses, slopes, d_hidden, d_head, d_bias;
 };
 
-/// Three pairs of answers of one to eight rows, some of them masked.
+/// Three pairs of sequences of one to eight rows, some of them masked.
 struct Problem {
   explicit Problem(DType dtype_, std::int64_t vocab_ = cuda::vocab) : dtype(dtype_), vocab(vocab_) {
     std::mt19937_64 random(11);
@@ -79,10 +79,10 @@ struct Problem {
     Bytes d_head = float_bytes(vocab * width), d_bias = float_bytes(vocab);
     const HiddenRows all = hidden_rows(hidden.data(), head.data(), bias.data(), labels.data(),
                                        d_hidden.data(), d_head.data(), d_bias.data());
-    const PairRows answers = pairs();
+    const PairRows pair_rows = pairs();
     std::vector<double> policy(2 * pair_count), losses(pair_count), slopes(2 * pair_count),
         log_prob(rows), coefficient(rows);
-    const SequenceLoss loss = sequence_loss(answers, outputs_of(losses.data(), slopes.data()),
+    const SequenceLoss loss = sequence_loss(pair_rows, outputs_of(losses.data(), slopes.data()),
                                             beta.data(), reference_sums);
     // The library's CPU products have one type throughout; a float32 sum of 16-bit ones is made
     // of exact parts here.
@@ -100,7 +100,7 @@ struct Problem {
           detail::store(out.data, out.dtype, i * out.stride + j, sum);
         }
     };
-    std::vector<unsigned char> workspace(cpu::hidden_workspace(all, answers, chunk_rows) + 64);
+    std::vector<unsigned char> workspace(cpu::hidden_workspace(all, pair_rows, chunk_rows) + 64);
     auto* const aligned =
         workspace.data() + 64 - reinterpret_cast<std::uintptr_t>(workspace.data()) % 64;
     cpu::hidden_loss(all, loss, chunk_rows, aligned,
@@ -169,11 +169,11 @@ struct Problem {
     OnDevice device(*this, chunk_rows);
     device.job.rows.d_hidden.data = device.job.rows.d_head.data = device.job.rows.d_bias.data =
         nullptr;
-    device.memory.workspace_bytes = hidden_workspace(device.job, device.answers);
+    device.memory.workspace_bytes = hidden_workspace(device.job, device.pair_rows);
     if (change) change(device.call());
     MatrixProducts products;
-    hidden_log_probs(device.job, device.answers, average, device.out.sums, device.memory, products,
-                     nullptr);
+    hidden_log_probs(device.job, device.pair_rows, average, device.out.sums, device.memory,
+                     products, nullptr);
     return {device.policy.get(), device.counts.get()};
   }
 
@@ -190,7 +190,7 @@ struct Problem {
             .d_policy_rejected = {slopes + pair_count, DType::float64},
             .gradient_scale = 1.0 / pair_count};
   }
-  [[nodiscard]] SequenceLoss sequence_loss(const PairRows& answers, const PairOutputs& outputs,
+  [[nodiscard]] SequenceLoss sequence_loss(const PairRows& pair_rows, const PairOutputs& outputs,
                                            const double* betas,
                                            const std::vector<double>& references) const {
     PairInputs inputs{.beta = {betas, DType::float64}, .margin = margin, .weight = 2.0};
@@ -198,7 +198,7 @@ struct Problem {
       inputs.reference_chosen = {references.data(), DType::float64};
       inputs.reference_rejected = {references.data() + pair_count, DType::float64};
     }
-    return {.rows = answers,
+    return {.rows = pair_rows,
             .objective = objective,
             .inputs = inputs,
             .outputs = outputs,
@@ -226,7 +226,7 @@ struct Problem {
   /// The device memory of a call, and its arguments.
   struct OnDevice {
     OnDevice(const Problem& problem, std::int64_t chunk_rows)
-        : answers(problem.listed()),
+        : pair_rows(problem.listed()),
           hidden(problem.hidden),
           head(problem.head),
           bias(problem.bias),
@@ -236,8 +236,8 @@ struct Problem {
           d_bias(float_bytes(problem.vocab)),
           labels(problem.labels),
           counts(2 * pair_count),
-          list(answers.rows()),
-          bounds(answers.bounds()),
+          list(pair_rows.rows()),
+          bounds(pair_rows.bounds()),
           policy(2 * pair_count),
           losses(pair_count),
           slopes(2 * pair_count),
@@ -250,8 +250,8 @@ struct Problem {
               .reference = as_const(matrix(problem.reference.empty() ? nullptr : reference.data(),
                                            problem.dtype, rows, width)),
               .long_pairs = problem.long_pairs},
-          loss(problem.sequence_loss(answers, outputs_of(losses.data(), slopes.data()), beta.data(),
-                                     {})),
+          loss(problem.sequence_loss(pair_rows, outputs_of(losses.data(), slopes.data()),
+                                     beta.data(), {})),
           out{{policy.data(), policy.data() + pair_count, counts.data(),
                counts.data() + pair_count},
               slopes.data(),
@@ -261,7 +261,7 @@ struct Problem {
 
     Call call() { return {job.rows, loss, job.lists, out, job.chunk_rows, memory, job.reference}; }
 
-    PairRows answers;
+    PairRows pair_rows;
     DeviceArray<unsigned char> hidden, head, bias, reference, d_hidden, d_head, d_bias;
     DeviceArray<std::int64_t> labels, counts, list, bounds;
     DeviceArray<double> policy, losses, slopes, beta;

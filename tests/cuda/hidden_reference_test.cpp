@@ -131,7 +131,7 @@ class Exact {
 
     for (std::int64_t pair = 0; pair < pair_count; ++pair) {
       Sum delta[2];
-      double weight[2];  // of each row in its answer's log-probability
+      double weight[2];  // of each row in its sequence's log-probability
       for (const int side : {0, 1}) {
         double counted = 0;
         for (std::int64_t i = begin(pair, side); i < end(pair, side); ++i)
@@ -305,7 +305,7 @@ void expect_exact(const Problem& problem, const Formula& formula, std::int64_t c
 constexpr DType all_dtypes[] = {DType::float32, DType::bfloat16, DType::float16};
 constexpr std::int64_t odd = 71, whole = 72;  // vocabularies: rows of logits aligned or not
 
-TEST(CudaHiddenReference, IsMetByEveryObjectiveInEveryElementType) {
+TEST(CudaHiddenReference, MatchesEveryObjectiveInEveryElementType) {
   for (const Formula& formula : formulas())
     for (const DType dtype : all_dtypes) {
       SCOPED_TRACE(formula.objective.name() + " " + name_of(dtype));
@@ -313,7 +313,7 @@ TEST(CudaHiddenReference, IsMetByEveryObjectiveInEveryElementType) {
     }
 }
 
-TEST(CudaHiddenReference, IsMetWhateverIsAskedOfTheLoss) {
+TEST(CudaHiddenReference, MatchesEveryOptionOfTheLoss) {
   for (const Formula& formula : formulas()) {
     if (formula.objective.type() != typeid(NcaPair) && formula.objective.type() != typeid(Sigmoid))
       continue;

@@ -25,7 +25,7 @@ void expect_same_bits(const Result& got, const Result& want) {
   EXPECT_EQ(got.d_bias, want.d_bias);
 }
 
-TEST(CudaHiddenRun, GivesTheSameBitsInWhateverOrderThreadsRun) {
+TEST(CudaHiddenRun, IsBitIdenticalInEveryThreadOrder) {
   const Problem problem(DType::bfloat16);
   const Result want = problem.on_device(8);
   ptx::for_each_schedule([&] { expect_same_bits(problem.on_device(8), want); });
@@ -55,7 +55,7 @@ void expect_log_probs_refused(const Wrong& wrong) {
   });
 }
 
-TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
+TEST(CudaHiddenRun, NamesTheErrorBeforeAnyLaunch) {
   const Wrong of_both[] = {
       {[](Call c) { c.rows.hidden.data = nullptr; }, "hidden.data is null"},
       {[](Call c) { c.rows.hidden.dtype = DType::float64; }, "hidden is float64"},
@@ -101,23 +101,23 @@ TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
       {[](Call c) {
          c.loss.inputs.beta = {nullptr, DType::float32};
        },
-       "loss.inputs.beta is an array at null"},
+       "loss.inputs.beta is null; expected"},
       {[](Call c) {
          c.loss.inputs.margin = {nullptr, DType::float32};
        },
-       "loss.inputs.margin is an array at null"},
+       "loss.inputs.margin is null; expected"},
       {[](Call c) {
          c.loss.inputs.weight = {nullptr, DType::float32};
        },
-       "loss.inputs.weight is an array at null"},
+       "loss.inputs.weight is null; expected"},
       {[](Call c) {
          c.loss.inputs.reference_chosen = {nullptr, DType::float32};
        },
-       "loss.inputs.reference_chosen is an array at null"},
+       "loss.inputs.reference_chosen is null; expected"},
       {[](Call c) {
          c.loss.inputs.reference_rejected = {nullptr, DType::float32};
        },
-       "loss.inputs.reference_rejected is an array at null"},
+       "loss.inputs.reference_rejected is null; expected"},
       {[](Call c) { c.rows.d_hidden.dtype = DType::bfloat16; }, "d_hidden is bfloat16 [26, 24]"},
       {[](Call c) { c.rows.d_head.rows = 3; }, "d_head is float32 [3, 24]"},
       {[](Call c) { c.rows.d_head.dtype = DType::float64; }, "d_head is float64 [70, 24]"},
@@ -142,7 +142,7 @@ TEST(CudaHiddenRun, NamesWhatIsWrongBeforeAnythingIsLaunched) {
   for (const Wrong& wrong : of_loss) expect_loss_refused(wrong);
 }
 
-TEST(CudaHiddenRun, LooksAtNothingWhereThereAreNoPairs) {
+TEST(CudaHiddenRun, ReadsNothingWithoutPairs) {
   const PairRows none({}, {}, 0);
   const AnyObjective objective = Sigmoid{};
   MatrixProducts products;
@@ -151,7 +151,7 @@ TEST(CudaHiddenRun, LooksAtNothingWhereThereAreNoPairs) {
   hidden_log_probs({}, none, false, {}, {}, products, nullptr);
 }
 
-TEST(CudaHiddenBySideRun, GivesTheSameBitsInWhateverOrderThreadsRun) {
+TEST(CudaHiddenBySideRun, IsBitIdenticalInEveryThreadOrder) {
   Problem problem(DType::bfloat16, 71);
   problem.long_pairs = LongPairs::by_side;
   problem.nll_scale = 0.1;
@@ -159,7 +159,7 @@ TEST(CudaHiddenBySideRun, GivesTheSameBitsInWhateverOrderThreadsRun) {
   ptx::for_each_schedule([&] { expect_same_bits(problem.on_device(8), want); });
 }
 
-TEST(CudaHiddenBySideRun, WantsTheLastByteOfItsWorkspace) {
+TEST(CudaHiddenBySideRun, NeedsTheLastByteOfItsWorkspace) {
   Problem problem(DType::float32);
   problem.long_pairs = LongPairs::by_side;
   EXPECT_THAT(
@@ -170,9 +170,9 @@ TEST(CudaHiddenBySideRun, WantsTheLastByteOfItsWorkspace) {
       ThrowsMessage<InvalidArgument>(HasSubstr("bytes of workspace, got")));
 }
 
-TEST(CudaHiddenBySideRun, MakesThreeProductsOfAPartInPlaceOfFour) {
+TEST(CudaHiddenBySideRun, ComputesThreeProductsPerPartInsteadOfFour) {
   Problem problem(DType::float32);
-  // Rows of the answers that count: 4 and 3, 1 and 1, 6 and 6; the second pair fits.
+  // Rows of the sequences that count: 4 and 3, 1 and 1, 6 and 6; the second pair fits.
   const auto products = [&](LongPairs long_pairs) {
     problem.long_pairs = long_pairs;
     ptx::device().launches().clear();
@@ -182,11 +182,11 @@ TEST(CudaHiddenBySideRun, MakesThreeProductsOfAPartInPlaceOfFour) {
   };
   EXPECT_EQ(products(LongPairs::recompute), 4 * 2 + 3 + 4 * 3);
   EXPECT_EQ(products(LongPairs::by_side), 3 * 2 + 3 + 3 * 3);
-  problem.objective = NcaPair{};  // in parts of one answer
+  problem.objective = NcaPair{};  // in parts of one sequence
   EXPECT_EQ(products(LongPairs::by_side), 3 * (1 + 1) + 3 + 3 * (2 + 2));
 }
 
-TEST(CudaHiddenBySideRun, AsksNothingThatACaptureForbids) {
+TEST(CudaHiddenBySideRun, CanBeCaptured) {
   Problem problem(DType::float32);
   problem.long_pairs = LongPairs::by_side;
   problem.around = [](const auto& call) {

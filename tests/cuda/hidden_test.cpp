@@ -17,7 +17,7 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-TEST(CudaHiddenOnEveryDevice, GivesTheNumbersOfTheHost) {
+TEST(CudaHiddenOnEveryDevice, MatchesTheHost) {
   for (const bool with_bias : {false, true})
     for (const bool add : {false, true}) {
       Problem problem(DType::float32);
@@ -27,7 +27,7 @@ TEST(CudaHiddenOnEveryDevice, GivesTheNumbersOfTheHost) {
     }
 }
 
-TEST(CudaHidden, TakesWholePairsAsTheyFit) {
+TEST(CudaHidden, FillsChunksWithWholePairs) {
   for (const double nll_scale : {0.0, 0.1}) {
     Problem problem(DType::float32);
     problem.average = nll_scale > 0;
@@ -56,7 +56,7 @@ TEST(CudaHidden, RoundsNarrowTypesOnce) {
   }
 }
 
-TEST(CudaHidden, ReportsABadLabel) {
+TEST(CudaHidden, ReportsAnInvalidLabel) {
   Problem problem(DType::float32);
   problem.labels[2] = vocab;
   std::uint64_t bad_row = 0;
@@ -66,8 +66,8 @@ TEST(CudaHidden, ReportsABadLabel) {
   EXPECT_FALSE(std::isnan(got.losses[1]));
 }
 
-TEST(CudaHidden, TakesPairsLongerThanAChunkInParts) {
-  // Longer than some pairs; shorter than some answers.
+TEST(CudaHidden, SplitsPairsLongerThanAChunk) {
+  // Longer than some pairs; shorter than some sequences.
   for (const auto& [chunk_rows, add] : {std::pair<std::int64_t, bool>{8, false}, {2, true}}) {
     Problem problem(DType::float32);
     problem.add = add;
@@ -77,7 +77,7 @@ TEST(CudaHidden, TakesPairsLongerThanAChunkInParts) {
   expect_same(problem.on_device(5), problem.on_device(rows), 1e-2);
 }
 
-TEST(CudaHiddenOnEveryDevice, PassesOverMaskedRowsThatAreListed) {
+TEST(CudaHiddenOnEveryDevice, SkipsMaskedRowsThatAreListed) {
   Problem problem(DType::float32);
   problem.average = true;
   const Result want = problem.on_host(rows);
@@ -86,12 +86,12 @@ TEST(CudaHiddenOnEveryDevice, PassesOverMaskedRowsThatAreListed) {
     expect_same(problem.on_device(chunk_rows), want, 3e-6);
 }
 
-TEST(CudaHiddenOnEveryDevice, SkipsPairsWithAnAnswerWithoutRows) {
+TEST(CudaHiddenOnEveryDevice, SkipsPairsWithAnEmptySequence) {
   for (const bool lists_masked : {false, true}) {
     Problem problem(DType::float32);
     problem.skip_incomplete = true;
     problem.nll_scale = 0.1;
-    problem.labels[5] = ignored;  // the only row of the second pair's chosen answer
+    problem.labels[5] = ignored;  // the only row of the second pair's chosen sequence
     for (std::size_t i = 18; i < rows; ++i) problem.labels[i] = ignored;  // the third's rejected
     const Result want = problem.on_host(rows);
     EXPECT_GT(want.losses[0], 0);
@@ -106,7 +106,7 @@ TEST(CudaHiddenOnEveryDevice, SkipsPairsWithAnAnswerWithoutRows) {
 /// Rows of a chunk that the last of the pairs does not fit into.
 constexpr std::int64_t some_in_parts = 8;
 
-TEST(CudaHidden, MakesTheSameOfTheGradientsThatAreWanted) {
+TEST(CudaHidden, GivesTheSameNumbersForAnySetOfGradients) {
   Problem problem(DType::float32);
   const auto before = [](std::int64_t count) {
     return numbers(Problem::float_bytes(count), DType::float32);
@@ -130,7 +130,7 @@ TEST(CudaHidden, MakesTheSameOfTheGradientsThatAreWanted) {
   }
 }
 
-TEST(CudaHidden, AddsToWhatAnotherCallLeft) {
+TEST(CudaHidden, AccumulatesOverCalls) {
   Problem problem(DType::float32);
   const Result once = problem.on_device(some_in_parts);
   const Result twice = problem.on_device(some_in_parts, nullptr, {}, 2);
@@ -150,10 +150,10 @@ TEST(CudaHidden, AddsToWhatAnotherCallLeft) {
   EXPECT_EQ(again.d_bias, fresh.d_bias);
 }
 
-TEST(CudaHidden, MakesAnAnswerWithoutRowsNanWhereNoneIsAllowed) {
+TEST(CudaHidden, GivesNanForAnEmptySequenceThatIsNotAllowed) {
   Problem problem(DType::float32);
   problem.lists_masked = true;
-  problem.labels[5] = ignored;  // the only row of the second pair's chosen answer
+  problem.labels[5] = ignored;  // the only row of the second pair's chosen sequence
   const auto losses = [&](bool allowed) {
     return problem
         .on_device(rows, nullptr,
@@ -167,12 +167,12 @@ TEST(CudaHidden, MakesAnAnswerWithoutRowsNanWhereNoneIsAllowed) {
   EXPECT_EQ(refused[0], kept[0]);
 }
 
-TEST(CudaHidden, GivesAReferencesLogProbabilities) {
+TEST(CudaHidden, ComputesAReferencesLogProbabilities) {
   Problem problem(DType::float32);
-  const PairRows answers = problem.pairs();
+  const PairRows pair_rows = problem.pairs();
   std::vector<std::int64_t> counts;
   for (const auto side : {PairRows::chosen, PairRows::rejected})
-    for (std::int64_t i = 0; i < pair_count; ++i) counts.push_back(answers.count(i, side));
+    for (std::int64_t i = 0; i < pair_count; ++i) counts.push_back(pair_rows.count(i, side));
   for (const bool average : {false, true}) {
     problem.average = average;
     const std::vector<double> want = problem.on_host(rows).policy;
@@ -184,7 +184,7 @@ TEST(CudaHidden, GivesAReferencesLogProbabilities) {
   }
 }
 
-TEST(CudaHidden, TakesAReferenceUnderTheSameHeadAlong) {
+TEST(CudaHidden, TakesAReferenceWithTheSameHead) {
   for (const bool average : {false, true}) {
     Problem problem(DType::float32);
     problem.average = average;
@@ -211,7 +211,7 @@ void expect_as_on_host(Problem problem, std::int64_t chunk_rows) {
   expect_same(problem.on_device(chunk_rows), want, 3e-6);
 }
 
-TEST(CudaHiddenBySide, GivesTheNumbersOfTheHost) {
+TEST(CudaHiddenBySide, MatchesTheHost) {
   // NCA's and BCO's slopes are not opposite numbers, as any objective's with nll_scale.
   struct Case {
     AnyObjective objective;
@@ -235,14 +235,14 @@ TEST(CudaHiddenBySide, GivesTheNumbersOfTheHost) {
   }
 }
 
-TEST(CudaHiddenBySide, TakesALongPairWhereverItIs) {
+TEST(CudaHiddenBySide, TakesALongPairAtEveryPosition) {
   bool other = false;
-  // Where the chosen answers of the three pairs begin, then the rejected ones.
+  // Where the chosen sequences of the three pairs begin, then the rejected ones.
   for (const auto& bounds : {std::vector<std::int64_t>{0, 9, 10, 11, 23, 24, rows},  // first
                              {0, 1, 10, 12, 13, 24, rows},                           // amid others
                              {0, 1, 2, 10, 11, 12, rows},                            // last
                              {0, 12, 12, 12, rows, rows, rows},                      // alone
-                             {0, 0, 11, 12, 23, 23, rows}}) {  // two with one answer each
+                             {0, 0, 11, 12, 23, 23, rows}}) {  // two with one empty sequence each
     Problem problem(DType::float32);
     problem.bounds = bounds;
     problem.average = problem.add = other;
@@ -254,31 +254,31 @@ TEST(CudaHiddenBySide, TakesALongPairWhereverItIs) {
   }
 }
 
-TEST(CudaHiddenBySide, PassesOverMaskedRowsThatAreListed) {
+TEST(CudaHiddenBySide, SkipsMaskedRowsThatAreListed) {
   for (const double nll_scale : {0.0, 0.1}) {
     Problem problem(DType::float32);
     problem.average = true;
     problem.nll_scale = nll_scale;
-    problem.labels[0] = problem.labels[6] = ignored;  // answers' first rows
+    problem.labels[0] = problem.labels[6] = ignored;  // the sequences' first rows
     problem.lists_masked = true;
     expect_as_on_host(problem, 3);
   }
 }
 
-TEST(CudaHiddenBySide, SkipsPairsWithAnAnswerWithoutRows) {
+TEST(CudaHiddenBySide, SkipsPairsWithAnEmptySequence) {
   for (const double nll_scale : {0.0, 0.1})
     for (const bool lists_masked : {false, true}) {
       Problem problem(DType::float32);
       problem.skip_incomplete = true;
       problem.nll_scale = nll_scale;
       problem.lists_masked = lists_masked;
-      problem.labels[5] = ignored;  // the only row of the first pair's rejected answer
+      problem.labels[5] = ignored;  // the only row of the first pair's rejected sequence
       for (std::size_t i = 18; i < rows; ++i) problem.labels[i] = ignored;  // the third's
       expect_as_on_host(problem, 2);
     }
 }
 
-TEST(CudaHiddenBySide, MakesTheSameOfTheGradientsThatAreWanted) {
+TEST(CudaHiddenBySide, GivesTheSameNumbersForAnySetOfGradients) {
   const auto before = [](std::int64_t count) {
     return numbers(Problem::float_bytes(count), DType::float32);
   };
@@ -302,7 +302,7 @@ TEST(CudaHiddenBySide, MakesTheSameOfTheGradientsThatAreWanted) {
   }
 }
 
-TEST(CudaHiddenBySide, AddsToWhatAnotherCallLeft) {
+TEST(CudaHiddenBySide, AccumulatesOverCalls) {
   Problem problem(DType::float32);
   problem.long_pairs = LongPairs::by_side;
   const Result once = problem.on_device(6), twice = problem.on_device(6, nullptr, {}, 2);
@@ -313,7 +313,7 @@ TEST(CudaHiddenBySide, AddsToWhatAnotherCallLeft) {
   EXPECT_EQ(problem.on_device(6, nullptr, {}, 2).d_head, problem.on_device(6).d_head);
 }
 
-TEST(CudaHiddenBySide, MakesNanOfTheRowsOfAPairThatIsNoLoss) {
+TEST(CudaHiddenBySide, GivesNanForTheRowsOfAPairWithoutALoss) {
   Problem problem(DType::float32);
   problem.lists_masked = true;
   problem.beta[2] = -1;
@@ -343,14 +343,14 @@ TEST(CudaHiddenBySide, RoundsHiddenGradientsOnceMore) {
     problem.long_pairs = LongPairs::by_side;
     const Result got = problem.on_device(8);
     const auto x = numbers(problem.hidden, dtype), w = numbers(problem.head, dtype);
-    for (std::int64_t answer = 0; answer < 2 * pair_count; ++answer) {
+    for (std::int64_t sequence = 0; sequence < 2 * pair_count; ++sequence) {
       // −log σ(β Δ), of weight 2, in the mean.
-      const auto pair = static_cast<std::size_t>(answer % pair_count);
+      const auto pair = static_cast<std::size_t>(sequence % pair_count);
       const double beta = problem.beta[pair];
       const double z = beta * (got.policy[pair] - got.policy[pair_count + pair]);
-      const double slope = (answer < pair_count ? -2 : 2) * beta / (1 + std::exp(z)) / pair_count;
-      for (std::int64_t row = problem.bounds[static_cast<std::size_t>(answer)];
-           row < problem.bounds[static_cast<std::size_t>(answer + 1)]; ++row) {
+      const double slope = (sequence < pair_count ? -2 : 2) * beta / (1 + std::exp(z)) / pair_count;
+      for (std::int64_t row = problem.bounds[static_cast<std::size_t>(sequence)];
+           row < problem.bounds[static_cast<std::size_t>(sequence + 1)]; ++row) {
         const std::int64_t label = problem.labels[static_cast<std::size_t>(row)];
         const auto at = [&](std::int64_t i, std::int64_t j) {
           return static_cast<std::size_t>(i * width + j);
@@ -386,14 +386,14 @@ TEST(CudaHiddenBySide, RoundsHiddenGradientsOnceMore) {
   }
 }
 
-TEST(CudaHiddenBySide, WantsMemoryForTheSumsThatTheObjectiveNeeds) {
+TEST(CudaHiddenBySide, NeedsMemoryForTheSumsOfTheObjective) {
   Problem problem(DType::bfloat16);
-  const PairRows answers = problem.pairs();
+  const PairRows pair_rows = problem.pairs();
   unsigned char some{};
   HiddenRows all =
       problem.hidden_rows(&some, &some, &some, problem.labels.data(), &some, &some, &some);
   const auto more = [&](std::int64_t chunk_rows) {
-    const SequenceLoss loss = problem.sequence_loss(answers, {}, problem.beta.data(), {});
+    const SequenceLoss loss = problem.sequence_loss(pair_rows, {}, problem.beta.data(), {});
     const auto workspace = [&](LongPairs long_pairs) {
       return hidden_workspace({.rows = all, .chunk_rows = chunk_rows, .long_pairs = long_pairs},
                               loss);
@@ -416,7 +416,7 @@ TEST(CudaHiddenBySide, WantsMemoryForTheSumsThatTheObjectiveNeeds) {
   EXPECT_EQ(more(11), 0u);
 }
 
-TEST(CudaMatrixProducts, RefuseWhatDoesNotFitOrIsNotThere) {
+TEST(CudaMatrixProducts, RefuseMismatchedAndNullMatrices) {
   MatrixProducts products;
   float memory[4]{};
   const Matrix two{memory, DType::float32, 2, 2, 2}, row{memory, DType::float32, 1, 2, 2};

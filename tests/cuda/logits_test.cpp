@@ -148,7 +148,7 @@ void expect_near(const auto& got, const auto& want, const char* what) {
     EXPECT_NEAR(got[i], want[i], 2e-6 * std::fabs(want[i]) + 1e-7) << what << " " << i;
 }
 
-TEST(CudaLogitsOnEveryDevice, GiveTheNumbersOfTheHost) {
+TEST(CudaLogitsOnEveryDevice, MatchTheHost) {
   for (const AnyObjective& objective : {AnyObjective(Sigmoid{}), AnyObjective(NcaPair{})})
     for (const bool average : {false, true})
       for (const Mode mode : {Mode::value, Mode::gradient, Mode::unit}) {
@@ -166,7 +166,7 @@ TEST(CudaLogitsOnEveryDevice, GiveTheNumbersOfTheHost) {
       }
 }
 
-TEST(CudaLogits, AreNanWhereASequenceMustNotBeEmpty) {
+TEST(CudaLogits, AreNanForAnEmptySequenceThatIsNotAllowed) {
   Problem problem;
   for (std::int64_t row = 0; row < length; ++row)
     problem.labels[static_cast<std::size_t>(row)] = ignored;

@@ -80,7 +80,7 @@ void expect_same_as_on_host(const AnyObjective& objective, std::size_t pairs) {
   }
 }
 
-TEST(CudaObjectives, GiveTheNumbersOfTheHost) {
+TEST(CudaObjectives, MatchTheHost) {
   [&]<class... O>(ObjectiveList<O...>) {
     (expect_same_as_on_host(O{}, 37), ...);
   }(BuiltInObjectives());

@@ -145,7 +145,7 @@ void expect_near(const Results& actual, const Results& expected, const Batch& ba
   ASSERT_LE(std::fabs(a - b), std::fabs(b) * 1e-12) << what;
 }
 
-TEST(CudaPairLossRunOnEveryDevice, MeetsTheHostForEveryObjectiveAndElementType) {
+TEST(CudaPairLossRunOnEveryDevice, MatchesTheHostForEveryObjectiveAndElementType) {
   const auto check = [](const AnyObjective& objective) {
     for (const DType dtype : all_dtypes)
       for (const std::int64_t pairs : {1, 33, 777}) {
@@ -157,7 +157,7 @@ TEST(CudaPairLossRunOnEveryDevice, MeetsTheHostForEveryObjectiveAndElementType) 
   [&]<class... O>(ObjectiveList<O...>) { (check(O{}), ...); }(BuiltInObjectives());
 }
 
-TEST(CudaPairLossRun, MeetsTheFormulaInExtendedPrecision) {
+TEST(CudaPairLossRun, MatchesTheFormulaInExtendedPrecision) {
   const Batch batch(DType::float64, 1000);
   const Results results = run_on_device(batch, Sigmoid{});
   const auto in = [&](std::size_t c, std::int64_t i) -> long double {
@@ -176,7 +176,7 @@ TEST(CudaPairLossRun, MeetsTheFormulaInExtendedPrecision) {
   }
 }
 
-TEST(CudaPairLossRun, TakesOneLaunchUpTo4096PairsAndTwoBeyond) {
+TEST(CudaPairLossRun, NeedsOneLaunchUpTo4096PairsAndTwoBeyond) {
   for (const std::int64_t pairs : {511, 512, 513, 4095, 4096, 4097, 6000}) {
     const Batch batch(DType::float32, pairs);
     device().launches().clear();
@@ -193,7 +193,7 @@ TEST(CudaPairLossRun, GivesTheSameBitsUnderEverySchedule) {
   }
 }
 
-TEST(CudaPairLossRun, BearsWhateverErrorApproximateInstructionsMayHave) {
+TEST(CudaPairLossRun, ToleratesTheErrorOfApproximateInstructions) {
   const Batch batch(DType::float64, 300);
   for (const auto error : {ptx::Approximation::Error::lowest, ptx::Approximation::Error::highest,
                            ptx::Approximation::Error::seeded}) {
@@ -210,7 +210,7 @@ TEST(CudaPairLossRun, RunsTheOlderCodeOnAnOlderDevice) {
   expect_near(run_on_device(batch, Sigmoid{}), run_on_host(batch, Sigmoid{}), batch, "sigmoid");
 }
 
-TEST(CudaPairLossRun, MakesNanOfAPairOutOfRangeAndLeavesTheOthers) {
+TEST(CudaPairLossRun, GivesNanForAPairOutOfRangeOnly) {
   Batch batch(DType::float64, 40);
   sp2dpo::detail::store(batch.columns[4].data(), DType::float64, 2 * 17, -0.1);
   const Results results = run_on_device(batch, Sigmoid{});
@@ -245,7 +245,7 @@ TEST(CudaPairLossRun, NamesTheErrorOfADeviceItIsNotCompiledFor) {
   expect_usable();
 }
 
-TEST(CudaPairLossRun, NamesTheErrorOfAStreamThatIsNone) {
+TEST(CudaPairLossRun, NamesTheErrorOfAnInvalidStream) {
   cudaStream_t stream = nullptr;
   ASSERT_EQ(cudaStreamCreate(&stream), cudaSuccess);
   const Batch batch(DType::float64, 5);
@@ -256,7 +256,7 @@ TEST(CudaPairLossRun, NamesTheErrorOfAStreamThatIsNone) {
   expect_usable();
 }
 
-TEST(CudaPairLossRun, RefusesAnArrayAtNullByNameAndLaunchesNothing) {
+TEST(CudaPairLossRun, RefusesANullArrayByNameBeforeAnyLaunch) {
   const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
       {&PairInputs::policy_chosen, "policy_chosen"},
       {&PairInputs::policy_rejected, "policy_rejected"},
@@ -269,7 +269,7 @@ TEST(CudaPairLossRun, RefusesAnArrayAtNullByNameAndLaunchesNothing) {
     PairLossArgs args{.in = {.beta = 0.1}, .pairs = 3};
     args.in.*input = {nullptr, DType::bfloat16};
     const auto refuses = ThrowsMessage<InvalidArgument>(
-        HasSubstr("cuda::pair_loss: in." + name + " is an array at null"));
+        HasSubstr("cuda::pair_loss: in." + name + " is null; expected"));
     EXPECT_THAT([&] { pair_loss(args, Sigmoid{}, nullptr); }, refuses);
     EXPECT_THAT([&] { pair_loss(args, AnyObjective(NcaPair{}), nullptr); }, refuses);
     args.pairs = 0;

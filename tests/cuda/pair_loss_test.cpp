@@ -19,14 +19,14 @@ TEST(CudaPairLoss, ReturnsAtOnceForNoPairs) {
   pair_loss({}, Sigmoid{}, nullptr);
 }
 
-TEST(CudaPairLoss, WantsWorkspaceBeyond4096PairsOnly) {
+TEST(CudaPairLoss, NeedsWorkspaceOnlyBeyond4096Pairs) {
   EXPECT_EQ(pair_loss_workspace(1), 0u);
   EXPECT_EQ(pair_loss_workspace(4096), 0u);
   EXPECT_EQ(pair_loss_workspace(4097), 9 * sizeof(double));  // 9 blocks of 512
   EXPECT_EQ(pair_loss_workspace(std::int64_t{1} << 40), 1024 * sizeof(double));
 }
 
-TEST(CudaPairLoss, SaysWhatWorkspaceItWants) {
+TEST(CudaPairLoss, StatesTheWorkspaceItNeeds) {
   EXPECT_THAT(
       [] { pair_loss({.pairs = 5000}, Sigmoid{}, nullptr); },
       ThrowsMessage<InvalidArgument>(AllOf(HasSubstr("5000 pairs"), HasSubstr("80 bytes"))));
@@ -38,7 +38,7 @@ struct Unregistered {
   ZTerm<double> operator()(double z) const { return {z, 1}; }
 };
 
-TEST(CudaPairLoss, NamesTheLineThatAnObjectiveOfOnesOwnLacks) {
+TEST(CudaPairLoss, NamesTheLineThatACustomObjectiveLacks) {
   EXPECT_THAT([] { pair_loss(PairLossArgs{}, AnyObjective(Unregistered{}), nullptr); },
               ThrowsMessage<InvalidArgument>(
                   AllOf(HasSubstr("Unregistered"), HasSubstr("sp2dpo::cuda::Registered<"))));

@@ -226,7 +226,7 @@ std::vector<std::int64_t> vocabularies(DType dtype) {
   return {1, 2, 7, 8, 9, 17, 33, 257, 1000, round - 1, round + 9, 4 * round + 3};
 }
 
-TEST(CudaRows, MeetExtendedPrecision) {
+TEST(CudaRows, MatchExtendedPrecision) {
   for (const DType dtype : all_dtypes)
     for (const std::int64_t vocab : vocabularies(dtype)) {
       SCOPED_TRACE(testing::Message() << name_of(dtype) << ", vocabulary " << vocab);
@@ -239,7 +239,7 @@ TEST(CudaRows, MeetExtendedPrecision) {
 }
 
 // Rows that several blocks share, with a label at both sides of each border between them.
-TEST(CudaRows, TakeALabelAtTheBordersOfEachBlocksPart) {
+TEST(CudaRows, TakeALabelAtTheEdgesOfEachBlocksPart) {
   for (const DType dtype : all_dtypes) {
     // Three parts in row_log_probs; in clusters two blocks, or four for 32-bit logits.
     constexpr std::int64_t vocab = 32768 + 8 + 3;
@@ -264,7 +264,7 @@ TEST(CudaRows, TakeALabelAtTheBordersOfEachBlocksPart) {
   }
 }
 
-TEST(CudaRows, TakeALabelAtEveryPlaceOfAVector) {
+TEST(CudaRows, TakeALabelAtEveryIndexOfAVector) {
   for (const DType dtype : all_dtypes) {
     SCOPED_TRACE(testing::Message() << name_of(dtype));
     constexpr std::int64_t rows = 24;
@@ -274,7 +274,7 @@ TEST(CudaRows, TakeALabelAtEveryPlaceOfAVector) {
   }
 }
 
-TEST(CudaRows, WriteAGradientElsewhereHoweverItIsAligned) {
+TEST(CudaRows, WriteAGradientOutOfPlaceWithAnyAlignment) {
   for (const DType dtype : all_dtypes)
     for (const std::int64_t first : {1, 2, 8}) {
       SCOPED_TRACE(testing::Message() << name_of(dtype) << ", " << first << " elements in");
@@ -303,7 +303,7 @@ TEST(CudaRows, WriteAGradientElsewhereHoweverItIsAligned) {
     }
 }
 
-TEST(CudaRows, LeaveMaskedRowsAsTheyAreOnRequest) {
+TEST(CudaRows, LeaveMaskedRowsUntouchedOnRequest) {
   Batch batch(DType::bfloat16, 3, 300, 4, 1);
   batch.mask(1);
   const OnDevice two_calls(batch), at_once(batch);
@@ -314,7 +314,7 @@ TEST(CudaRows, LeaveMaskedRowsAsTheyAreOnRequest) {
   expect_gradient(batch, at_once.memory.get(), MaskedRows::leave);
 }
 
-TEST(CudaRows, WithoutCoefficientGetZerosUnread) {
+TEST(CudaRows, WithCoefficientZeroAreNotRead) {
   Batch batch(DType::float16, 2, 300);
   const OnDevice device(batch);
   device.find_log_probs();
@@ -358,7 +358,7 @@ TEST(CudaRowsOnEveryDevice, SumTheLogitsOnRequest) {
     }
 }
 
-TEST(CudaRows, TakeTheLabelsLogitFromWhoKnowsItBetter) {
+TEST(CudaRows, UseTheGivenLogitOfTheLabel) {
   Batch batch(DType::bfloat16, 1, 500);
   const OnDevice device(batch);
   const double lse_others = Reference(batch, 0).lse_others;
@@ -371,7 +371,7 @@ TEST(CudaRows, TakeTheLabelsLogitFromWhoKnowsItBetter) {
   EXPECT_NEAR(device.log_prob.get()[0], -std::log1p(std::exp(d)), 1e-6);
 }
 
-TEST(CudaRows, WorkOnRangesAndListsAlone) {
+TEST(CudaRows, TouchOnlyTheSelectedRows) {
   Batch batch(DType::bfloat16, 6, 40);
   batch.label(0) = 1000000;  // not selected, so not looked at
   const OnDevice device(batch);
@@ -386,7 +386,7 @@ TEST(CudaRows, WorkOnRangesAndListsAlone) {
   for (const std::size_t row : {0, 2, 4}) EXPECT_TRUE(std::isnan(log_prob.get()[row]));
 }
 
-TEST(CudaRows, LieInBlocksWithStridesOfTheirOwn) {
+TEST(CudaRows, MayLieInStridedBlocks) {
   // A tensor [2, 3, 20] cut out of one [2, 4, 25].
   Batch batch(DType::float32, 8, 20, 0, 5);
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 4, 5};
@@ -405,7 +405,7 @@ TEST(CudaRows, LieInBlocksWithStridesOfTheirOwn) {
   }
 }
 
-TEST(CudaRows, GiveLogitsOfMinusInfinityNoProbability) {
+TEST(CudaRows, GiveLogitsOfMinusInfinityProbabilityZero) {
   for (const DType dtype : all_dtypes) {
     SCOPED_TRACE(name_of(dtype));
     Batch batch(dtype, 3, 100);
@@ -436,7 +436,7 @@ TEST(CudaRows, GiveLogitsOfMinusInfinityNoProbability) {
   }
 }
 
-TEST(CudaRows, TurnToNanForNanAndForPlusInfinity) {
+TEST(CudaRows, BecomeNanForNanAndPlusInfinity) {
   for (const DType dtype : all_dtypes)
     for (const double bad : {nan, inf})
       for (const std::int64_t place : {0, 7, 64, 99})
@@ -459,7 +459,7 @@ TEST(CudaRows, TurnToNanForNanAndForPlusInfinity) {
         }
 }
 
-TEST(CudaRows, CarryLargeLogits) {
+TEST(CudaRows, HandleLargeLogits) {
   for (const DType dtype : {DType::bfloat16, DType::float32})
     for (const double offset : {-1e6, 1e6, 1e9, -1e9, 1e20, -1e20}) {
       Batch batch(dtype, 1, 200);
@@ -470,7 +470,7 @@ TEST(CudaRows, CarryLargeLogits) {
     }
 }
 
-TEST(CudaRows, KeepTheLabelsGradientWhereItIsAlmostCertain) {
+TEST(CudaRows, KeepTheLabelsGradientAtProbabilitiesNearOne) {
   // bfloat16(p) − 1 would be off by more than half; this is rounded once.
   for (const DType dtype : all_dtypes) {
     Batch batch(dtype, 2, 3000);
@@ -485,7 +485,7 @@ TEST(CudaRows, KeepTheLabelsGradientWhereItIsAlmostCertain) {
   }
 }
 
-TEST(CudaRows, ReportTheFirstBadLabelAndGiveItsRowNan) {
+TEST(CudaRows, ReportTheFirstInvalidLabelAndBecomeNan) {
   for (const bool at_once : {false, true}) {
     Batch batch(DType::bfloat16, 4, 50);
     batch.label(1) = 50;
@@ -510,7 +510,7 @@ TEST(CudaRows, ReportTheFirstBadLabelAndGiveItsRowNan) {
   }
 }
 
-TEST(CudaRows, GiveTheSameBitsEachTime) {
+TEST(CudaRows, AreBitIdenticalOnEveryRun) {
   for (const DType dtype : all_dtypes) {
     const Batch batch(dtype, 2, 33000);
     const OnDevice first(batch), second(batch);
@@ -583,7 +583,7 @@ TEST(CudaRowChecks, RefuseAGradientInPlaceWithAnotherLayout) {
       ThrowsMessage<InvalidArgument>(HasSubstr("out.lse_others is null")));
 }
 
-TEST(CudaRowChecks, LetNoRowsBeNothingToDo) {
+TEST(CudaRowChecks, DoNothingForZeroRows) {
   row_log_probs({}, {}, {}, {}, {}, nullptr);
   row_gradient({}, {}, {}, nullptr, nullptr, {}, MaskedRows::zero, {}, nullptr);
   row_log_probs_and_gradient({}, {}, {}, {}, nullptr, {}, MaskedRows::zero, {}, nullptr);

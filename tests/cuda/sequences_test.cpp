@@ -76,10 +76,10 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
       rejected_row_counts(size);
   const DeviceArray<double> log_prob(batch.log_prob), chosen(size), rejected(size), d_chosen(size),
       d_rejected(size), device_coefficient(untouched), total(1), device_beta(beta);
-  const SequenceRows answers{on_device, {label.data(), ignored}, average};
+  const SequenceRows rows{on_device, {label.data(), ignored}, average};
   const SequenceSums sums{chosen.data(), rejected.data(), chosen_row_counts.data(),
                           rejected_row_counts.data()};
-  sequence_log_probs(answers, log_prob.data(), /*empty_allowed=*/true, sums, nullptr);
+  sequence_log_probs(rows, log_prob.data(), /*empty_allowed=*/true, sums, nullptr);
   pair_loss({.in = {.policy_chosen = {chosen.data(), DType::float64},
                     .policy_rejected = {rejected.data(), DType::float64},
                     .beta = {device_beta.data(), DType::float64}},
@@ -89,7 +89,7 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
              .total = {total.data(), DType::float64},
              .pairs = count},
             objective, nullptr);
-  cuda::row_coefficients(answers, sums, {d_chosen.data(), DType::float64},
+  cuda::row_coefficients(rows, sums, {d_chosen.data(), DType::float64},
                          {d_rejected.data(), DType::float64}, 2.0, nll_scale,
                          device_coefficient.data(), nullptr);
 
@@ -113,7 +113,7 @@ void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool averag
       EXPECT_EQ(got_coefficient[row], 7) << "row " << row << " of no pair";
 }
 
-TEST(CudaSequencesOnEveryDevice, AreThoseOfTheHostWhateverTheirLength) {
+TEST(CudaSequencesOnEveryDevice, MatchTheHostAtEveryLength) {
   // An empty one, a row, half a block, and more than a block's threads.
   Batch batch({1, 7, 300, 0, 1100, 513});
   const DeviceArray<std::int64_t> bounds(batch.bounds);
@@ -127,7 +127,7 @@ TEST(CudaSequencesOnEveryDevice, AreThoseOfTheHostWhateverTheirLength) {
     }
 }
 
-TEST(CudaSequencesOnEveryDevice, OfOneLengthNeedNoBounds) {
+TEST(CudaSequencesOnEveryDevice, OfEqualLengthNeedNoBounds) {
   Batch batch({40, 40, 40, 40});
   Sequences on_device{.count = 4, .length = 40, .layout = Sequences::Layout::interleaved};
   batch.sequences.layout = on_device.layout;
@@ -136,7 +136,7 @@ TEST(CudaSequencesOnEveryDevice, OfOneLengthNeedNoBounds) {
 
 TEST(CudaSequencesOnEveryDevice, FollowLists) {
   Batch batch({5, 6, 7, 8, 9});
-  const std::vector<std::int64_t> chosen{4, 0}, rejected{1, 3};  // sequence 2 answers no pair
+  const std::vector<std::int64_t> chosen{4, 0}, rejected{1, 3};  // sequence 2 belongs to no pair
   batch.sequences.layout = Sequences::Layout::listed;
   batch.sequences.chosen = chosen.data();
   batch.sequences.rejected = rejected.data();
@@ -149,7 +149,7 @@ TEST(CudaSequencesOnEveryDevice, FollowLists) {
   expect_same_as_on_host(batch, on_device, true, 0);
 }
 
-TEST(CudaSequencesOnEveryDevice, AreNanWhereTheyMustNotBeEmpty) {
+TEST(CudaSequencesOnEveryDevice, AreNanIfEmptyAndNotAllowed) {
   const DeviceArray<std::int64_t> label(std::vector<std::int64_t>{ignored, 3}), rows(2);
   const DeviceArray<double> log_prob(std::vector{0.0, -2.0}), sums(2);
   sequence_log_probs({{.count = 2, .length = 1}, {label.data(), ignored}}, log_prob.data(),
@@ -164,40 +164,40 @@ TEST(CudaSequencesOnEveryDevice, AreNanWhereTheyMustNotBeEmpty) {
 struct Arguments {
   std::int64_t label = 0, count = 0;
   double number = 0;
-  SequenceRows answers{{.count = 2}, {&label}};
+  SequenceRows batch{{.count = 2}, {&label}};
   const double* row_log_prob = &number;
   SequenceSums sums{&number, &number, &count, &count};
   PairValues d_chosen = 1.0, d_rejected = 1.0, upstream = 1.0;
   double* coefficient = &number;
 };
 
-TEST(CudaSequencesOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
+TEST(CudaSequencesOnEveryDevice, NameTheArgumentThatIsMissing) {
   using Change = void (*)(Arguments&);
   const auto check = [](auto call, const std::string& name, Change change, const char* words) {
     Arguments arguments;
     change(arguments);
     EXPECT_THAT([&] { call(arguments); },
                 ThrowsMessage<InvalidArgument>(HasSubstr(name + ": " + words)));
-    arguments.answers.sequences = {};
+    arguments.batch.sequences = {};
     call(arguments);  // no pairs, nothing to look at
   };
   const auto log_probs = [](const Arguments& a) {
-    sequence_log_probs(a.answers, a.row_log_prob, true, a.sums, nullptr);
+    sequence_log_probs(a.batch, a.row_log_prob, true, a.sums, nullptr);
   };
   const auto coefficients = [](const Arguments& a) {
-    row_coefficients(a.answers, a.sums, a.d_chosen, a.d_rejected, a.upstream, 0, a.coefficient,
+    row_coefficients(a.batch, a.sums, a.d_chosen, a.d_rejected, a.upstream, 0, a.coefficient,
                      nullptr);
   };
-  const std::pair<Change, const char*> of_answers[] = {
-      {[](Arguments& a) { a.answers.sequences.count = 3; }, "3 sequences do not make up pairs"},
-      {[](Arguments& a) { a.answers.sequences.length = -1; }, "sequences of -1 rows"},
+  const std::pair<Change, const char*> of_batch[] = {
+      {[](Arguments& a) { a.batch.sequences.count = 3; }, "3 sequences do not form pairs"},
+      {[](Arguments& a) { a.batch.sequences.length = -1; }, "sequences.length is -1"},
       {[](Arguments& a) {
-         a.answers.sequences.layout = Sequences::Layout::listed;
-         a.answers.sequences.pairs = 1;
+         a.batch.sequences.layout = Sequences::Layout::listed;
+         a.batch.sequences.pairs = 1;
        },
-       "the lists of chosen and rejected sequences are null, or 1 long"},
-      {[](Arguments& a) { a.answers.labels.label = nullptr; }, "labels.label is null"}};
-  for (const auto& [change, words] : of_answers) {
+       "sequences.chosen or sequences.rejected is null"},
+      {[](Arguments& a) { a.batch.labels.label = nullptr; }, "labels.label is null"}};
+  for (const auto& [change, words] : of_batch) {
     check(log_probs, "cuda::sequence_log_probs", change, words);
     check(coefficients, "cuda::row_coefficients", change, words);
   }
@@ -217,15 +217,15 @@ TEST(CudaSequencesOnEveryDevice, AreRefusedByNameWhereSomethingIsMissing) {
       {[](Arguments& a) {
          a.d_chosen = {nullptr, DType::float64};
        },
-       "d_chosen is an array"},
+       "d_chosen is null"},
       {[](Arguments& a) {
          a.d_rejected = {nullptr, DType::float64};
        },
-       "d_rejected is an array"},
+       "d_rejected is null"},
       {[](Arguments& a) {
          a.upstream = {nullptr, DType::float64};
        },
-       "upstream is an array"},
+       "upstream is null"},
       {[](Arguments& a) { a.coefficient = nullptr; }, "coefficient is null"}};
   for (const auto& [change, words] : of_coefficients)
     check(coefficients, "cuda::row_coefficients", change, words);

@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(
                              detail::bfloat16_from_float}),
     [](const auto& format) { return format.param.name; });
 
-TEST_P(SixteenBits, EveryPatternMeansWhatTheFormatSaysAndComesBack) {
+TEST_P(SixteenBits, EveryPatternRoundTrips) {
   const Format format = GetParam();
   for (std::uint32_t i = 0; i < 0x10000; ++i) {
     const auto bits = static_cast<std::uint16_t>(i);
@@ -65,7 +65,7 @@ TEST_P(SixteenBits, EveryPatternMeansWhatTheFormatSaysAndComesBack) {
 
 // Rounding is decided at the midpoints: what is right there and just beside them is right
 // everywhere.
-TEST_P(SixteenBits, RoundsToTheNearestAndTiesToEven) {
+TEST_P(SixteenBits, RoundToNearestEven) {
   const Format format = GetParam();
   for (std::uint16_t low = 0; low < format.infinity; ++low) {
     const auto high = static_cast<std::uint16_t>(low + 1);
@@ -82,7 +82,7 @@ TEST_P(SixteenBits, RoundsToTheNearestAndTiesToEven) {
   }
 }
 
-TEST_P(SixteenBits, WhatIsTooLargeBecomesInfinity) {
+TEST_P(SixteenBits, OverflowToInfinity) {
   const Format format = GetParam();
   EXPECT_EQ(format.from_float(std::numeric_limits<float>::max()), format.infinity);
   EXPECT_EQ(format.from_float(-std::numeric_limits<float>::max()), 0x8000 | format.infinity);
@@ -110,7 +110,7 @@ TEST(DType, KnowsSizesAndNames) {
   EXPECT_STREQ(name_of(DType::float64), "float64");
 }
 
-TEST(DType, LoadsAndStoresEachElementTypeAtItsPlace) {
+TEST(DType, LoadsAndStoresEachElementType) {
   for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64}) {
     std::array<double, 3> memory{};
     detail::store(memory.data(), dtype, 0, -0.375);

@@ -10,7 +10,7 @@
 namespace sp2dpo {
 namespace {
 
-/// −log σ(a) − log σ(−b) with a, b the rewards: treats the two answers differently.
+/// −log σ(a) − log σ(−b) with a, b the rewards: treats chosen and rejected differently.
 struct Unpaired {
   template <class T>
   PairTerm<T> operator()(T chosen, T rejected, T beta, T) const {
@@ -31,7 +31,7 @@ double difference(F f, double x) {
   return (f(x + h) - f(x - h)) / (2 * h);
 }
 
-TEST(Sigmoid, IsLogTwoWithSlopeMinusOneHalfAtNought) {
+TEST(Sigmoid, IsLogTwoWithSlopeMinusOneHalfAtZero) {
   for (const double smoothing : {0.0, 0.1, 0.4}) {
     const auto term = Sigmoid{smoothing}(0.0);
     EXPECT_DOUBLE_EQ(term.value, std::numbers::ln2);
@@ -86,7 +86,7 @@ TEST(Sigmoid, StaysFiniteAndExactFarOut) {
   EXPECT_DOUBLE_EQ(Sigmoid{}(40.0).slope, -std::exp(-40.0));
 }
 
-TEST(Sigmoid, PassesANanOn) {
+TEST(Sigmoid, PropagatesNan) {
   EXPECT_TRUE(std::isnan(Sigmoid{}(std::nan("")).value));
   EXPECT_TRUE(std::isnan(Sigmoid{}(std::nan("")).slope));
 }
@@ -122,7 +122,7 @@ void expect_derivatives_of_the_value(const Objective& objective) {
         }
 }
 
-TEST(PairTerm, HoldsTheDerivativesOfItsValue) {
+TEST(PairTerm, ContainsTheDerivativesOfItsValue) {
   expect_derivatives_of_the_value(Sigmoid{});
   expect_derivatives_of_the_value(Sigmoid{0.2});
   expect_derivatives_of_the_value(Unpaired{});

@@ -141,7 +141,7 @@ TEST(Objectives, HaveTheCentralDifferencesOfThePrintedValueForDerivatives) {
   });
 }
 
-TEST(Objectives, HaveDerivativesThatDualNumbersFindToo) {
+TEST(Objectives, MatchTheDerivativesOfDualNumbers) {
   for_each_objective([]<class O>(const O& objective) {
     for_each_point<O>([&](double chosen, double rejected, double beta, double margin) {
       const std::array at{chosen, rejected, beta, margin};
@@ -165,7 +165,7 @@ ZTerm<double> at_z(const O& objective, double z) {
   return {term.value, term.d_delta_chosen};
 }
 
-TEST(Objectives, GoToTheRightLimitsOfZ) {
+TEST(Objectives, HaveTheRightLimitsInZ) {
   const auto expect = [](const auto& objective, double z, double value, double slope) {
     SCOPED_TRACE(testing::Message() << objective.name << " at " << z);
     const auto term = at_z(objective, z);
@@ -189,9 +189,9 @@ TEST(Objectives, GoToTheRightLimitsOfZ) {
   }
 }
 
-TEST(Objectives, GoToTheRightLimitsOfTheRewards) {
+TEST(Objectives, HaveTheRightLimitsInTheRewards) {
   for (const double far : {1e4, infinity}) {
-    // Value, and the slopes by the rewards of the chosen and the rejected answer.
+    // Value, and the slopes by the rewards of the chosen and the rejected response.
     const auto expect = [&](const auto& objective, double chosen, double rejected, double value,
                             double d_chosen, double d_rejected) {
       SCOPED_TRACE(testing::Message() << objective.name << " at " << chosen << ", " << rejected);
@@ -212,7 +212,7 @@ TEST(Objectives, GoToTheRightLimitsOfTheRewards) {
   }
 }
 
-TEST(Objectives, KeepTheirTailsWhereOneMinusTheSigmoidWouldBeNought) {
+TEST(Objectives, KeepTheirTailsWhereOneMinusTheSigmoidUnderflows) {
   const double tail = std::exp(-50.0);
   EXPECT_DOUBLE_EQ(at_z(Robust{}, 50).value, tail);
   EXPECT_DOUBLE_EQ(at_z(Robust{}, 50).slope, -tail);
@@ -222,7 +222,7 @@ TEST(Objectives, KeepTheirTailsWhereOneMinusTheSigmoidWouldBeNought) {
   EXPECT_DOUBLE_EQ(at_z(ExoPair{}, 50).slope, tail * (50 - std::log(999)));
 }
 
-TEST(Objectives, PassANanOn) {
+TEST(Objectives, PropagateNan) {
   for_each_objective([](const auto& objective) {
     const double nan = std::nan("");
     for (const auto& term :
@@ -248,7 +248,7 @@ TEST(Robust, IsTheDpoLossInTheMeanOverFlippedLabels) {
                   at_z(Sigmoid{}, z).value, 1e-14);
 }
 
-TEST(ExoPair, IsNoughtAndFlatWhereThePolicyPrefersAsTheLabelsDo) {
+TEST(ExoPair, IsZeroAndFlatIfThePolicyAgreesWithTheLabels) {
   for (const double smoothing : {1e-3, 0.2}) {
     const double best = std::log((1 - smoothing) / smoothing);
     EXPECT_NEAR(at_z(ExoPair{smoothing}, best).value, 0, 1e-15);
@@ -258,7 +258,7 @@ TEST(ExoPair, IsNoughtAndFlatWhereThePolicyPrefersAsTheLabelsDo) {
   }
 }
 
-TEST(Ipo, AimsAtALogRatioThatShrinksWithBeta) {
+TEST(Ipo, TargetsALogRatioThatShrinksWithBeta) {
   for (const double beta : {0.05, 0.5}) {
     const auto term = pair_term(Ipo{}, 0.5 / beta, 0.0, beta, 0.0);
     EXPECT_EQ(term.value, 0);
@@ -266,7 +266,7 @@ TEST(Ipo, AimsAtALogRatioThatShrinksWithBeta) {
   }
 }
 
-TEST(Objectives, KnowWhetherAMarginMeansSomethingAndWhatTheirLogProbsAre) {
+TEST(Objectives, DeclareMarginAndLogProbConventions) {
   static_assert(takes_margin<Sigmoid> && takes_margin<Hinge> && takes_margin<Robust> &&
                 takes_margin<ExoPair> && takes_margin<DiscoPop> && takes_margin<SigmoidNorm>);
   static_assert(!takes_margin<Ipo> && !takes_margin<SppoHard> && !takes_margin<NcaPair> &&
@@ -299,7 +299,7 @@ struct Plain {
   ZTerm<double> operator()(double z) const { return {-z, -1}; }
 };
 
-/// One that takes a margin though it treats the answers differently.
+/// One that takes a margin although it treats chosen and rejected differently.
 struct Anchored {
   static constexpr bool takes_margin = true;
   PairTerm<double> operator()(double chosen, double, double, double margin) const {
@@ -307,7 +307,7 @@ struct Anchored {
   }
 };
 
-TEST(AnyObjective, TakesAnObjectiveThatSaysNothingOfItself) {
+TEST(AnyObjective, TakesAnObjectiveWithoutOptionalMembers) {
   const AnyObjective plain = Plain{};
   EXPECT_NE(plain.name().find("Plain"), std::string::npos) << plain.name();
   EXPECT_EQ(plain.complaint(), "");

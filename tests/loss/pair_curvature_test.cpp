@@ -187,14 +187,14 @@ struct DoubleOnly {
 static_assert(TwiceDifferentiable<Sigmoid> && TwiceDifferentiable<ApoDown>);
 static_assert(PairObjective<DoubleOnly> && !TwiceDifferentiable<DoubleOnly>);
 
-TEST(PairCurvature, RefusesAnArrayAtNullByName) {
+TEST(PairCurvature, RefusesANullArrayByName) {
   const PairValues null(nullptr, DType::float64);
   const auto curvature_of = [](const PairInputs& in, const PairDirection& direction) {
     return [=] { AnyObjective(Sigmoid{}).pair_curvature(in, direction, {}, 0, 1); };
   };
   const auto refuses = [](const char* argument) {
-    return testing::ThrowsMessage<InvalidArgument>(
-        testing::StartsWith(std::string("pair_curvature: ") + argument + " is an array at null"));
+    return testing::ThrowsMessage<InvalidArgument>(testing::StartsWith(
+        std::string("pair_curvature: ") + argument + " is null; expected a number"));
   };
   EXPECT_THAT(curvature_of({.beta = null}, {}), refuses("in.beta"));
   EXPECT_THAT(curvature_of({}, {.policy_chosen = null}), refuses("direction.policy_chosen"));
@@ -203,7 +203,7 @@ TEST(PairCurvature, RefusesAnArrayAtNullByName) {
   EXPECT_THAT(curvature_of({}, {.margin = null}), refuses("direction.margin"));
 }
 
-TEST(Dual, CarriesTheDerivativeOfEveryFunction) {
+TEST(Dual, ComputesTheDerivativeOfEveryFunction) {
   const auto expect = [](const char* name, auto f, double x) {
     const double h = 1e-6;
     const double expected = (f(Dual(x + h)).value - f(Dual(x - h)).value) / (2 * h);
@@ -246,7 +246,7 @@ TEST(Dual, CarriesTheDerivativeOfEveryFunction) {
   EXPECT_DOUBLE_EQ(y.slope, 8.0 / 7);
 }
 
-TEST(Dual, HasOneSideAtAKinkOnWhichFormulasAgree) {
+TEST(Dual, TakesOneSideAtAKink) {
   EXPECT_EQ(fabs(Dual(0, 1)).slope, 1);
   EXPECT_EQ(detail::softplus(Dual(0, 1)).slope, 0.5);
   EXPECT_EQ(detail::sigmoid(Dual(0, 1)).slope, 0.25);

@@ -63,7 +63,7 @@ Results run(const PairInputs& in, std::int64_t pairs, double gradient_scale = 1,
   return out;
 }
 
-/// Loss of a pair and its slope by Δ, of these alone.
+/// Returns the loss of one pair and its slope by Δ.
 Results at(double beta, double delta, double weight = 1) {
   return run({.policy_chosen = delta, .beta = beta, .weight = weight}, 1);
 }
@@ -74,7 +74,7 @@ double strength(double beta, double delta) {
   return -at(beta, delta).d_chosen[0];
 }
 
-/// Where the decreasing function f crosses nought in [low, high].
+/// Returns where the decreasing function f crosses zero in [low, high].
 template <class F>
 double root(F f, double low, double high) {
   for (int i = 0; i < 200; ++i) {
@@ -138,7 +138,7 @@ TEST(PairLoss, IsLogTwoWithSlopeMinusHalfBetaWherePolicyEqualsReference) {
   }
 }
 
-TEST(PairLoss, CannotBeToldFromAWeightAtDeltaNoughtButByNoWeightElsewhere) {
+TEST(PairLoss, ActsLikeAWeightOnlyAtDeltaZero) {
   for (const double beta : {0.03, 0.3}) {
     const double common = 0.1;
     const double weight = beta / common;
@@ -159,7 +159,7 @@ TEST(PairLoss, CannotBeToldFromAWeightAtDeltaNoughtButByNoWeightElsewhere) {
   EXPECT_GT(strength(0.03, 300) / strength(0.1, 300), 1e7);
 }
 
-TEST(PairLoss, PullsHardestAtTheBetaThatDeltaHasABestOneFor) {
+TEST(PairLoss, HasTheLargestGradientAtOneBetaForEachDelta) {
   constexpr double x = 1.27846454276107;  // x · σ(x) = 1
   for (const double delta : {0.5, 4.0, 30.0}) {
     const double best = x / delta;
@@ -169,7 +169,7 @@ TEST(PairLoss, PullsHardestAtTheBetaThatDeltaHasABestOneFor) {
   }
 }
 
-TEST(PairLoss, HasTheLargerBetasGradientSmallerBeyondTheCrossing) {
+TEST(PairLoss, HasASmallerGradientForTheLargerBetaBeyondTheCrossing) {
   const auto crossing = [](double larger, double smaller) {
     return root([&](double d) { return strength(larger, d) - strength(smaller, d); }, 0, 100);
   };
@@ -180,7 +180,7 @@ TEST(PairLoss, HasTheLargerBetasGradientSmallerBeyondTheCrossing) {
   EXPECT_NEAR(1.27846454276107 / 0.3, 4.2615, 5e-5);
 }
 
-TEST(PairLoss, AsksForASmallerMarginTheLargerBetaIs) {
+TEST(PairLoss, ReachesALossAtASmallerDeltaForALargerBeta) {
   for (const double beta : {0.03, 0.1, 0.3})
     for (const double p : {0.6, 0.9}) {  // probability that the label is right
       const auto slope = [&](double delta) {
@@ -192,14 +192,14 @@ TEST(PairLoss, AsksForASmallerMarginTheLargerBetaIs) {
     }
 }
 
-TEST(PairLoss, KnowsOnlyTheProductOfBetaAndDelta) {
+TEST(PairLoss, DependsOnlyOnTheProductOfBetaAndDelta) {
   for (const double k : {0.25, 2.0, 8.0}) {  // powers of two: exact
     EXPECT_EQ(loss_at(k * 0.1, 3), loss_at(0.1, k * 3));
     EXPECT_EQ(strength(k * 0.1, 3), k * strength(0.1, k * 3));
   }
 }
 
-TEST(PairLoss, ChangesByZWhenTheAnswersAreSwapped) {
+TEST(PairLoss, ChangesByZWhenTheResponsesAreSwapped) {
   auto batch = random_batch(257, 4);
   std::ranges::fill(batch.margin, 0.0);
   std::ranges::fill(batch.weight, 1.0);
@@ -289,7 +289,7 @@ TEST(PairLoss, MultipliesLossAndGradientByTheWeightButNotTheRewards) {
   }
 }
 
-TEST(PairLoss, ReadsAndWritesWithStridesAndTouchesNothingBetween) {
+TEST(PairLoss, ReadsAndWritesWithStrides) {
   const auto batch = random_batch(5, 9);
   Column spread(15, 1e9);
   for (std::size_t i = 0; i < 5; ++i) spread[3 * i] = batch.policy_chosen[i];
@@ -342,7 +342,7 @@ TEST(PairLoss, StaysFiniteFarOut) {
   }
 }
 
-TEST(PairLoss, LetsTheNanOfOnePairLeaveTheOthersAlone) {
+TEST(PairLoss, KeepsTheNanOfOnePairFromTheOthers) {
   auto batch = random_batch(3, 10);
   const auto expected = run(batch.inputs(), 3);
   batch.policy_rejected[1] = std::nan("");
@@ -354,7 +354,7 @@ TEST(PairLoss, LetsTheNanOfOnePairLeaveTheOthersAlone) {
 
 // An array that is not there.
 
-TEST(PairLoss, RefusesAnArrayAtNullByName) {
+TEST(PairLoss, RefusesANullArrayByName) {
   const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
       {&PairInputs::policy_chosen, "policy_chosen"},
       {&PairInputs::policy_rejected, "policy_rejected"},
@@ -369,12 +369,12 @@ TEST(PairLoss, RefusesAnArrayAtNullByName) {
     in.*input = {nullptr, DType::float32};
     const auto refuses =
         testing::ThrowsMessage<InvalidArgument>("pair_loss: in." + name +
-                                                " is an array at null; a number or an array of "
-                                                "one a pair is wanted");
+                                                " is null; expected a number, or one value per "
+                                                "pair");
     EXPECT_THAT([&] { pair_loss(in, out, 0, 2, Sigmoid{}); }, refuses);
     EXPECT_THAT([&] { AnyObjective(Sigmoid{}).pair_loss(in.from(3), out, 0, 2); }, refuses);
     EXPECT_EQ(pair_loss(in, out, 2, 2, Sigmoid{}), 0) << "no pairs, nothing to read";
-    EXPECT_TRUE(std::isnan(pair_step(in, out, Sigmoid{}, 1))) << name << " is no number";
+    EXPECT_TRUE(std::isnan(pair_step(in, out, Sigmoid{}, 1))) << name << " is null";
   }
 }
 
@@ -386,7 +386,7 @@ struct Squared {
   }
 };
 
-TEST(PairLoss, TakesAnObjectiveOfTheUsers) {
+TEST(PairLoss, TakesACustomObjective) {
   const auto out = run({.policy_chosen = 4.0, .beta = 0.5}, 1, 1, Squared{});
   EXPECT_EQ(out.sum, 1);
   EXPECT_EQ(out.d_chosen[0], 1);   // 2 · (z − 1) · beta

@@ -17,9 +17,9 @@ using ::testing::ThrowsMessage;
 using Numbers = std::vector<std::int64_t>;
 
 Numbers rows_of(const PairRows& rows, std::int64_t pair, PairRows::Side side) {
-  const RowSelection answer = rows.select(pair, side);
+  const RowSelection selected = rows.select(pair, side);
   Numbers numbers;
-  for (std::int64_t i = 0; i < answer.count; ++i) numbers.push_back(answer[i]);
+  for (std::int64_t i = 0; i < selected.count; ++i) numbers.push_back(selected[i]);
   return numbers;
 }
 
@@ -46,7 +46,7 @@ TEST(PairRows, ArePairedInterleaved) {
   EXPECT_THAT(rows_of(rows, 1, PairRows::chosen), ElementsAre(6, 8));
 }
 
-TEST(PairRows, ArePairedAsListsSayAndLeaveOtherSequencesOut) {
+TEST(PairRows, ArePairedByListsAndLeaveOutOtherSequences) {
   const Numbers chosen{3};
   const Numbers rejected{1};
   const PairRows rows({.count = 4,
@@ -71,7 +71,7 @@ TEST(PairRows, FollowTheBoundsOfPackedSequences) {
   EXPECT_FALSE(rows.complete(1));
 }
 
-TEST(PairRows, SayWhatIsWrongWithTheSequences) {
+TEST(PairRows, NameTheErrorInTheSequences) {
   const auto make = [](Sequences sequences) {
     return [sequences] { (void)PairRows(sequences, {.label = labels.data()}, 12); };
   };
@@ -79,14 +79,14 @@ TEST(PairRows, SayWhatIsWrongWithTheSequences) {
     return ThrowsMessage<InvalidArgument>(HasSubstr(words));
   };
   EXPECT_THAT(make({.count = 3, .length = 4}), refused("3 sequences"));
-  EXPECT_THAT(make({.count = 4, .length = 2}), refused("from 0 to 8, but there are 12 rows"));
+  EXPECT_THAT(make({.count = 4, .length = 2}), refused("from 0 to 8; expected 0 to 12"));
   const Numbers falling{0, 5, 3, 6, 12};
   EXPECT_THAT(make({.count = 4, .cu_seqlens = falling.data()}), refused("falls from 5 to 3"));
 
   const Numbers chosen{0, 1};
-  for (const auto& [second, words] : {std::pair{4, "no sequence 4"},
-                                      {-1, "no sequence -1"},
-                                      {0, "sequence 0 answers two pairs"}}) {
+  for (const auto& [second, words] : {std::pair{4, "sequence 4 is outside [0, 4)"},
+                                      {-1, "sequence -1 is outside [0, 4)"},
+                                      {0, "sequence 0 belongs to two pairs"}}) {
     const Numbers rejected{2, second};
     EXPECT_THAT(make({.count = 4,
                       .length = 3,
@@ -98,7 +98,7 @@ TEST(PairRows, SayWhatIsWrongWithTheSequences) {
   }
 }
 
-TEST(AnswerLogProb, IsTheSumOrTheMeanOverTheRowsAndNoughtWithoutAny) {
+TEST(SequenceLogProb, IsTheSumOrMeanOverTheRowsAndZeroWithoutRows) {
   const double row_log_prob[] = {-1, -20, -3};
   const std::int64_t list[] = {2, 0};
   EXPECT_EQ(sequence_log_prob({.count = 2, .list = list}, row_log_prob, false), -4);

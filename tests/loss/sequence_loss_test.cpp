@@ -19,7 +19,7 @@ PairSink sink(Column& column) {
   return {column.data(), DType::float64};
 }
 
-/// Three pairs in halves, sequences of two rows; the rejected answer of pair 1 is all masked.
+/// Three pairs in halves, sequences of two rows; the rejected sequence of pair 1 is all masked.
 const std::vector<std::int64_t> labels{1, 2, 3, 4, 5, -100, 7, 8, -100, -100, 2, 3};
 const Column log_probs{-1.5, -0.5, -2, -1, -0.25, 0, -3, -1, 0, 0, -0.5, -0.75};
 const Column beta{0.1, 0.5, 2};
@@ -54,7 +54,7 @@ Results run(const Column& row_log_prob, bool average, bool skip, double nll_scal
   return out;
 }
 
-TEST(SequenceLoss, IsThePairLossOfTheAnswersSums) {
+TEST(SequenceLoss, IsThePairLossOfTheSums) {
   const auto out = run(log_probs, false, false, 0);
   double expected = 0;
   const double deltas[] = {(-2 + 1) + 4, (-3 + 1) - 0, (-0.25 + 1) + 1.25};
@@ -65,7 +65,7 @@ TEST(SequenceLoss, IsThePairLossOfTheAnswersSums) {
   EXPECT_NEAR(out.total, expected, 1e-12);
 }
 
-TEST(SequenceLoss, HasCoefficientsThatAreTheDerivativesByEachRow) {
+TEST(SequenceLoss, HasTheDerivativeByEachRowAsCoefficient) {
   for (const bool average : {false, true})
     for (const bool skip : {false, true})
       for (const double nll_scale : {0.0, 0.3}) {
@@ -85,7 +85,7 @@ TEST(SequenceLoss, HasCoefficientsThatAreTheDerivativesByEachRow) {
       }
 }
 
-TEST(SequenceLoss, LeavesAPairOutThatLacksAnAnswer) {
+TEST(SequenceLoss, LeavesOutAPairWithAnEmptySequence) {
   const auto out = run(log_probs, false, true, 0.3);
   EXPECT_EQ(out.d_chosen[1], 0);
   EXPECT_EQ(out.coefficient[2], 0);

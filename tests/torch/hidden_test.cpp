@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(DTypesWorkspaces, FromHidden,
                                                               at::kBFloat16),
                                             ::testing::Values(std::int64_t{1} << 20, 1500, 1)));
 
-TEST(FromHidden, GivesTheSameGradientAgainWhereTheGraphIsRetained) {
+TEST(FromHidden, GivesTheSameGradientAgainFromARetainedGraph) {
   const Batch batch(at::kFloat);
   const Tensor hidden = leaf(batch.hidden), weight = leaf(batch.weight);
   const auto out =
@@ -75,7 +75,7 @@ TEST(FromHidden, GivesTheSameGradientAgainWhereTheGraphIsRetained) {
 }
 
 /// The same bits for one plan; the order in which libtorch's products add up differs between plans.
-TEST(FromHidden, IsReproducibleAndNearlyTheSameInChunksOfAnySize) {
+TEST(FromHidden, IsReproducibleAndNearlyEqualForEveryChunkSize) {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     at::manual_seed(5);
     const std::int64_t pairs = 8, length = 8, vocab = 301, width = 64;
@@ -105,7 +105,7 @@ TEST(FromHidden, IsReproducibleAndNearlyTheSameInChunksOfAnySize) {
 }
 
 /// A head of 4.5 million numbers is more than one part of the product in 16 bits.
-TEST(FromHidden, AddsUpTheGradientOfALargeHeadInParts) {
+TEST(FromHidden, AccumulatesTheGradientOfALargeHeadInParts) {
   at::manual_seed(9);
   const std::int64_t vocab = 70001, width = 64, rows = 16;
   const Tensor hidden = at::randn({4, rows / 4, width}).to(at::kBFloat16);
@@ -155,7 +155,7 @@ TEST(FromHidden, TakesTheReferenceAsHiddenStatesOfAnotherWidth) {
       1e-13);
 }
 
-TEST(FromHidden, AddsTheHeadsGradientToTheAccumulatorThatItIsGiven) {
+TEST(FromHidden, AddsTheHeadsGradientToMainGrad) {
   const Batch batch(at::kFloat);
   const Tensor weight = leaf(batch.weight);
   const Controls controls{.beta = 0.1};
@@ -171,7 +171,7 @@ TEST(FromHidden, AddsTheHeadsGradientToTheAccumulatorThatItIsGiven) {
   EXPECT_FALSE(other.grad().defined());
 }
 
-TEST(FromHidden, GivesThePaddedRowsOfTheHeadNoGradient) {
+TEST(FromHidden, GivesPaddedRowsOfTheHeadZeroGradient) {
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16})
     for (const std::int64_t bytes : {std::int64_t{1} << 20, std::int64_t{1}}) {
       const Batch batch(dtype);

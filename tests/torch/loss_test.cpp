@@ -145,7 +145,7 @@ TEST(Loss, DividesByTheNormalizerThatIsGiven) {
   EXPECT_NEAR(share.loss.item<double>(), mean.loss.item<double>() / 4, 1e-15);
 }
 
-TEST(Loss, LeavesOutTheGradientThatNobodyNeeds) {
+TEST(Loss, LeavesOutAGradientThatIsNotNeeded) {
   Golden golden;
   const c10::NoGradGuard guard;
   const auto out = Loss<>()(golden.policy, golden.reference, {.beta = golden.beta});
@@ -178,7 +178,7 @@ TEST(LossMetrics, CarryTrlsNamesAndThePairsOwnBetas) {
   EXPECT_EQ(metrics.at("loss/saturated_frac"), 0.0);
 }
 
-TEST(LossMetrics, CountSaturatedPairsAndTiesAsNoSuccess) {
+TEST(LossMetrics, CountSaturatedPairsAndTiesAsFailures) {
   const LogProbs policy{at::tensor({30.0, 0.0}), at::tensor({0.0, 0.0})};
   const LogProbs reference{at::zeros({2}), at::zeros({2})};
   const auto metrics = Loss<>()(policy, reference, {.beta = 0.1}).metrics();
@@ -203,7 +203,7 @@ TEST(Loss, NamesTheTensorThatIsWrong) {
   expect_error({at::zeros({2, 2}), ok}, good, {.beta = 0.1},
                AllOf(HasSubstr("policy.chosen"), HasSubstr("[2, 2]")));
   expect_error({at::zeros({0}), at::zeros({0})}, {at::zeros({0}), at::zeros({0})}, {.beta = 0.1},
-               HasSubstr("holds no pair"));
+               HasSubstr("policy.chosen is empty"));
 }
 
 TEST(Loss, NeverBroadcastsAControl) {
@@ -257,7 +257,7 @@ struct Squared {
   }
 };
 
-TEST(Loss, TakesAnObjectiveItHasNeverHeardOf) {
+TEST(Loss, TakesACustomObjective) {
   Golden golden;
   const auto out = Loss<Squared>()(golden.policy, golden.reference, {.beta = golden.beta});
   const Tensor z = golden.beta.detach() * at::tensor({1.6, 0.6, 1.6, 0.6}, golden.options);
@@ -267,7 +267,7 @@ TEST(Loss, TakesAnObjectiveItHasNeverHeardOf) {
 }
 
 /// Gradients by all four inputs, and a gradient of a function of them, against libtorch's own.
-TEST(Loss, HasARightGradientOfItsGradient) {
+TEST(Loss, HasACorrectGradientOfItsGradient) {
   at::manual_seed(5);
   for (const auto reduction : {Reduction::none, Reduction::mean}) {
     const auto make = [] { return at::randn({6}, at::kDouble); };
@@ -317,7 +317,7 @@ TEST(Loss, SaysWhyAnObjectiveHasNoGradientOfItsGradient) {
                   AllOf(HasSubstr("OnceDifferentiable"), HasSubstr("no second derivative"))));
 }
 
-TEST(Loss, RefusesWhatAnObjectiveCannotDoByName) {
+TEST(Loss, NamesTheObjectiveThatDoesNotSupportAnOption) {
   Golden golden;
   EXPECT_THAT(
       [&] { (void)Loss<NcaPair>()(golden.policy, golden.reference, {.beta = 0.1, .margin = 0.5}); },

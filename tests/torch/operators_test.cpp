@@ -141,7 +141,7 @@ using BuiltIn = ::testing::Types<Sigmoid, Hinge, Robust, ExoPair, DiscoPop, Sigm
                                  SppoHard, NcaPair, BcoPair, ApoZero, ApoDown>;
 TYPED_TEST_SUITE(OperatorOf, BuiltIn);
 
-TYPED_TEST(OperatorOf, EqualsTheLossToTheBitAtEveryLevel) {
+TYPED_TEST(OperatorOf, IsBitIdenticalToTheLossAtEveryLevel) {
   const Operands x;
   for (const auto* reduction : {"none", "mean", "sum"}) {
     for (const auto& level : levels) {
@@ -185,7 +185,7 @@ TEST(Operators, TakeTheObjectivesParametersByName) {
                    "discopop_tau");
 }
 
-TEST(Operators, RefuseAnUnknownNameWithTheListOfThoseThatThereAre) {
+TEST(Operators, RefuseAnUnknownNameAndListTheKnownOnes) {
   const Operands x;
   auto arguments = x.arguments(false, "log_probs_loss");
   const auto refuses = [&](const auto& message) {
@@ -193,8 +193,8 @@ TEST(Operators, RefuseAnUnknownNameWithTheListOfThoseThatThereAre) {
                 ThrowsMessage<c10::Error>(message));
   };
   arguments["loss_type"] = "sigmiod";
-  refuses(
-      AllOf(HasSubstr("no loss_type sigmiod"), HasSubstr("sigmoid, hinge"), HasSubstr("apo_down")));
+  refuses(AllOf(HasSubstr("unknown loss_type sigmiod"), HasSubstr("sigmoid, hinge"),
+                HasSubstr("apo_down")));
   for (const auto* aot : {"aot", "aot_unpaired"}) {
     arguments["loss_type"] = aot;
     refuses(AllOf(HasSubstr("sorts the log-ratios over the batch"), HasSubstr("sigmoid, hinge")));
@@ -262,7 +262,7 @@ TEST(Operators, TakeTheOptionsOfTheLossesOfRows) {
 }
 
 /// With the lower operators alone: what somebody makes who has a loss of his own in the middle.
-TEST(Operators, OfRowsAreTheTwoPassesOverTheLogits) {
+TEST(Operators, OfRowsRunTheTwoPassesOverTheLogits) {
   const Operands x(at::kDouble);
   const auto rows = call("row_log_probs", {{"logits", x.logits.detach()}, {"labels", x.labels}});
   const Tensor mask = x.labels != -100;
@@ -288,7 +288,7 @@ TEST(Operators, OfRowsAreTheTwoPassesOverTheLogits) {
       ThrowsMessage<c10::Error>(AllOf(HasSubstr("lse_others must be float64"), HasSubstr("24"))));
 }
 
-TEST(Operators, OfRowsAreBothPassesInOne) {
+TEST(Operators, OfRowsRunBothPassesInOne) {
   const Operands x(at::kDouble);
   const Tensor logits = x.logits.detach();
   const Tensor mask = x.labels != -100, label = x.labels.masked_fill(~mask, 0).unsqueeze(-1);
@@ -353,14 +353,14 @@ TEST(Operators, GiveValueAndGradientWithoutAutograd) {
               ThrowsMessage<c10::Error>(HasSubstr("gradient of the reduced loss")));
 }
 
-TEST(Operators, SayThatTheLowerOnesHaveNoGradient) {
+TEST(Operators, RefuseGradientsOfTheLowerOnes) {
   const Operands x;
   const auto rows = call("row_log_probs", {{"logits", x.logits}, {"labels", x.labels}});
   EXPECT_THAT([&] { rows[0].sum().backward(); },
               ThrowsMessage<std::exception>(HasSubstr("row_log_probs")));
 }
 
-TEST(Operators, KnowShapesAndTypesWithoutNumbers) {
+TEST(Operators, InferShapesAndTypesForMetaTensors) {
   for (const auto dtype : {at::kBFloat16, at::kFloat, at::kDouble}) {
     const Operands x(dtype);
     for (const auto* reduction : {"none", "mean"}) {
@@ -462,7 +462,7 @@ TEST(Operators, HaveAGradientOfTheirGradientFromLogProbsOnly) {
   }
 }
 
-TEST(Operators, RefuseAWeightThatAsksForAGradient) {
+TEST(Operators, RefuseAWeightThatRequiresAGradient) {
   const Operands x;
   for (const auto& level : levels) {
     auto arguments = x.arguments(true, level);
@@ -472,7 +472,7 @@ TEST(Operators, RefuseAWeightThatAsksForAGradient) {
   }
 }
 
-TEST(Operators, GiveTheSameBitsFromTwoThreadsAtOnce) {
+TEST(Operators, AreBitIdenticalFromTwoThreads) {
   constexpr int rounds = 20;
   const auto work = [](const Operands& x, std::vector<Tensor>& results) {
     for (int round = 0; round < rounds; ++round)

@@ -25,7 +25,7 @@ TEST(BetaTensor, JoinsByPairIdInTheOrderOfTheBatch) {
   EXPECT_TRUE(at::equal(beta, at::tensor({0.3, 0.03}, at::kDouble)));
 }
 
-TEST(WeightTensor, JoinsTheWeightsOfAScheduleThatHasThem) {
+TEST(WeightTensor, JoinsTheWeightsOfAWeightedSchedule) {
   const Schedule weighted(
       {{.id = "a", .beta = 0.1, .weight = 0.5}, {.id = "b", .beta = 0.1, .weight = 1.5}});
   const std::vector<std::string> ids{"b", "a"};
@@ -34,7 +34,7 @@ TEST(WeightTensor, JoinsTheWeightsOfAScheduleThatHasThem) {
               ThrowsMessage<InvalidArgument>(HasSubstr("has no weights")));
 }
 
-TEST(BetaTensor, RefusesAnIdThatIsMissingOrDoubled) {
+TEST(BetaTensor, RefusesAMissingOrDuplicateId) {
   const auto schedule = three_pairs();
   const std::vector<std::string> missing{"a", "z"};
   EXPECT_THAT([&] { (void)beta_tensor(schedule, missing); },

@@ -28,7 +28,7 @@ struct Batch {
     };
     labels = at::randint(vocab, {2 * pairs, length}, at::kLong);
     labels.masked_fill_(at::rand(labels.sizes()) < 0.4, masked);
-    labels.select(1, 1).fill_(vocab - 1);  // every answer has a row
+    labels.select(1, 1).fill_(vocab - 1);  // every response has a row
     hidden = normal({2 * pairs, length, width}, 1);
     weight = normal({vocab, width}, 0.7);
     bias = normal({vocab}, 0.5);
@@ -40,7 +40,7 @@ struct Batch {
   }
 };
 
-/// Log-probabilities of whole answers [sequences] by libtorch's own operations, in double.
+/// Log-probabilities of whole responses [sequences] by libtorch's own operations, in double.
 inline Tensor plain_log_probs(const Tensor& logits, const Tensor& labels, bool average = false) {
   const Tensor mask = labels != masked;
   const Tensor index = labels.masked_fill(mask.logical_not(), 0).unsqueeze(-1);

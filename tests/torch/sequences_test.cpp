@@ -75,7 +75,7 @@ TEST(FromLogits, EqualsTheLossOfTheLogProbsThatItReturns) {
   EXPECT_EQ(out.metrics(), below.metrics());
 }
 
-TEST(FromLogits, GivesTheSameBitsInEveryLayout) {
+TEST(FromLogits, IsBitIdenticalAcrossLayouts) {
   const Batch batch;
   const Loss<> loss;
   const Controls controls{.beta = batch.beta};
@@ -109,7 +109,7 @@ TEST(FromLogits, GivesTheSameBitsInEveryLayout) {
   EXPECT_TRUE(at::equal(halves.losses(), strided.losses()));
 }
 
-TEST(FromLogits, WritesItsGradientWhereItIsTold) {
+TEST(FromLogits, WritesItsGradientToTheGivenBuffer) {
   const Batch batch;
   const Controls controls{.beta = batch.beta};
   const Loss<> loss;
@@ -130,7 +130,7 @@ TEST(FromLogits, WritesItsGradientWhereItIsTold) {
   EXPECT_TRUE(at::equal(base.grad(), fresh.grad()));
 }
 
-TEST(FromLogits, RaisesWhereTheOverwrittenLogitsAreStillNeeded) {
+TEST(FromLogits, RaisesIfOverwrittenLogitsAreStillNeeded) {
   const Batch batch;
   const Tensor base = leaf(batch.logits);
   const Tensor logits = at::tanh(base);  // keeps its result for backward
@@ -147,7 +147,7 @@ TEST(FromLogits, RaisesWhereTheOverwrittenLogitsAreStillNeeded) {
               ThrowsMessage<c10::Error>(HasSubstr("modified by an inplace operation")));
 }
 
-TEST(FromLogits, IgnoresWhatMaskedRowsAndPaddingHold) {
+TEST(FromLogits, IgnoresMaskedRowsAndPadding) {
   const Batch batch(at::kFloat);
   const Controls controls{.beta = batch.beta};
   const auto clean = Loss<>().from_logits(batch.logits, batch.labels, batch.reference, controls);
@@ -163,7 +163,7 @@ TEST(FromLogits, IgnoresWhatMaskedRowsAndPaddingHold) {
   EXPECT_EQ(dirty.grad().narrow(2, 11, 5).abs().max().item<double>(), 0);
 }
 
-TEST(FromLogits, TakesTheReferenceAsLogProbsOfEitherKindLogitsOrNone) {
+TEST(FromLogits, TakesEveryFormOfReference) {
   const Batch batch;
   const Tensor other = at::randn_like(batch.logits);
   for (const bool average : {false, true}) {
@@ -185,7 +185,7 @@ TEST(FromLogits, TakesTheReferenceAsLogProbsOfEitherKindLogitsOrNone) {
   }
 }
 
-TEST(FromLogits, AddsTheNllOfTheChosenAnswers) {
+TEST(FromLogits, AddsTheNllOfTheChosenResponses) {
   const Batch batch;
   const Tensor logits = leaf(batch.logits), plain = leaf(batch.logits);
   const auto out = Loss<>({}, {.nll_coefficient = 0.5})
@@ -204,7 +204,7 @@ TEST(FromLogits, AddsTheNllOfTheChosenAnswers) {
   EXPECT_NEAR(out.metrics().at("nll_loss"), nll.item<double>(), 1e-14);
 }
 
-TEST(FromLogits, ReportsMeanLogitsOfTheAnswersOwnTokens) {
+TEST(FromLogits, ReportsMeanLogitsOfTheResponsesOwnTokens) {
   const Batch batch;
   const auto metrics = Loss<>({}, {.mean_logits = true})
                            .from_logits(batch.logits, batch.labels, batch.reference, {.beta = 0.1})
@@ -217,24 +217,24 @@ TEST(FromLogits, ReportsMeanLogitsOfTheAnswersOwnTokens) {
   }
 }
 
-/// The same batch where the rejected answer of pair 1 has no row.
-Batch with_empty_answer() {
+/// The same batch where the rejected response of pair 1 has no row.
+Batch with_empty_response() {
   Batch batch;
   batch.labels.select(0, 4).fill_(masked);
   return batch;
 }
 
 TEST(EmptyRows, AreAnErrorThatNamesThePair) {
-  const Batch batch = with_empty_answer();
+  const Batch batch = with_empty_response();
   EXPECT_THAT(
       [&] {
         (void)Loss<>().from_logits(batch.logits, batch.labels, batch.reference, {.beta = 0.1});
       },
-      ThrowsMessage<c10::Error>(HasSubstr("the rejected answer of pair 1")));
+      ThrowsMessage<c10::Error>(HasSubstr("the rejected response of pair 1")));
 }
 
 TEST(EmptyRows, LeaveThePairOutOfSumAndCount) {
-  const Batch batch = with_empty_answer();
+  const Batch batch = with_empty_response();
   const Tensor logits = leaf(batch.logits);
   const Loss<> loss({}, {.empty_rows = EmptyRows::skip});
   const auto out = loss.from_logits(logits, batch.labels, batch.reference, {.beta = 0.1});
@@ -249,11 +249,11 @@ TEST(EmptyRows, LeaveThePairOutOfSumAndCount) {
   EXPECT_TRUE(at::equal(out.loss, without.loss));
   EXPECT_EQ(out.metrics(), without.metrics());
   out.loss.backward();
-  EXPECT_EQ(logits.grad().select(0, 1).abs().max().item<double>(), 0);  // its chosen answer too
+  EXPECT_EQ(logits.grad().select(0, 1).abs().max().item<double>(), 0);  // its chosen response too
 }
 
-TEST(EmptyRows, CountAsLogProbabilityZeroWhereTheyAreKept) {
-  const Batch batch = with_empty_answer();
+TEST(EmptyRows, CountAsLogProbabilityZeroIfKept) {
+  const Batch batch = with_empty_response();
   for (const bool average : {false, true}) {
     const auto out = Loss<>({}, {.average_log_prob = average, .empty_rows = EmptyRows::keep})
                          .from_logits(batch.logits, batch.labels, NoReference{}, {.beta = 0.1});
@@ -324,7 +324,7 @@ TEST(Objectives, AgreeAtEveryLevel) {
   expect_levels_agree(SigmoidNorm{});
 }
 
-TEST(ValueAndGrad, EqualsAutogradToTheBit) {
+TEST(ValueAndGrad, IsBitIdenticalToAutograd) {
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
     const Batch batch(dtype, 257);
     const Controls controls{.beta = batch.beta, .margin = batch.margin, .weight = batch.share};
@@ -380,7 +380,7 @@ TEST(Sequences, NameTheTensorThatIsWrong) {
                AllOf(HasSubstr("labels must be int64"), HasSubstr("Int")));
   expect_error(logits, labels.narrow(1, 0, 4), AllOf(HasSubstr("[6, 5]"), HasSubstr("[6, 4]")));
   expect_error(logits.narrow(0, 0, 5), labels.narrow(0, 0, 5),
-               HasSubstr("5 sequences do not make up pairs"));
+               HasSubstr("5 sequences do not form pairs"));
   expect_error(logits.select(0, 0), labels.select(0, 0), HasSubstr("cu_seqlens"));
   expect_error(logits.transpose(1, 2), labels, HasSubstr("last dimension of logits must be dense"));
   expect_error(logits.to(at::kLong), labels, HasSubstr("logits must be float16"));
@@ -402,7 +402,7 @@ TEST(Sequences, NameTheTensorThatIsWrong) {
       ThrowsMessage<c10::Error>(AllOf(HasSubstr("head's weight"), HasSubstr("[V, 6]"))));
 }
 
-TEST(Sequences, RefuseAGradientOfTheGradientWithASentence) {
+TEST(Sequences, RefuseAGradientOfTheGradient) {
   const Batch batch;
   const Tensor logits = leaf(batch.logits);
   const auto out = Loss<>().from_logits(logits, batch.labels, batch.reference, {.beta = 0.1});
@@ -410,7 +410,7 @@ TEST(Sequences, RefuseAGradientOfTheGradientWithASentence) {
               ThrowsMessage<c10::Error>(HasSubstr("from log-probabilities only")));
 }
 
-TEST(ShiftForCausalLm, MovesLabelsAndLeavesLogits) {
+TEST(ShiftForCausalLm, ShiftsLabels) {
   const Tensor labels = at::tensor(std::vector<std::int64_t>{-100, 4, 5, 7, 8, 9}).view({2, 3});
   const Tensor expected =
       at::tensor(std::vector<std::int64_t>{4, 5, -100, 8, 9, -100}).view({2, 3});

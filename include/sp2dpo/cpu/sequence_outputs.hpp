@@ -5,8 +5,8 @@
 
 namespace sp2dpo::cpu {
 
-/// Where a loss of sequences writes by pair [P] and by row number [R], float64. An array left null
-/// is kept in the workspace, except rows.logit_sum, which is then not computed.
+/// The arrays that a loss of sequences writes by pair [P] and by row number [R], float64. An array
+/// left null is kept in the workspace, except rows.logit_sum, which is then not computed.
 struct SequenceOutputs {
   RowStatistics rows{};               ///< [R] each; rows of no sequence are left as they are
   double* policy_chosen = nullptr;    ///< [P]: the policy's log-probabilities

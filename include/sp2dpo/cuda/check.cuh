@@ -9,8 +9,8 @@
 
 namespace sp2dpo::cuda::detail {
 
-/// Throws CudaError unless `status` is success. The error is taken off the device, so that the next
-/// call does not find it again.
+/// Throws CudaError unless `status` is success. Clears the error, so that the next call does not
+/// report it again.
 inline void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());

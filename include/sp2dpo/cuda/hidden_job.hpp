@@ -8,16 +8,16 @@
 
 namespace sp2dpo::cuda {
 
-/// What PairRows holds, in device memory.
+/// The lists of PairRows, in device memory.
 struct PairRowLists {
   const std::int64_t* rows = nullptr;    ///< PairRows::rows()
   const std::int64_t* bounds = nullptr;  ///< PairRows::bounds()
-  /// Whether an answer may have no row that counts, with the log-probability 0. Otherwise it has
-  /// NaN, for a caller that did not look at the labels and so could not refuse it.
+  /// Allows a sequence without rows that count; its log-probability is then 0. Otherwise it
+  /// is NaN, for a caller that has not seen the labels and could not refuse them.
   bool empty_allowed = true;
 };
 
-/// Where hidden_loss writes by pair, in device memory.
+/// The arrays that hidden_loss writes by pair, in device memory.
 struct HiddenOutputs {
   SequenceSums sums;             ///< [P] each
   double* d_chosen = nullptr;    ///< [P], where loss.outputs.d_policy_chosen writes
@@ -40,7 +40,7 @@ enum class LongPairs : std::uint8_t {
   by_side
 };
 
-/// What hidden_loss and hidden_log_probs work on. Matrices and lists are in device memory.
+/// The input of hidden_loss and hidden_log_probs. Matrices and lists are in device memory.
 struct HiddenJob {
   HiddenRows rows{};     ///< d_hidden, d_head and d_bias are dense
   PairRowLists lists{};  ///< rows whose label is ignored are multiplied like the others

@@ -14,13 +14,13 @@ namespace sp2dpo::cuda {
 /// The sequences that loss.rows was made from, with their lists in device memory.
 struct SequenceLists {
   Sequences sequences;
-  /// Whether a sequence may have no row that counts; its log-probability is then 0. Otherwise it is
-  /// NaN, since the host has not seen the labels and could not refuse them.
+  /// Allows a sequence without rows that count; its log-probability is then 0. Otherwise it is NaN,
+  /// since the host has not seen the labels and could not refuse them.
   bool empty_allowed = true;
 };
 
-/// Where logits_loss writes by pair [P] and by row number [R], in device memory. All arrays are
-/// needed except rows.logit_sum.
+/// The arrays that logits_loss writes by pair [P] and by row number [R], in device memory. All but
+/// rows.logit_sum are required.
 struct LogitsOutputs {
   RowStatistics rows;             ///< [R] each
   SequenceSums sums;              ///< [P] each
@@ -30,12 +30,12 @@ struct LogitsOutputs {
   PairSink total{};               ///< one number: gradient_scale · Σ weight · value
 };
 
-/// Bytes of workspace that logits_loss needs, 16-byte aligned.
+/// Returns the bytes of workspace that logits_loss needs, 16-byte aligned.
 [[nodiscard]] std::size_t logits_workspace(const LogitRows& logits, const PairRows& pairs);
 
-/// The counterpart of cpu::logits_loss: computes the loss of each pair and, if job.gradient has
-/// data, the gradient by the logits. Coefficients are written in every case, 0 for rows of no
-/// sequence. Of loss.rows only the number of pairs is used; loss.skip_incomplete is refused, since
+/// Does what cpu::logits_loss does on the device: computes the loss of each pair and, if
+/// job.gradient has data, the gradient by the logits. Coefficients are always written, 0 for rows
+/// of no sequence. loss.rows tells only the number of pairs. loss.skip_incomplete is refused, since
 /// the host does not know which sequences are empty. out.total leaves out the NLL term.
 ///
 /// Nothing is allocated and nothing waits for the device; the call can be captured in a graph.

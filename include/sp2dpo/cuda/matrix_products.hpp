@@ -9,8 +9,8 @@
 
 namespace sp2dpo::cuda {
 
-/// cuBLASLt, and the algorithms that it has chosen so far. Expensive to make, so to be kept; for
-/// the device that is current then, and for one thread at a time.
+/// A cuBLASLt handle and the algorithms that it has chosen so far. Keep the object: it is expensive
+/// to make. It belongs to the device that is current at construction, and to one thread at a time.
 class MatrixProducts {
  public:
   /// A factor of the product.
@@ -19,15 +19,15 @@ class MatrixProducts {
     bool transposed = false;
   };
 
-  /// Throws CudaError where cuBLASLt does not start.
+  /// Throws CudaError if cuBLASLt does not start.
   MatrixProducts();
   MatrixProducts(const MatrixProducts&) = delete;
   MatrixProducts& operator=(const MatrixProducts&) = delete;
   ~MatrixProducts();
 
-  /// out = op(a) · op(b), or out += op(a) · op(b) with `add`, where op transposes as its flag says.
-  /// `out` has the operands' element type or float32. Throws InvalidArgument for shapes and types
-  /// that do not fit and matrices without data, CudaError where cuBLASLt fails.
+  /// Computes out = op(a) · op(b), or out += op(a) · op(b) with `add`, where op transposes if its
+  /// flag is set. `out` has the operands' element type or float32. Throws InvalidArgument for
+  /// shapes and types that do not fit and for null matrices, and CudaError if cuBLASLt fails.
   void operator()(const Operand& a, const Operand& b, const Matrix& out, bool add, void* workspace,
                   std::size_t workspace_bytes, Stream stream);
 

@@ -16,14 +16,14 @@ namespace detail {
 
 inline constexpr int threads_per_block = 512;
 inline constexpr std::int64_t pairs_in_one_block = 4096;
-inline constexpr std::int64_t most_blocks = 1024;
+inline constexpr std::int64_t max_blocks = 1024;
 
 [[nodiscard]] inline std::int64_t pair_loss_blocks(std::int64_t pairs) {
   if (pairs <= pairs_in_one_block) return 1;
-  return std::min(most_blocks, (pairs + threads_per_block - 1) / threads_per_block);
+  return std::min(max_blocks, (pairs + threads_per_block - 1) / threads_per_block);
 }
 
-/// Sum over the block, in an order that depends on nothing; valid in thread 0.
+/// Returns the sum over the block, in a fixed order; valid in thread 0.
 __device__ inline double block_sum(double value) {
   __shared__ double warps[threads_per_block / 32];
   constexpr unsigned all = 0xffffffffu;
@@ -36,8 +36,7 @@ __device__ inline double block_sum(double value) {
   return value;
 }
 
-/// Each block's sum goes to `partial`, or as the total to where it belongs if there is one block
-/// only.
+/// Writes each block's sum to `partial`; a single block writes the total.
 template <class Objective>
 __global__ void __launch_bounds__(threads_per_block)
     pair_loss_kernel(PairInputs in, PairOutputs out, PairSink total, double* partial,
@@ -55,7 +54,7 @@ __global__ void __launch_bounds__(threads_per_block)
     partial[blockIdx.x] = sum;
 }
 
-/// One block, over the sums of the others.
+/// One block sums what the others wrote.
 static __global__ void __launch_bounds__(threads_per_block)
     total_kernel(const double* partial, int blocks, PairSink total, double scale) {
   double sum = 0;
@@ -70,12 +69,12 @@ template <PairObjective Objective>
 void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stream) {
   if (args.pairs == 0) return;
   if (args.pairs < 0)
-    throw InvalidArgument("cuda::pair_loss: the number of pairs is " + std::to_string(args.pairs));
+    throw InvalidArgument("cuda::pair_loss: pairs is " + std::to_string(args.pairs));
   sp2dpo::detail::require_inputs("cuda::pair_loss", "in.", args.in);
   const std::size_t wanted = pair_loss_workspace(args.pairs);
   if (args.workspace_bytes < wanted || (wanted > 0 && args.workspace == nullptr))
-    throw InvalidArgument("cuda::pair_loss: " + std::to_string(args.pairs) + " pairs want " +
-                          std::to_string(wanted) + " bytes of workspace, given are " +
+    throw InvalidArgument("cuda::pair_loss: " + std::to_string(args.pairs) + " pairs need " +
+                          std::to_string(wanted) + " bytes of workspace, got " +
                           std::to_string(args.workspace == nullptr ? 0 : args.workspace_bytes));
   const auto blocks = static_cast<int>(detail::pair_loss_blocks(args.pairs));
   auto* partial = static_cast<double*>(args.workspace);
@@ -88,7 +87,7 @@ void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stre
   detail::check_launch("cuda::pair_loss, total");
 }
 
-/// Makes an objective of your own usable on CUDA tensors, by one line in a .cu file:
+/// Makes your own objective usable on CUDA tensors, by one line in a .cu file:
 ///
 ///     static const sp2dpo::cuda::Registered<Mine> registered;
 template <PairObjective Objective>

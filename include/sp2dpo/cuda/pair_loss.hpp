@@ -10,7 +10,7 @@
 
 namespace sp2dpo::cuda {
 
-/// One batch. Every pointer is one of device memory that the caller owns.
+/// The arguments of a batch. Every pointer is to device memory that the caller owns.
 struct PairLossArgs {
   PairInputs in{};
   PairOutputs out{};
@@ -21,14 +21,14 @@ struct PairLossArgs {
   std::size_t workspace_bytes = 0;
 };
 
-/// Bytes that pair_loss wants as workspace: none for up to 4096 pairs.
+/// Returns the bytes of workspace that pair_loss needs: 0 for up to 4096 pairs.
 [[nodiscard]] std::size_t pair_loss_workspace(std::int64_t pairs);
 
-/// sp2dpo::pair_loss on the device, the same numbers from the same code: one launch on `stream`
-/// for up to 4096 pairs, two beyond. Returns at once; allocates and synchronises nothing. Outputs
-/// are the same bits on every run. Throws InvalidArgument for an input that is an array at null and
-/// for a workspace that is too small, CudaError where a launch fails. Declared for Sigmoid;
-/// pair_loss.cuh gives it for any other objective.
+/// Runs sp2dpo::pair_loss on the device, with the same numbers from the same code: one launch on
+/// `stream` for up to 4096 pairs, two for more. Returns at once, and allocates and synchronises
+/// nothing. The outputs are bit-identical on every run. Throws InvalidArgument for a null input and
+/// for a workspace that is too small, and CudaError if a launch fails. Declared for Sigmoid;
+/// pair_loss.cuh defines it for any other objective.
 template <PairObjective Objective>
 void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stream);
 
@@ -37,12 +37,12 @@ extern template void pair_loss<Sigmoid>(const PairLossArgs&, const Sigmoid&, Str
 /// A pair_loss() whose objective is passed by address.
 using PairLossLauncher = void (*)(const PairLossArgs&, const void* objective, Stream);
 
-/// Makes an objective known to pair_loss(AnyObjective): what Registered<Objective> in pair_loss.cuh
-/// does in one line.
+/// Makes an objective known to pair_loss(AnyObjective). Registered<Objective> in pair_loss.cuh does
+/// so in one line. Several threads may call it.
 void register_objective(const std::type_info& type, PairLossLauncher launcher);
 
-/// As above for an objective that is registered or the library's own (BuiltInObjectives). Throws
-/// InvalidArgument naming the missing line for any other.
+/// Runs the loss for an objective that is registered or the library's own (BuiltInObjectives). For
+/// any other, throws InvalidArgument with the line that is missing.
 void pair_loss(const PairLossArgs& args, const AnyObjective& objective, Stream stream);
 
 }  // namespace sp2dpo::cuda

@@ -14,41 +14,41 @@
 
 namespace sp2dpo {
 
-/// An objective whose type is forgotten: its bytes and the functions made for it. Compiled code
-/// calls its pair loop by pointer once a batch, and so serves objectives that it has never heard
-/// of.
+/// An objective with its type erased: its bytes and the functions made for it. Compiled code calls
+/// the pair loop by pointer once per batch, and so serves objectives that it was not compiled with.
+/// Several threads may use one object, since nothing changes it.
 class AnyObjective {
  public:
   template <PairObjective Objective>
-  AnyObjective(const Objective& objective)  // NOLINT: every objective is one
+  AnyObjective(const Objective& objective)  // NOLINT: implicit on purpose
       : functions_(&functions_of<Objective>) {
     static_assert(sizeof(Objective) <= capacity && alignof(Objective) <= alignof(std::max_align_t),
                   "an objective holds at most 64 bytes of parameters");
-    // An empty one's only byte is padding, which nobody ever wrote.
+    // The only byte of an empty objective is padding, which is never written.
     if constexpr (!std::is_empty_v<Objective>) std::memcpy(bytes_, &objective, sizeof(Objective));
   }
 
-  /// As sp2dpo::pair_loss, for the pairs in [begin, end).
+  /// Calls sp2dpo::pair_loss for the pairs in [begin, end).
   double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t begin,
                    std::int64_t end) const {
     return functions_->pair_loss(bytes_, in, out, begin, end);
   }
 
-  /// Whether there is a pair_curvature: the objective is callable with dual numbers.
+  /// Returns whether pair_curvature may be called: the objective takes dual numbers.
   [[nodiscard]] bool twice_differentiable() const noexcept {
     return functions_->pair_curvature != nullptr;
   }
-  /// As sp2dpo::pair_curvature; to be called only where twice_differentiable().
+  /// Calls sp2dpo::pair_curvature. Requires twice_differentiable().
   double pair_curvature(const PairInputs& in, const PairDirection& direction,
                         const PairOutputs& out, std::int64_t begin, std::int64_t end) const {
     return functions_->pair_curvature(bytes_, in, direction, out, begin, end);
   }
 
-  /// The objective's `name`, or that of its type.
+  /// Returns the objective's `name`, or the name of its type.
   [[nodiscard]] std::string name() const { return functions_->name(); }
-  /// What is wrong with the objective's parameters, as a sentence that names it; else "".
+  /// Returns what is wrong with the objective's parameters, naming the objective, or "".
   [[nodiscard]] std::string complaint() const { return functions_->complaint(bytes_); }
-  /// Whether the two answers' slopes are opposite numbers by construction.
+  /// Returns whether the slopes of chosen and rejected are opposite numbers by construction.
   [[nodiscard]] bool is_function_of_z() const noexcept { return functions_->is_function_of_z; }
   /// True if the loss depends on PairInputs::margin.
   [[nodiscard]] bool takes_margin() const noexcept { return functions_->takes_margin; }

@@ -8,7 +8,7 @@
 
 namespace sp2dpo {
 
-/// The element types that kernels read and write; known at run time, as tensors know theirs.
+/// The element types that kernels read and write, chosen at run time.
 enum class DType : std::uint8_t { float16, bfloat16, float32, float64 };
 
 /// Bytes of one element.
@@ -24,7 +24,7 @@ enum class DType : std::uint8_t { float16, bfloat16, float32, float64 };
 
 namespace detail {
 
-/// std::bit_cast, which nvcc holds to be a function of the host.
+/// Replaces std::bit_cast, which is host-only under nvcc.
 template <class To, class From>
 [[nodiscard]] SP2DPO_HD constexpr To bits_as(const From& value) {
   static_assert(sizeof(To) == sizeof(From));
@@ -47,12 +47,12 @@ template <class To, class From>
   const std::uint32_t magnitude = bits & 0x7fffu;
   if (magnitude >= 0x7c00u)  // infinity or NaN
     return bits_as<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
-  // Shifting puts a subnormal's digits where a normal number's are; the product mends the exponent.
+  // The shift aligns a subnormal's digits with a normal number's; the product fixes the exponent.
   const float scaled = bits_as<float>(magnitude << 13) * 0x1p112f;
   return bits_as<float>(bits_as<std::uint32_t>(scaled) | sign);
 }
 
-/// Rounds to nearest, ties to even; what is too large becomes infinity, NaN stays NaN.
+/// Rounds to nearest, ties to even. Overflow becomes infinity; NaN stays NaN.
 [[nodiscard]] SP2DPO_HD inline std::uint16_t float16_from_float(float value) {
   const auto bits = bits_as<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
@@ -82,7 +82,7 @@ template <class To, class From>
   return static_cast<const double*>(data)[i];
 }
 
-/// Rounds once, from double to the element type (by way of float for the 16-bit types).
+/// Rounds once, from double to the element type; the 16-bit types go through float.
 SP2DPO_HD inline void store(void* data, DType dtype, std::int64_t i, double value) {
   switch (dtype) {
     case DType::float16:

@@ -7,8 +7,8 @@
 
 namespace sp2dpo {
 
-/// A matrix [rows, columns], borrowed; the elements of a row lie side by side, `stride` elements
-/// from one row to the next.
+/// A borrowed matrix [rows, columns]. The elements of a row are contiguous, and rows are `stride`
+/// elements apart.
 template <class Void>
 struct BasicMatrix {
   Void* data = nullptr;
@@ -27,18 +27,18 @@ using ConstMatrix = BasicMatrix<const void>;
   return {m.data, m.dtype, m.rows, m.columns, m.stride};
 }
 
-/// Hidden states [R, H] of rows with labels, and the head that makes logits of them. Matrices
-/// without data are gradients that nobody wants.
+/// Hidden states [R, H] of rows with labels, the head that turns them into logits, and where the
+/// gradients go. A gradient whose data is null is not computed.
 struct HiddenRows {
   ConstMatrix hidden;
   ConstMatrix head;            ///< [V, H], of hidden's element type
   const void* bias = nullptr;  ///< [V], of the same element type, or null
   RowLabels labels;
-  Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no answer become zero
+  Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no sequence become zero
   Matrix d_head{};    ///< [V, H], float32 or, for float64, float64
   Matrix d_bias{};    ///< [1, V], float32 or, for float64, float64
-  /// Whether the gradient is added to what d_head and d_bias hold, or overwrites it. Where it does,
-  /// d_head may be of hidden's element type if one chunk holds all rows.
+  /// Adds the gradient to what d_head and d_bias hold, instead of overwriting it. When overwriting,
+  /// d_head may have hidden's element type if one chunk holds all rows.
   bool add = true;
 };
 

@@ -8,11 +8,11 @@
 
 namespace sp2dpo {
 
-/// Where each row begins, counted in elements from the first. Rows may lie in blocks, as those of a
-/// tensor [batch, inner, columns] whose outer strides are not those of a contiguous one.
+/// The offset of each row, in elements from the first one. Rows may lie in blocks, like those of a
+/// tensor [batch, inner, columns] that is not contiguous.
 struct RowLayout {
   std::int64_t stride = 0;        ///< from one row to the next
-  std::int64_t inner = 0;         ///< rows in a block; 0 where there are no blocks
+  std::int64_t inner = 0;         ///< rows in a block; 0 without blocks
   std::int64_t outer_stride = 0;  ///< from one block to the next
 
   /// Elements from the first row to this one.
@@ -23,8 +23,8 @@ struct RowLayout {
   friend bool operator==(const RowLayout&, const RowLayout&) = default;
 };
 
-/// Logits [rows, vocab], borrowed; the elements of a row lie side by side. Columns from `vocab` up
-/// to `padded_vocab` exist in memory only: they are never read, and their gradient is zero.
+/// Borrowed logits [rows, vocab]. The elements of a row are contiguous. Columns from `vocab` up to
+/// `padded_vocab` are padding: they are never read, and their gradient is zero.
 struct LogitRows {
   const void* data = nullptr;
   DType dtype = DType::float32;
@@ -34,25 +34,26 @@ struct LogitRows {
   RowLayout layout{};
 };
 
-/// Where the gradient of LogitRows goes: the same shape and element type, a layout of its own. It
-/// may be the logits' own memory, with the logits' own layout, and must not overlap it otherwise.
+/// The destination of the gradient of LogitRows: the same shape and element type, in its own
+/// layout. It may be the logits' memory if it also has their layout; otherwise the two must not
+/// overlap.
 struct GradientRows {
   void* data = nullptr;
   RowLayout layout{};
 };
 
-/// The token that each row predicts, by row number: in [0, vocab), or `ignored`. An ignored
-/// (masked) row of logits is never read; its log-probability counts as zero.
+/// The token that each row predicts, by row number: in [0, vocab), or `ignored`. A row whose label
+/// is ignored (masked) is never read, and its log-probability counts as zero.
 struct RowLabels {
   const std::int64_t* label = nullptr;
   std::int64_t ignored = -100;
-  /// The label's logit where it is known better than the logits tell (computed in higher precision
-  /// than they are stored in), by row number; null to take it from the logits.
+  /// The label's logit by row number, in higher precision than the logits are stored in; null to
+  /// read it from the logits.
   const double* logit = nullptr;
 };
 
 /// The rows that a call works on: `count` rows from number `first` on or, with a list, the rows
-/// that the list names from its place `first` on. No row may come twice.
+/// list[first], list[first + 1] and so on. Row numbers must be distinct.
 struct RowSelection {
   std::int64_t first = 0;
   std::int64_t count = 0;
@@ -63,15 +64,15 @@ struct RowSelection {
   }
 };
 
-/// What is kept of a row, by row number; each array may be null where it is not wanted.
+/// Statistics of rows, by row number. A null array is not written.
 struct RowStatistics {
   double* log_prob = nullptr;  ///< of the label, in nats; never above 0
   double* lse_others =
-      nullptr;  ///< log Σ exp(logit) over all but the label; what the gradient needs
+      nullptr;  ///< log Σ exp(logit) over all but the label; the gradient pass reads it
   double* logit_sum = nullptr;  ///< Σ logit over the vocabulary, for the mean-logits metric
 };
 
-/// What the gradient of a masked row becomes: zeros, or what is in memory already.
+/// The gradient of a masked row: zeros, or whatever its memory already holds.
 enum class MaskedRows : std::uint8_t { zero, leave };
 
 /// Logits, their labels and the gradient that a loss of them computes.
@@ -79,19 +80,19 @@ struct LogitsJob {
   LogitRows logits;
   RowLabels labels;
   GradientRows gradient{};  ///< no data: the loss alone is computed
-  /// [rows] of 1.0 for a unit gradient, which is made in one pass before the loss is known: row r
-  /// becomes onehot − softmax, to be multiplied by the row's coefficient where it is used. Null for
-  /// the gradient itself.
+  /// An array [rows] of 1.0 for a unit gradient, which one pass computes before the loss is known:
+  /// row r becomes onehot − softmax, and whoever uses it multiplies it by the row's coefficient.
+  /// Null for the gradient itself.
   const double* unit = nullptr;
 };
 
-/// The sequences of a batch: their rows, and which of them answer which pair.
+/// The sequences of a batch: their rows, and the pairs that they form.
 struct Sequences {
   std::int64_t count = 0;
   std::int64_t length = 0;                   ///< rows of each, one sequence after the other
   const std::int64_t* cu_seqlens = nullptr;  ///< or their bounds [count + 1], where they are packed
 
-  /// Pair i is made of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that
+  /// Pair i consists of sequences i and i + P (halves), 2i and 2i + 1 (interleaved), or those that
   /// the two lists [pairs] name.
   enum class Layout : std::uint8_t { halves, interleaved, listed };
   Layout layout = Layout::halves;

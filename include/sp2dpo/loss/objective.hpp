@@ -11,8 +11,8 @@
 
 namespace sp2dpo {
 
-/// An objective's value for one pair, and its derivatives there. T is double, or a dual number
-/// where second derivatives are asked for.
+/// An objective's value for one pair, and its derivatives there. T is double, or a dual number for
+/// second derivatives.
 template <class T = double>
 struct PairTerm {
   T value;
@@ -35,17 +35,17 @@ concept ZObjective = requires(const O& objective, double z) {
   { objective(z) } -> std::same_as<ZTerm<double>>;
 };
 
-/// An objective that treats the two answers differently, a function of
+/// An objective that treats chosen and rejected differently, a function of
 /// (delta_chosen, delta_rejected, beta, margin).
 template <class O>
 concept TwoSidedObjective = requires(const O& objective, double x) {
   { objective(x, x, x, x) } -> std::same_as<PairTerm<double>>;
 };
 
-/// The mathematics of a loss for one pair. `delta_chosen` and `delta_rejected` are policy minus
-/// reference log-probability of either answer, in nats; `beta` > 0; `margin` is in reward units.
-/// Small and trivially copyable, since it goes to kernels by value; callable on the device
-/// (SP2DPO_HD) to be used there.
+/// The mathematics of a loss for one pair. `delta_chosen` and `delta_rejected` are the policy's
+/// minus the reference's log-probability of either response, in nats; `beta` > 0; `margin` is in
+/// reward units. An objective is small and trivially copyable, since kernels take it by value. For
+/// use on a device, its call operator is marked SP2DPO_HD.
 ///
 ///     struct Squared {  // (1 − z)²
 ///       template <class T>
@@ -55,18 +55,18 @@ concept TwoSidedObjective = requires(const O& objective, double x) {
 ///     };
 ///     sp2dpo::Loss<Squared> loss;
 ///
-/// A template on the scalar has second derivatives as well (pair_curvature.hpp), and calls
-/// functions by their bare names (`using std::exp; exp(z)`), so that dual numbers find theirs; one
-/// that takes double only is an objective too, without them. Besides, all optional:
+/// An objective that is a template on the scalar also has second derivatives (pair_curvature.hpp).
+/// It calls functions by their bare names (`using std::exp; exp(z)`), so that dual numbers find
+/// theirs. An objective that takes only double has none. Optional members:
 ///
 ///     static constexpr const char* name = "squared";  // for messages
 ///     static constexpr bool takes_margin = false;     // default: true of functions of z alone
-///     static constexpr bool average_log_prob = true;  // it wants means over an answer's tokens
+///     static constexpr bool average_log_prob = true;  // needs means over tokens, not sums
 ///     std::string complaint() const;                  // what is wrong with its parameters, or ""
 template <class O>
 concept PairObjective = std::is_trivially_copyable_v<O> &&(ZObjective<O> || TwoSidedObjective<O>);
 
-/// Whether a margin means something to the objective.
+/// True if the objective uses a margin.
 template <PairObjective O>
 inline constexpr bool takes_margin = [] {
   if constexpr (requires { O::takes_margin; }) {
@@ -76,7 +76,7 @@ inline constexpr bool takes_margin = [] {
   }
 }();
 
-/// Whether the objective is made for log-probabilities per token, not for those of whole answers.
+/// True if the objective takes log-probabilities per token, not those of whole responses.
 template <PairObjective O>
 inline constexpr bool averages_log_probs = [] {
   if constexpr (requires { O::average_log_prob; }) {
@@ -88,8 +88,8 @@ inline constexpr bool averages_log_probs = [] {
 
 namespace detail {
 
-/// factor · x, which is 0 where the factor is, even at an infinite x: the limit of all that decays
-/// exponentially.
+/// Returns factor · x, or 0 where the factor is 0, even at an infinite x: the limit of anything
+/// that decays exponentially.
 template <class T>
 SP2DPO_HD T vanishing(T factor, T x) {
   return factor == 0 ? factor : factor * x;
@@ -97,7 +97,7 @@ SP2DPO_HD T vanishing(T factor, T x) {
 
 }  // namespace detail
 
-/// The objective's value and derivatives for one pair, whichever of the two forms it has.
+/// Evaluates an objective of either form for one pair.
 template <PairObjective Objective, class T>
 SP2DPO_HD PairTerm<T> pair_term(const Objective& objective, T delta_chosen, T delta_rejected,
                                 T beta, T margin) {
@@ -113,7 +113,7 @@ SP2DPO_HD PairTerm<T> pair_term(const Objective& objective, T delta_chosen, T de
 
 namespace detail {
 
-/// What softplus and sigmoid of x are both made of: e = e^−|x| and 1 / (1 + e).
+/// The parts that softplus and sigmoid of x share: e = e^−|x| and 1 / (1 + e).
 template <class T>
 struct Decay {
   T e;
@@ -126,11 +126,11 @@ SP2DPO_HD Decay<T> decay(T x) {
   return {e, T(1) / (T(1) + e)};
 }
 
-/// log(1 + e^x) without overflow, and without cancellation at either end; `by` is decay(x).
+/// Returns log(1 + e^x) without overflow or cancellation; `by` is decay(x).
 template <class T>
 SP2DPO_HD T softplus(T x, const Decay<T>& by) {
   using std::log;
-  // log1p(e) at half its price: what rounding took from the sum comes back to first order.
+  // log1p(e) at half the cost: the last term restores, to first order, what the sum rounded away.
   const T sum = T(1) + by.e;
   return (x >= 0 ? x : T(0)) + (log(sum) + (by.e - (sum - T(1))) * by.inverse);
 }
@@ -139,7 +139,7 @@ SP2DPO_HD T softplus(T x) {
   return softplus(x, decay(x));
 }
 
-/// 1 / (1 + e^−x) without overflow; `by` is decay(x).
+/// Returns 1 / (1 + e^−x) without overflow; `by` is decay(x).
 template <class T>
 SP2DPO_HD T sigmoid(T x, const Decay<T>& by) {
   return (x >= 0 ? T(1) : by.e) * by.inverse;
@@ -149,14 +149,14 @@ SP2DPO_HD T sigmoid(T x) {
   return sigmoid(x, decay(x));
 }
 
-/// −log σ(z) + tilt · z, which all smoothed forms of the DPO loss come down to.
+/// Returns −log σ(z) + tilt · z; every smoothed form of the DPO loss reduces to it.
 template <class T>
 SP2DPO_HD ZTerm<T> tilted_logistic(T z, double tilt) {
-  const Decay<T> by = decay(-z);  // of -z, also for the sake of derivatives at 0
+  const Decay<T> by = decay(-z);  // of −z, which also gives the right derivatives at 0
   return {softplus(-z, by) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z, by)};
 }
 
-/// A complaint() about `parameter`, or "" where `ok`.
+/// Returns "" if `ok`, else a complaint() about `parameter`.
 inline std::string complain_unless(bool ok, const char* parameter, const char* expected,
                                    double value) {
   if (ok) return {};
@@ -167,8 +167,8 @@ inline std::string complain_unless(bool ok, const char* parameter, const char* e
 
 }  // namespace detail
 
-/// The DPO loss −log σ(z) (arXiv:2305.18290, eq. 7), here with each pair's own beta
-/// (arXiv:2601.22385). With label smoothing ε in [0, 0.5) it is the conservative form (cDPO)
+/// The DPO loss −log σ(z) (arXiv:2305.18290, eq. 7), with each pair's own beta
+/// (arXiv:2601.22385). With label smoothing ε in [0, 0.5) it becomes cDPO,
 /// −(1−ε) log σ(z) − ε log σ(−z).
 struct Sigmoid {
   static constexpr const char* name = "sigmoid";

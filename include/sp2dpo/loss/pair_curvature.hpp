@@ -9,7 +9,7 @@
 
 namespace sp2dpo {
 
-/// An objective that is callable with dual numbers too, as one written for any scalar is.
+/// An objective that also takes dual numbers, like one written for any scalar.
 template <class O>
 concept TwiceDifferentiable = PairObjective<O> && requires(const O& objective, detail::Dual x) {
   requires requires {
@@ -19,7 +19,7 @@ concept TwiceDifferentiable = PairObjective<O> && requires(const O& objective, d
   };
 };
 
-/// How fast each input moves, by pair. Reference and weight are constants.
+/// The direction in which the inputs move, by pair. Reference and weight are constants.
 struct PairDirection {
   PairValues policy_chosen = 0.0;
   PairValues policy_rejected = 0.0;
@@ -27,9 +27,9 @@ struct PairDirection {
   PairValues margin = 0.0;
 };
 
-/// pair_step's outputs for pair i, each differentiated along the direction: the derivatives become
-/// the Hessian of gradient_scale · weight · value times the direction. Returns that of weight ·
-/// value. NaN where pair_step is.
+/// Writes pair_step's outputs for pair i, each differentiated along the direction: the derivatives
+/// become the Hessian of gradient_scale · weight · value times the direction. Returns the
+/// derivative of weight · value. The results are NaN wherever pair_step's are.
 template <TwiceDifferentiable Objective>
 SP2DPO_HD double pair_curvature_step(const PairInputs& in, const PairDirection& direction,
                                      const PairOutputs& out, const Objective& objective,
@@ -60,10 +60,10 @@ SP2DPO_HD double pair_curvature_step(const PairInputs& in, const PairDirection& 
   return loss;
 }
 
-/// pair_curvature_step for the pairs in [begin, end), on the host. What double backward needs: with
-/// the gradient's own gradient as the direction, `out.loss` is what goes to the upstream gradient,
-/// and the derivatives are what goes to the inputs. Returns the sum of what `out.loss` gets. Throws
-/// as pair_loss does.
+/// Runs pair_curvature_step for the pairs in [begin, end) on the host, as double backward needs it:
+/// with the gradient's own gradient as the direction, `out.loss` is the gradient by the upstream
+/// gradient, and the derivatives are those by the inputs. Returns the sum of `out.loss`. Throws as
+/// pair_loss does.
 template <TwiceDifferentiable Objective>
 double pair_curvature(const PairInputs& in, const PairDirection& direction, const PairOutputs& out,
                       std::int64_t begin, std::int64_t end, const Objective& objective) {

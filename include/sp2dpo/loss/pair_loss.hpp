@@ -12,18 +12,18 @@ namespace sp2dpo {
 
 namespace detail {
 
-/// Whether beta is finite and positive, the margin finite, the weight finite and >= 0.
+/// Returns whether beta is finite and positive, margin finite, and weight finite and >= 0.
 SP2DPO_HD inline bool are_valid(double beta, double margin, double weight) {
-  constexpr double largest = DBL_MAX;  // macros: std::numeric_limits is a function of the host
+  constexpr double largest = DBL_MAX;  // a macro: std::numeric_limits is host-only under nvcc
   return beta > 0 && beta <= largest && weight >= 0 && weight <= largest && margin >= -largest &&
          margin <= largest;
 }
 
 }  // namespace detail
 
-/// The whole of the loss for pair i, in double: the one place where log-probabilities, beta, margin
-/// and weight meet. Host loop and kernels call it alike. Returns weight · value. Where beta is not
-/// finite and positive, the weight not finite and >= 0 or the margin not finite, all is NaN.
+/// Computes the loss of pair i in double. This is the only place where log-probabilities, beta,
+/// margin and weight meet; the host's loop and the kernels both call it. Returns weight · value.
+/// All outputs are NaN unless beta is finite and > 0, weight finite and >= 0, and margin finite.
 template <PairObjective Objective>
 SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const Objective& objective,
                            std::int64_t i) {
@@ -52,9 +52,9 @@ SP2DPO_HD double pair_step(const PairInputs& in, const PairOutputs& out, const O
   return loss;
 }
 
-/// Loss and gradient of the pairs in [begin, end) on the host, in one pass over memory that the
-/// caller owns. Returns Σ weight_i · value_i, summed in the order of the pairs. Allocates nothing.
-/// Throws InvalidArgument where there are pairs and an input is an array at null.
+/// Computes loss and gradient of the pairs in [begin, end) on the host, in one pass over memory
+/// that the caller owns. Returns Σ weight_i · value_i, summed in the order of the pairs. Allocates
+/// nothing. Throws InvalidArgument if the range is not empty and an input is a null array.
 template <PairObjective Objective>
 double pair_loss(const PairInputs& in, const PairOutputs& out, std::int64_t begin, std::int64_t end,
                  const Objective& objective) {

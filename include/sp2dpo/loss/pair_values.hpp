@@ -11,12 +11,12 @@
 
 namespace sp2dpo {
 
-/// One number a pair, read as double: an array (borrowed) of any element type and stride, or one
-/// number that stands for all pairs. An array at null is no number: NaN where it is read, and
-/// refused by the calls that can throw, unless there are no pairs.
+/// One number per pair, read as double: a borrowed array of any element type and stride, or a
+/// number that stands for all pairs. A null array counts as missing and reads as NaN; calls that
+/// can throw refuse it unless they have no pairs.
 class PairValues {
  public:
-  SP2DPO_HD PairValues(double number) : number_(number) {}  // NOLINT: a number is a PairValues
+  SP2DPO_HD PairValues(double number) : number_(number) {}  // NOLINT: implicit on purpose
   SP2DPO_HD PairValues(const void* data, DType dtype, std::int64_t stride = 1)
       : data_(data), number_(NAN), stride_(stride), dtype_(dtype), is_array_(true) {}
 
@@ -27,7 +27,7 @@ class PairValues {
     return data_ == nullptr ? number_ : detail::load(data_, dtype_, i * stride_);
   }
 
-  /// The numbers of the pairs from `first` on.
+  /// Returns the numbers of the pairs from `first` on.
   [[nodiscard]] PairValues from(std::int64_t first) const {
     PairValues rest = *this;
     if (data_ != nullptr)
@@ -44,7 +44,7 @@ class PairValues {
   bool is_array_ = false;
 };
 
-/// Where one number a pair is written; empty where it is not wanted.
+/// The destination of one number per pair. A default-constructed sink discards it.
 class PairSink {
  public:
   PairSink() = default;
@@ -56,7 +56,7 @@ class PairSink {
     if (data_ != nullptr) detail::store(data_, dtype_, i * stride_, value);
   }
 
-  /// For the pairs from `first` on.
+  /// Returns the sink of the pairs from `first` on.
   [[nodiscard]] PairSink from(std::int64_t first) const {
     PairSink rest = *this;
     if (data_ != nullptr)
@@ -73,7 +73,7 @@ class PairSink {
   DType dtype_ = DType::float64;
 };
 
-/// What the loss of a batch is made of. Log-probabilities are those of a whole answer, in nats.
+/// The inputs of a loss, by pair. Log-probabilities are those of a whole response, in nats.
 struct PairInputs {
   PairValues policy_chosen = 0.0;
   PairValues policy_rejected = 0.0;
@@ -95,16 +95,16 @@ struct PairInputs {
   }
 };
 
-/// What comes of it, by pair. The derivatives are those of `gradient_scale` · Σ weight_i · value_i,
-/// so that a scale of 1/P gives the gradient of the mean.
+/// The outputs of a loss, by pair. The derivatives are those of `gradient_scale` · Σ weight_i ·
+/// value_i, so that a scale of 1/P gives the gradient of the mean.
 struct PairOutputs {
   PairSink loss{};  ///< weight · value
   PairSink d_policy_chosen{};
   PairSink d_policy_rejected{};
   PairSink d_beta{};
   PairSink d_margin{};
-  PairSink chosen_reward{};    ///< beta · (policy − reference), of the chosen answer
-  PairSink rejected_reward{};  ///< the same of the rejected one
+  PairSink chosen_reward{};    ///< beta · (policy − reference) of the chosen response
+  PairSink rejected_reward{};  ///< beta · (policy − reference) of the rejected one
   PairSink delta{};            ///< the log-ratio margin: delta_chosen − delta_rejected
   double gradient_scale = 1;
 
@@ -131,15 +131,15 @@ struct PairOutputs {
 
 namespace detail {
 
-/// Throws InvalidArgument, in the name of `call`, where `values` are an array at null.
+/// Throws InvalidArgument, in the name of `call`, if `values` is a null array.
 inline void require_values(const char* call, const char* owner, const char* name,
                            const PairValues& values) {
   if (values.is_missing())
     throw InvalidArgument(std::string(call) + ": " + owner + name +
-                          " is an array at null; a number or an array of one a pair is wanted");
+                          " is null; expected a number, or one value per pair");
 }
 
-/// The same of all that belongs to `owner`, "in." or where else they are.
+/// Throws likewise for each member of `in`, which messages call `owner` and the member's name.
 inline void require_inputs(const char* call, const char* owner, const PairInputs& in) {
   require_values(call, owner, "policy_chosen", in.policy_chosen);
   require_values(call, owner, "policy_rejected", in.policy_rejected);

@@ -10,7 +10,7 @@
 namespace sp2dpo {
 namespace detail {
 
-/// The term of a function of both rewards, from its value and its slopes by r_w and r_l.
+/// Builds the term of a function of both rewards from its value and its slopes by r_w and r_l.
 template <class T>
 SP2DPO_HD PairTerm<T> reward_term(T value, T by_chosen, T by_rejected, T delta_chosen,
                                   T delta_rejected, T beta) {
@@ -18,7 +18,7 @@ SP2DPO_HD PairTerm<T> reward_term(T value, T by_chosen, T by_rejected, T delta_c
           vanishing(by_chosen, delta_chosen) + vanishing(by_rejected, delta_rejected), T(0)};
 }
 
-/// Derivative of sigmoid.
+/// The derivative of sigmoid.
 template <class T>
 SP2DPO_HD T sigmoid_slope(T x) {
   return sigmoid(x) * sigmoid(-x);
@@ -26,8 +26,8 @@ SP2DPO_HD T sigmoid_slope(T x) {
 
 }  // namespace detail
 
-/// (delta − 1 / (2 beta))² of log-probabilities per token, as TRL has it with the authors' consent
-/// (IPO, arXiv:2310.12036, eq. 17). Here beta sets the log-ratio aimed at, and scales nothing.
+/// (delta − 1 / (2 beta))² of log-probabilities per token, as in TRL with the authors' consent
+/// (IPO, arXiv:2310.12036, eq. 17). Here beta sets the target log-ratio and scales nothing.
 struct Ipo {
   static constexpr const char* name = "ipo";
   static constexpr bool average_log_prob = true;
@@ -41,7 +41,7 @@ struct Ipo {
 };
 
 /// (delta_chosen − 1 / (2 beta))² + (delta_rejected + 1 / (2 beta))² (SPPO with hard labels,
-/// arXiv:2405.00675, eq. 4.7). As in Ipo, beta sets targets; the loss is of the order 1 / beta².
+/// arXiv:2405.00675, eq. 4.7). Like Ipo, it takes its targets from beta; it is of order 1 / beta².
 struct SppoHard {
   static constexpr const char* name = "sppo_hard";
 
@@ -55,8 +55,8 @@ struct SppoHard {
   }
 };
 
-/// −log σ(r_w) − ½ log σ(−r_w) − ½ log σ(−r_l) (NCA for pairs, arXiv:2402.05369): unlike DPO it
-/// keeps the chosen answer's likelihood up.
+/// −log σ(r_w) − ½ log σ(−r_w) − ½ log σ(−r_l) (NCA for pairs, arXiv:2402.05369). Unlike DPO
+/// it keeps the likelihood of the chosen response up.
 struct NcaPair {
   static constexpr const char* name = "nca_pair";
 
@@ -72,7 +72,7 @@ struct NcaPair {
   }
 };
 
-/// −log σ(r_w) − log σ(−r_l): a classifier of answers (BCO, arXiv:2404.04656), as in TRL without
+/// −log σ(r_w) − log σ(−r_l), a classifier of responses (BCO, arXiv:2404.04656); as in TRL, without
 /// the paper's running mean of the rewards.
 struct BcoPair {
   static constexpr const char* name = "bco_pair";
@@ -87,8 +87,8 @@ struct BcoPair {
   }
 };
 
-/// σ(−r_w) + σ(r_l), in [0, 2]: chosen answers up, rejected ones down, for chosen answers better
-/// than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 7).
+/// σ(−r_w) + σ(r_l), in [0, 2], raises chosen and lowers rejected responses; for chosen responses
+/// better than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 7).
 struct ApoZero {
   static constexpr const char* name = "apo_zero";
 
@@ -102,8 +102,9 @@ struct ApoZero {
   }
 };
 
-/// σ(r_w) + σ(r_l − r_w), in [0, 2]: both answers down, the rejected one more, for chosen answers
-/// worse than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq. 8).
+/// σ(r_w) + σ(r_l − r_w), in [0, 2], lowers both responses, the rejected one more; for chosen
+/// responses worse than the model's own (Anchored Preference Optimization, arXiv:2408.06266, eq.
+/// 8).
 struct ApoDown {
   static constexpr const char* name = "apo_down";
 

@@ -17,12 +17,12 @@ struct Hinge {
 
   template <class T>
   SP2DPO_HD ZTerm<T> operator()(T z) const {
-    // The last of each is for a NaN, which has to come through.
+    // The last alternative lets a NaN through.
     return z >= 1 ? ZTerm<T>{T(0), T(0)} : z < 1 ? ZTerm<T>{1 - z, T(-1)} : ZTerm<T>{z, z};
   }
 };
 
-/// [−(1−ε) log σ(z) + ε log σ(−z)] / (1−2ε), unbiased where a share ε in [0, 0.5) of the labels is
+/// [−(1−ε) log σ(z) + ε log σ(−z)] / (1−2ε), unbiased if a fraction ε in [0, 0.5) of the labels is
 /// flipped (rDPO, arXiv:2403.00409). Unlike cDPO it has no minimum and can be negative.
 struct Robust {
   static constexpr const char* name = "robust";
@@ -37,7 +37,7 @@ struct Robust {
   [[nodiscard]] std::string complaint() const { return Sigmoid{label_smoothing}.complaint(); }
 };
 
-/// KL(q ‖ (1−ε, ε)) of the policy's preference q = (σ(z), σ(−z)), least at z = logit(1−ε)
+/// KL(q ‖ (1−ε, ε)) of the policy's preference q = (σ(z), σ(−z)), minimal at z = logit(1−ε)
 /// (EXO, arXiv:2402.00856, eq. 16); ε in (0, 1).
 struct ExoPair {
   static constexpr const char* name = "exo_pair";
@@ -50,7 +50,7 @@ struct ExoPair {
     const T miss = detail::sigmoid(-z);
     const double log_hit = log1p(-label_smoothing);
     const double log_miss = log(label_smoothing);
-    // By symmetry, so that the entropy's terms do not cancel far out.
+    // By symmetry, so that the entropy's terms do not cancel at large |z|.
     const T away = fabs(z);
     const T entropy = detail::softplus(-away) + detail::vanishing(detail::sigmoid(-away), away);
     return {-entropy - hit * log_hit - miss * log_miss,
@@ -64,7 +64,7 @@ struct ExoPair {
   }
 };
 
-/// −log σ(z) (1−m) + e^−z m with m = σ(z / discopop_tau), a loss that a search found
+/// −log σ(z) (1−m) + e^−z m with m = σ(z / discopop_tau), a loss found by search
 /// (DiscoPOP, arXiv:2406.08414, eq. 5); discopop_tau > 0. Not convex.
 struct DiscoPop {
   static constexpr const char* name = "discopop";
@@ -77,7 +77,7 @@ struct DiscoPop {
     const T m = detail::sigmoid(steep * z);
     const T rest = detail::sigmoid(-steep * z);
     const T logistic = detail::softplus(-z);
-    // e^−z and m under one exponent: where one overflows the other is 0.
+    // e^−z and m share one exponent: where one overflows, the other is 0.
     const T exponential = exp((z >= 0 ? -z : (steep - 1) * z) - detail::softplus(-steep * fabs(z)));
     return {detail::vanishing(rest, logistic) + exponential,
             -detail::sigmoid(-z) * rest - steep * detail::vanishing(m * rest, logistic) +
@@ -91,8 +91,8 @@ struct DiscoPop {
   }
 };
 
-/// −log σ(z) of log-probabilities per token, so that long answers do not saturate it first
-/// (length-normalised DPO, arXiv:2411.15124). Betas are larger than DPO's: 2 to 10 are usual.
+/// −log σ(z) of log-probabilities per token, so that long responses do not saturate it first
+/// (length-normalised DPO, arXiv:2411.15124). Its betas are larger than DPO's, usually 2 to 10.
 struct SigmoidNorm {
   static constexpr const char* name = "sigmoid_norm";
   static constexpr bool average_log_prob = true;

@@ -15,22 +15,23 @@
 namespace sp2dpo {
 namespace detail {
 
-/// What a loss keeps of its pairs.
+/// The data that a LossOutput keeps of its pairs.
 struct PairRecord {
-  at::Tensor columns{};  ///< float64 [8, P]: see OutputColumn in src/torch/pairs.hpp
-  LogProbs policy{};     ///< as given, or as made from the rows
+  at::Tensor columns{};  ///< float64 [8, P]: see src/torch/output_columns.hpp
+  LogProbs policy{};     ///< as given, or as computed from the rows
   Controls controls{0.0};
-  at::ScalarType dtype = at::kFloat;  ///< of what is handed out
-  at::Tensor counted{};               ///< bool [P] on the CPU, or undefined where all pairs count
+  at::ScalarType dtype = at::kFloat;  ///< of what is returned
+  at::Tensor counted{};               ///< bool [P] on the CPU; undefined if all pairs count
   at::Tensor nll{};                   ///< one number, or undefined
-  at::Tensor bad_row{};  ///< on a device: the first row with a bad label, or −1; else undefined
+  at::Tensor bad_row{};               ///< on a device: the first row with an invalid label, or −1
   std::optional<std::array<double, 2>>
-      logits_mean{};  ///< of the chosen and of the rejected answers
+      logits_mean{};  ///< of the chosen and of the rejected responses
 };
 
 }  // namespace detail
 
-/// The loss of a batch and what it was made of. All but `loss` is detached: it carries no gradient.
+/// The loss of a batch and the numbers behind it. Everything except `loss` is detached. Several
+/// threads may read one object.
 class LossOutput {
  public:
   LossOutput(at::Tensor value, detail::PairRecord record)
@@ -46,18 +47,18 @@ class LossOutput {
   [[nodiscard]] at::Tensor rejected_rewards() const;  ///< [P]
   [[nodiscard]] at::Tensor log_ratios() const;        ///< [P]: delta, the margin without beta
 
-  /// Pairs that count: all, but for those that EmptyRows::skip left out.
+  /// Returns the number of pairs that count: all except those that EmptyRows::skip left out.
   [[nodiscard]] std::int64_t valid_pairs() const;
 
-  /// Means over the pairs that count, under TRL's names: rewards/chosen, rewards/rejected,
-  /// rewards/accuracies, rewards/margins, logps/chosen, logps/rejected; where they were asked for
-  /// logits/chosen, logits/rejected (over the answers' own tokens) and nll_loss; and beta/mean,
-  /// beta/min, beta/max, logratios/margin, loss/saturated_frac (the share of pairs with
-  /// sigmoid(−z) < 0.05). Waits for the device where the tensors are on one.
+  /// Returns means over the pairs that count, under TRL's names: rewards/chosen, rewards/rejected,
+  /// rewards/accuracies, rewards/margins, logps/chosen, logps/rejected; if requested,
+  /// logits/chosen, logits/rejected (over the responses' own tokens) and nll_loss. Also beta/mean,
+  /// beta/min, beta/max, logratios/margin and loss/saturated_frac (the share of pairs with
+  /// sigmoid(−z) < 0.05). Waits for the device if the tensors are on one.
   [[nodiscard]] std::map<std::string, double> metrics() const;
 
-  /// Throws c10::Error for a beta, margin, weight or label that is out of range on a device, where
-  /// looking beforehand would have meant waiting: such a pair's loss is NaN. Waits for the device.
+  /// Throws c10::Error for a beta, margin, weight or label on a device that is out of range. Such a
+  /// pair's loss is NaN, since the call itself does not wait for the device. This one does.
   void check() const;
 
  private:

@@ -95,7 +95,7 @@ struct Kept : testing::Environment {
 };
 const auto* const kept_for_good = testing::AddGlobalTestEnvironment(new Kept);
 
-TEST(TorchCuda, LogProbabilitiesGiveTheLossOfTheCpu) {
+TEST(TorchCuda, LogProbabilitiesMatchTheCpu) {
   expect_same(
       [](const Batch& batch) {
         const auto out =
@@ -105,7 +105,7 @@ TEST(TorchCuda, LogProbabilitiesGiveTheLossOfTheCpu) {
       1e-6);
 }
 
-TEST(TorchCuda, LogitsGiveTheLossOfTheCpu) {
+TEST(TorchCuda, LogitsMatchTheCpu) {
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const bool in_place : {false, true})
       expect_same(
@@ -119,7 +119,7 @@ TEST(TorchCuda, LogitsGiveTheLossOfTheCpu) {
           dtype == at::kFloat ? 2e-6 : 1e-2, dtype);
 }
 
-TEST(TorchCuda, LogitsGiveTheUnitGradientOfTheCpu) {
+TEST(TorchCuda, UnitGradientsMatchTheCpu) {
   expect_same(
       [](const Batch& batch) {
         const auto got = Loss<>().value_and_grad_from_logits(
@@ -146,7 +146,7 @@ std::vector<Tensor> call(const char* name, const std::map<std::string, c10::IVal
   return results;
 }
 
-TEST(TorchCuda, OnePassOverTheRowsGivesWhatItGivesOnTheCpu) {
+TEST(TorchCuda, OnePassOverTheRowsMatchesTheCpu) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
     for (const bool with_coefficient : {false, true})
       expect_same(
@@ -165,7 +165,7 @@ TEST(TorchCuda, OnePassOverTheRowsGivesWhatItGivesOnTheCpu) {
   EXPECT_THAT(ptx::device().launches(), testing::SizeIs(6));
 }
 
-TEST(TorchCuda, ValueAndGradientAreThoseOfTheCpu) {
+TEST(TorchCuda, ValueAndGradientMatchTheCpu) {
   for (const bool unit : {false, true})
     expect_same(
         [&](const Batch& batch) {
@@ -182,7 +182,7 @@ TEST(TorchCuda, ValueAndGradientAreThoseOfTheCpu) {
         2e-6);
 }
 
-TEST(TorchCuda, HiddenStatesGiveTheLossOfTheCpu) {
+TEST(TorchCuda, HiddenStatesMatchTheCpu) {
   // Memory for all rows; for a few, fewer than a pair has.
   constexpr std::int64_t products = std::int64_t{32} << 20, few = 4 * 4 * (vocab + 2 * width);
   for (const bool labels_on_host : {false, true})
@@ -201,7 +201,7 @@ TEST(TorchCuda, HiddenStatesGiveTheLossOfTheCpu) {
             dtype == at::kFloat ? 3e-6 : 2e-2, dtype);
 }
 
-TEST(TorchCuda, AReferenceUnderTheSameHeadGivesTheLossOfTheCpu) {
+TEST(TorchCuda, AReferenceWithTheSameHeadMatchesTheCpu) {
   expect_same(
       [](const Batch& batch) {
         const auto out = Loss<>().from_hidden(
@@ -212,7 +212,7 @@ TEST(TorchCuda, AReferenceUnderTheSameHeadGivesTheLossOfTheCpu) {
       3e-6);
 }
 
-TEST(TorchCuda, HiddenStatesGiveTheSumOfTheHeadsGradientToMainGrad) {
+TEST(TorchCuda, HiddenStatesAddTheHeadsGradientToMainGrad) {
   expect_same(
       [](const Batch& batch) {
         const Tensor sum = at::full({vocab, width}, 0.25, batch.head.options());
@@ -225,10 +225,10 @@ TEST(TorchCuda, HiddenStatesGiveTheSumOfTheHeadsGradientToMainGrad) {
       3e-6);
 }
 
-TEST(TorchCuda, LabelsOnTheCpuSayWhatHasNoRows) {
+TEST(TorchCuda, LabelsOnTheCpuAllowSkippingEmptyResponses) {
   expect_same(
       [](const Batch& batch) {
-        batch.host_labels.select(0, pairs).fill_(-100);  // the first pair's rejected answer
+        batch.host_labels.select(0, pairs).fill_(-100);  // the first pair's rejected response
         const Loss<> loss(
             {}, {.average_log_prob = true, .empty_rows = EmptyRows::skip, .nll_coefficient = 0.2});
         const auto out = loss.from_hidden(batch.hidden, batch.head, batch.bias, batch.host_labels,
@@ -242,9 +242,9 @@ TEST(TorchCuda, LabelsOnTheCpuSayWhatHasNoRows) {
       3e-6);
 }
 
-TEST(TorchCuda, AnAnswerWithoutRowsIsNanWhereNobodyCouldRefuseIt) {
+TEST(TorchCuda, AnEmptyResponseIsNanWithLabelsOnTheDevice) {
   const Batch batch(at::Device(at::kCUDA, 0));
-  batch.host_labels.select(0, pairs).fill_(-100);  // the first pair's rejected answer
+  batch.host_labels.select(0, pairs).fill_(-100);  // the first pair's rejected response
   const Tensor labels = batch.host_labels.to(batch.device);
   for (const auto empty_rows : {EmptyRows::error, EmptyRows::keep}) {
     const Loss<> loss({}, {.empty_rows = empty_rows});
@@ -258,7 +258,7 @@ TEST(TorchCuda, AnAnswerWithoutRowsIsNanWhereNobodyCouldRefuseIt) {
   }
 }
 
-TEST(TorchCuda, ABadLabelIsFoundWhenAskedFor) {
+TEST(TorchCuda, CheckFindsAnInvalidLabel) {
   const Batch batch(at::Device(at::kCUDA, 0));
   batch.host_labels.select(0, 2).fill_(vocab);
   const Tensor labels = batch.host_labels.to(batch.device);
@@ -270,12 +270,12 @@ TEST(TorchCuda, ABadLabelIsFoundWhenAskedFor) {
       out.check();
       ADD_FAILURE() << "nothing was found";
     } catch (const c10::Error& error) {
-      EXPECT_THAT(error.what(), HasSubstr("the label of row 10 lies outside"));
+      EXPECT_THAT(error.what(), HasSubstr("the label of row 10 is outside"));
     }
   }
 }
 
-TEST(TorchCuda, WhatADeviceDoesNotKnowIsRefused) {
+TEST(TorchCuda, OptionsThatNeedTheLabelsOnTheHostAreRefused) {
   const Batch batch(at::Device(at::kCUDA, 0));
   const auto refused = [&](const LossOptions& options) {
     try {

@@ -251,7 +251,7 @@ class Operators(unittest.TestCase):
 
     def test_errors_reach_python_with_their_reason(self):
         batch = Batch()
-        with self.assertRaisesRegex(RuntimeError, "there is no loss_type dpo; there are: sigmoid"):
+        with self.assertRaisesRegex(RuntimeError, "unknown loss_type dpo; expected one of: sigmoid"):
             ops.log_probs_loss(*batch.level1(), loss_type="dpo")
         with self.assertRaisesRegex(RuntimeError, "sorts the log-ratios over the batch"):
             ops.log_probs_loss(*batch.level1(), loss_type="aot")

@@ -6,7 +6,8 @@
 
 namespace sp2dpo::detail {
 
-/// Hands out aligned parts of a caller's workspace or, without memory, counts what they would take.
+/// Hands out aligned parts of a caller's workspace or, without memory, counts the bytes they need.
+/// For one thread at a time.
 class Arena {
  public:
   Arena(void* memory, std::size_t alignment)

@@ -7,8 +7,8 @@
 
 namespace sp2dpo::detail {
 
-/// value + slope · ε with ε² = 0: a function of it carries its own derivative along. Where an
-/// objective has a kink, the branch that it takes decides.
+/// A dual number value + slope · ε with ε² = 0: a function of it computes its own derivative. At an
+/// objective's kink, the branch taken decides.
 struct Dual {
   double value = 0;
   double slope = 0;
@@ -55,7 +55,7 @@ struct Dual {
   SP2DPO_HD friend Dual pow(Dual x, double power) {
     return {std::pow(x.value, power), power * std::pow(x.value, power - 1) * x.slope};
   }
-  // On the side of x >= 0 at 0, as the formulas that use it branch.
+  // At 0 this takes the branch x >= 0, like the formulas that use it.
   SP2DPO_HD friend Dual fabs(Dual x) { return x < 0 ? -x : x; }
   SP2DPO_HD friend Dual abs(Dual x) { return fabs(x); }
   SP2DPO_HD friend Dual fmax(Dual a, Dual b) { return a < b || a.value != a.value ? b : a; }

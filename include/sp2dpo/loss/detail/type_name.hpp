@@ -9,7 +9,7 @@
 
 namespace sp2dpo::detail {
 
-/// The type as it is written in C++, for messages.
+/// Returns the type as written in C++, for messages.
 inline std::string type_name(const std::type_info& type) {
   int status = 0;
   char* name = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
