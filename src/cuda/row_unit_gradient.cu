@@ -17,6 +17,39 @@ template <class Element>
 constexpr std::int64_t block_capacity = std::int64_t{held} * row_threads* per_vector<Element>;
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+/// Loads the vectors begin, begin + row_threads and so on that lie before `end`.
+template <class Element>
+__device__ __forceinline__ void load_vectors(const uint4* from, int begin, int end,
+                                             uint4 (&v)[held]) {
+#pragma unroll
+  for (int u = 0; u < held; ++u) {
+    const int i = begin + u * row_threads;
+    v[u] = i < end ? __ldcs(from + i) : nothing<Element>();
+  }
+}
+
+/// Returns `sum` plus the sum of these vectors' elements.
+template <class Element>
+__device__ __forceinline__ float plain_sum_from(float sum, int begin, int end, uint4 (&v)[held]) {
+#pragma unroll
+  for (int u = 0; u < held; ++u)
+    if (begin + u * row_threads < end) sum += plain_sum<Element>(v[u]);
+  return sum;
+}
+
+/// Replaces the label by −inf. Slots past the part's end have no label, although their indices
+/// continue into the next part.
+template <class Element>
+__device__ __forceinline__ void remove_label(const LabelPlace& place, int begin, int end,
+                                             uint4 (&v)[held]) {
+#pragma unroll
+  for (int u = 0; u < held; ++u) {
+    const int i = begin + u * row_threads;
+    if (i == place.vector && i < end)
+      set_element<Element>(v[u], place.place, Element::minus_infinity);
+  }
+}
+
 /// Takes one row per cluster. Each block keeps its part of the row in registers as loaded and
 /// computes the exponentials twice, which costs less than keeping them in float.
 template <class Element, bool with_plain>
@@ -44,11 +77,7 @@ __device__ void do_row(const launch::RowPass& pass) {
   const int begin = static_cast<int>(part.begin(span.vectors)) + thread;
   const int end = static_cast<int>(part.end(span.vectors));
   uint4 v[held];
-#pragma unroll
-  for (int u = 0; u < held; ++u) {
-    const int i = begin + u * row_threads;
-    v[u] = i < end ? __ldcs(from + i) : nothing<Element>();
-  }
+  load_vectors<Element>(from, begin, end, v);
   // A block has at most one single element per thread, at either end of the row.
   int single = -1;
   if (part.is_first() && thread < span.head) single = thread;
@@ -57,20 +86,9 @@ __device__ void do_row(const launch::RowPass& pass) {
   const float x = single >= 0 ? Element::load(in + single) : 0;
 
   ExpSum sum;
-  if constexpr (with_plain) {
-    float plain = x;
-#pragma unroll
-    for (int u = 0; u < held; ++u)
-      if (begin + u * row_threads < end) plain += plain_sum<Element>(v[u]);
-    sum.plain = static_cast<double>(plain);
-  }
-  // Slots past the part's end have no label, although their indices continue into the next part.
-#pragma unroll
-  for (int u = 0; u < held; ++u) {
-    const int i = begin + u * row_threads;
-    if (i == place.vector && i < end)
-      set_element<Element>(v[u], place.place, Element::minus_infinity);
-  }
+  if constexpr (with_plain)
+    sum.plain = static_cast<double>(plain_sum_from<Element>(x, begin, end, v));
+  remove_label<Element>(place, begin, end, v);
   sum.add<Element>(v);
   if (single >= 0 && single != label) sum.add(x);
   sum = block_total<with_plain>(sum);

@@ -55,7 +55,7 @@ void expect_log_probs_refused(const Wrong& wrong) {
   });
 }
 
-TEST(CudaHiddenRun, NamesTheErrorBeforeAnyLaunch) {
+TEST(CudaHiddenRun, NamesAnInvalidInputBeforeAnyLaunch) {
   const Wrong of_both[] = {
       {[](Call c) { c.rows.hidden.data = nullptr; }, "hidden.data is null"},
       {[](Call c) { c.rows.hidden.dtype = DType::float64; }, "hidden is float64"},
@@ -77,7 +77,9 @@ TEST(CudaHiddenRun, NamesTheErrorBeforeAnyLaunch) {
       {[](Call c) { --c.memory.workspace_bytes; }, "chunks of 26 rows need"},
       {[](Call c) { c.memory.workspace = nullptr; }, "chunks of 26 rows need"}};
   for (const Wrong& wrong : of_both) expect_loss_refused(wrong), expect_log_probs_refused(wrong);
+}
 
+TEST(CudaHiddenRun, NamesAnInvalidOutputOrLossBeforeAnyLaunch) {
   const Wrong of_log_probs[] = {
       {[](Call c) { c.out.sums.chosen = nullptr; }, "out.chosen is null"},
       {[](Call c) { c.out.sums.rejected = nullptr; }, "out.rejected is null"},
