@@ -16,8 +16,8 @@
 namespace sp2dpo::cpu {
 namespace {
 
-/// A product that adds up in the order of the inner dimension, beginning with what is there: the
-/// order is the same whatever part of the rows it is given.
+/// A product that sums in the order of the inner dimension, starting with what `out` holds, so that
+/// the order does not depend on the rows it is given.
 constexpr auto in_order = [](const MatrixProduct::Operand& a, const MatrixProduct::Operand& b,
                              const Matrix& out, bool add) {
   const auto at = [](const MatrixProduct::Operand& x, std::int64_t row, std::int64_t column) {
@@ -54,7 +54,7 @@ struct Problem {
     std::vector<float> d_hidden, d_head, d_bias;
   };
 
-  /// By chunks of at most so many rows.
+  /// Computes the loss in chunks of at most so many rows.
   [[nodiscard]] Result operator()(std::int64_t chunk_rows) const {
     const std::vector<std::int64_t> bounds{0, 5, 6, 13, 17, 19, rows};
     const PairRows pair_rows({.count = 2 * pairs, .cu_seqlens = bounds.data()}, {labels.data()},

@@ -27,7 +27,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t ignored = -100;
 constexpr DType all_dtypes[] = {DType::float16, DType::bfloat16, DType::float32, DType::float64};
 
-// Half a unit in the last place of 1, and half the smallest number: what one rounding may change.
+// Half a unit in the last place of 1, and half the smallest number: the error of one rounding.
 double rounding(DType dtype) {
   constexpr double unit[] = {0x1p-11, 0x1p-8, 0x1p-24, 0x1p-53};
   return unit[static_cast<std::size_t>(dtype)];
@@ -36,13 +36,13 @@ double underflow(DType dtype) {
   return dtype == DType::float16 ? 0x1p-25 : 0x1p-126;
 }
 
-// What the lanes' arithmetic may add to it, for the logits used here.
+// The error that the lanes' arithmetic may add, for the logits used here.
 double lanes_error(DType dtype) {
   return dtype == DType::float64 ? 1e-14 : 3e-6;
 }
 
-// Rows of logits in memory of their own, with padding columns and rows that lie apart. Whatever is
-// no logit is NaN.
+// Rows of logits in their own memory, with padding columns and gaps between rows. All memory that
+// is not a logit holds NaN.
 struct Batch {
   Batch(DType dtype, std::int64_t rows, std::int64_t vocab, std::int64_t padding = 0,
         std::int64_t gap = 0)
@@ -102,7 +102,7 @@ struct Batch {
   LogitRows logits;
 };
 
-// A row worked out in two passes with 64-bit mantissas.
+// A row computed in two passes with 64-bit mantissas.
 struct Reference {
   Reference(const Batch& batch, std::int64_t row)
       : Reference(batch, row, batch.get(row, batch.label(row))) {}
@@ -304,7 +304,7 @@ TEST_P(Rows, SumTheLogitsOnRequest) {
   }
 }
 
-// Memory of whole pages, each row on pages of its own: any touch of a closed row is a crash.
+// Memory in whole pages, each row on its own pages, so that any access to a closed row crashes.
 class Pages {
  public:
   Pages(std::int64_t rows, std::int64_t bytes_per_row)
@@ -406,7 +406,7 @@ TEST_P(Rows, AreBitIdenticalForEveryPartition) {
 
 TEST_P(Rows, TouchOnlyTheSelectedRows) {
   Batch batch(DType::bfloat16, 6, 40);
-  batch.label(0) = 1000000;  // not selected, so not looked at
+  batch.label(0) = 1000000;  // not selected, so not read
   const std::vector<std::int64_t> list{0, 5, 3, 2};
   row_log_probs(batch.logits, batch.row_labels(), {1, 2, list.data()}, batch.statistics());
   row_log_probs(batch.logits, batch.row_labels(), {1, 1}, batch.statistics());

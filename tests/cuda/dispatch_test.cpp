@@ -17,7 +17,7 @@ namespace {
 
 using ptx::DeviceArray;
 
-/// Three rows, the second masked, and all that is made of them.
+/// Three rows, the second masked, and all outputs.
 struct Rows {
   explicit Rows(std::int64_t vocab, DType dtype = DType::bfloat16)
       : bytes(static_cast<std::size_t>(3 * vocab) * size_of(dtype)), logits{nullptr, dtype,

@@ -14,8 +14,8 @@
 #include <sp2dpo/cuda/rows.hpp>
 #include <sp2dpo/error.hpp>
 
-/// What each public call does where the device fails it. cuda::pair_loss has its tests beside its
-/// numbers'.
+/// How each public call behaves when the device fails it. The tests of cuda::pair_loss are in
+/// pair_loss_run_test.cpp.
 namespace sp2dpo::cuda {
 namespace {
 
@@ -93,8 +93,8 @@ std::vector<PublicCall> public_calls() {
           {"cuda::hidden_loss", [] { return Problem(DType::float32).on_device(rows).d_head; }}};
 }
 
-/// `fail` has the next call fail with `error`, which names itself and the call, and is not found
-/// again by what comes after it.
+/// `fail` makes the next call fail with `error`. The message names the error and the call, and
+/// later calls do not see it again.
 void expect_failure(const PublicCall& call, const std::function<void()>& fail, const char* error) {
   SCOPED_TRACE(testing::Message() << call.name << ", " << error);
   fail();
@@ -136,7 +136,7 @@ TEST(CudaFailures, ReportASmallWorkspaceBeforeAnyLaunch) {
   for (const auto& [name, call] : {std::pair{"cuda::row_log_probs: ", &Rows::find_log_probs},
                                    {"cuda::row_gradient: ", &Rows::find_gradient},
                                    {"cuda::row_log_probs_and_gradient: ", &Rows::find_both}}) {
-    Rows on_device(33000);  // which several blocks share, where there are no clusters
+    Rows on_device(33000);  // shared by several blocks on devices without clusters
     ptx::device().properties.major = 8;
     const RowMemory whole = on_device.memory;
     const auto make = [&, f = call] { (on_device.*f)(); };

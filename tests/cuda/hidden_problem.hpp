@@ -84,8 +84,8 @@ struct Problem {
         log_prob(rows), coefficient(rows);
     const SequenceLoss loss = sequence_loss(pair_rows, outputs_of(losses.data(), slopes.data()),
                                             beta.data(), reference_sums);
-    // The library's CPU products have one type throughout; a float32 sum of 16-bit ones is made
-    // of exact parts here.
+    // The library's CPU products have one type throughout; here a float32 sum of 16-bit products
+    // has exact terms.
     const auto product = [](const cpu::MatrixProduct::Operand& a,
                             const cpu::MatrixProduct::Operand& b, const Matrix& out, bool more) {
       const auto at = [](const cpu::MatrixProduct::Operand& x, std::int64_t i, std::int64_t j) {
@@ -119,7 +119,7 @@ struct Problem {
             numbers(d_bias, DType::float32)};
   }
 
-  /// The pairs as the device is told of them.
+  /// The pairs as passed to the device.
   [[nodiscard]] PairRows listed() const {
     return {{.count = 2 * pair_count, .cu_seqlens = bounds.data()},
             {lists_masked ? nullptr : labels.data(), ignored},
@@ -162,8 +162,7 @@ struct Problem {
     std::vector<std::int64_t> counts;
   };
 
-  /// By hidden_log_probs, of the same arguments as far as it has them; `call.out.sums` is its
-  /// `out`.
+  /// Calls hidden_log_probs with the same arguments; `call.out.sums` is its `out`.
   [[nodiscard]] LogProbs log_probs_on_device(std::int64_t chunk_rows,
                                              const Change& change = {}) const {
     OnDevice device(*this, chunk_rows);
@@ -177,7 +176,7 @@ struct Problem {
     return {device.policy.get(), device.counts.get()};
   }
 
-  /// What the gradients of head and bias are added to.
+  /// The numbers that the gradients of head and bias are added to.
   static Bytes float_bytes(std::int64_t count) {
     Bytes bytes(static_cast<std::size_t>(count) * sizeof(float));
     for (std::int64_t i = 0; i < count; ++i)
@@ -214,7 +213,7 @@ struct Problem {
   /// Makes the call on the device.
   std::function<void(const std::function<void()>&)> around = [](const auto& call) { call(); };
   bool with_bias = true, add = true, average = false, skip_incomplete = false;
-  bool lists_masked = false;  // as where nobody looked at the labels
+  bool lists_masked = false;  // as if the labels had not been read
   double margin = 0, nll_scale = 0;
   Bytes hidden, head, bias;
   Bytes reference;                     // hidden states under the same head, for the device

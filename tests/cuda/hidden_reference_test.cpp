@@ -10,7 +10,8 @@
 #include "hidden_problem.hpp"
 #include <gtest/gtest.h>
 
-/// The hidden level beside its formulas in double precision, without any other code of the library.
+/// Compares the hidden level with its formulas in double precision, without other code of the
+/// library.
 namespace sp2dpo::cuda {
 namespace {
 
@@ -68,7 +69,7 @@ std::vector<Formula> formulas() {
       {ApoDown{}, of_rewards([](Real c, Real r) { return sigmoid(c) + sigmoid(r - c); })}};
 }
 
-/// Relative, of one rounding to the type, and what is lost below its smallest numbers.
+/// The relative error of one rounding to the type, and the loss below its smallest numbers.
 double rounding(DType dtype) {
   return dtype == DType::float16 ? 0x1p-11 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-24;
 }
@@ -76,10 +77,10 @@ double underflow(DType dtype) {
   return dtype == DType::float16 ? 0x1p-25 : 0;
 }
 constexpr double of_float = 0x1p-24;
-/// What a row's exponentials and sums in float may add.
+/// The error that a row's exponentials and sums in float may add.
 constexpr double arithmetic = 2e-6;
 
-/// Numbers, and how far off each may be.
+/// Numbers, and the error allowed for each.
 struct Bounded {
   explicit Bounded(std::int64_t size)
       : value(static_cast<std::size_t>(size)), off(static_cast<std::size_t>(size)) {}
@@ -107,9 +108,9 @@ struct Row {
   std::vector<double> probability;
 };
 
-/// All that hidden_loss makes of a problem. Logits and their gradients are rounded to the element
-/// type once, the label's logit is not rounded, and products are summed in float: `off` follows
-/// these errors to the end, and what they may do at worst is what a result is allowed.
+/// Everything that hidden_loss computes. Logits and their gradients are rounded to the element type
+/// once, the label's logit is not rounded, and products are summed in float. `off` propagates these
+/// errors, and a result may differ by their worst case.
 class Exact {
  public:
   Exact(const Problem& problem, const Formula& formula)

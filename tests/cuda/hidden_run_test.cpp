@@ -10,7 +10,7 @@
 
 #include <sp2dpo/error.hpp>
 
-/// What can be asked of the hidden level over the stand-in for CUDA's runtime only.
+/// Tests of the hidden level that need the stand-in for CUDA's runtime.
 namespace sp2dpo::cuda {
 namespace {
 

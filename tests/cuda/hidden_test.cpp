@@ -103,7 +103,7 @@ TEST(CudaHiddenOnEveryDevice, SkipsPairsWithAnEmptySequence) {
   }
 }
 
-/// Rows of a chunk that the last of the pairs does not fit into.
+/// A chunk size that the last pair does not fit into.
 constexpr std::int64_t some_in_parts = 8;
 
 TEST(CudaHidden, GivesTheSameNumbersForAnySetOfGradients) {
@@ -204,7 +204,7 @@ TEST(CudaHidden, TakesAReferenceWithTheSameHead) {
   }
 }
 
-/// The problem's numbers where long pairs go by side, beside those of the host for whole pairs.
+/// Compares the device with LongPairs::by_side to the host with whole pairs.
 void expect_as_on_host(Problem problem, std::int64_t chunk_rows) {
   const Result want = problem.on_host(rows);
   problem.long_pairs = LongPairs::by_side;
@@ -212,7 +212,7 @@ void expect_as_on_host(Problem problem, std::int64_t chunk_rows) {
 }
 
 TEST(CudaHiddenBySide, MatchesTheHost) {
-  // NCA's and BCO's slopes are not opposite numbers, as any objective's with nll_scale.
+  // The slopes of NCA and BCO are not opposite numbers, nor are any objective's with nll_scale.
   struct Case {
     AnyObjective objective;
     double nll_scale;
@@ -330,7 +330,7 @@ TEST(CudaHiddenBySide, GivesNanForTheRowsOfAPairWithoutALoss) {
   }
 }
 
-/// Of the type: a bound of what rounding changes.
+/// Returns a bound of the error of rounding to the type.
 double rounding(double x, DType dtype) {
   return dtype == DType::bfloat16 ? std::ldexp(std::fabs(x), -8)
                                   : std::max(std::ldexp(std::fabs(x), -11), std::ldexp(1, -25));

@@ -17,7 +17,7 @@ namespace {
 
 using ptx::DeviceArray;
 
-/// What goes in and comes out for each pair, column by column.
+/// Inputs and outputs by pair, column by column.
 constexpr std::size_t columns_in = 7, columns_out = 8;
 using Column = std::vector<double>;
 
@@ -47,7 +47,7 @@ PairOutputs outputs(Columns& at, std::size_t pairs) {
           column(6), column(7), 1.0 / static_cast<double>(pairs)};
 }
 
-/// Of 37 pairs, in one launch, or of 4100, in two.
+/// Takes one launch for 37 pairs and two for 4100.
 void expect_same_as_on_host(const AnyObjective& objective, std::size_t pairs) {
   SCOPED_TRACE(std::string(objective.name()) + ", " + std::to_string(pairs) + " pairs");
   const std::vector<Column> given = numbers(pairs);

@@ -32,7 +32,7 @@ using Bytes = std::vector<unsigned char>;
 constexpr std::array all_dtypes{DType::float16, DType::bfloat16, DType::float32, DType::float64};
 constexpr std::size_t columns_in = 7, columns_out = 8;
 
-/// Relative, of one rounding; float64's is for what exp and log differ in on the two sides.
+/// The relative error of one rounding; for float64, the difference of exp and log on the two sides.
 double rounding(DType dtype) {
   switch (dtype) {
     case DType::float16:
@@ -47,7 +47,7 @@ double rounding(DType dtype) {
   return 1e-13;
 }
 
-/// The inputs of a batch by column, every second element of memory, so that strides count too.
+/// The inputs of a batch by column, in every second element of memory, to test strides.
 struct Batch {
   Batch(DType dtype_, std::int64_t pairs_) : dtype(dtype_), pairs(pairs_) {
     std::mt19937_64 random(static_cast<std::uint64_t>(pairs));
@@ -220,7 +220,7 @@ TEST(CudaPairLossRun, GivesNanForAPairOutOfRangeOnly) {
   EXPECT_TRUE(std::isnan(sp2dpo::detail::load(results.total.data(), DType::float64, 0)));
 }
 
-// What goes wrong on the way.
+// Errors.
 
 void expect_usable() {
   const Batch batch(DType::float64, 5);

@@ -12,8 +12,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-// What needs no device: the numbers that the kernels give are those of pair_step, which tests/loss
-// holds against references.
+// Tests without a device. The kernels call pair_step, which tests/loss compares with references.
 
 TEST(CudaPairLoss, ReturnsAtOnceForNoPairs) {
   pair_loss({}, Sigmoid{}, nullptr);

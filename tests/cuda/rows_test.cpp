@@ -31,10 +31,11 @@ double rounding(DType dtype) {
 double underflow(DType dtype) {
   return dtype == DType::float16 ? 0x1p-25 : 0x1p-126;
 }
-/// What float sums and exponentials to two units in the last place may add.
+/// The error that float sums and exponentials to two units in the last place may add.
 constexpr double arithmetic = 2e-6;
 
-/// Rows on the host, with padding columns and rows that lie apart. Whatever is no logit is NaN.
+/// Rows on the host, with padding columns and gaps between rows. All memory that is not a logit
+/// holds NaN.
 struct Batch {
   Batch(DType dtype_, std::int64_t rows, std::int64_t vocab, std::int64_t padding = 0,
         std::int64_t gap = 0, std::int64_t first_ = 1)
@@ -78,7 +79,7 @@ struct Batch {
   LogitRows logits;
 };
 
-/// A batch and all that the calls write, on the device.
+/// A batch and all outputs, on the device.
 struct OnDevice {
   explicit OnDevice(const Batch& batch)
       : memory(batch.memory),
@@ -126,7 +127,7 @@ struct OnDevice {
   RowSelection all;
 };
 
-/// A row worked out in two passes with 64-bit mantissas.
+/// A row computed in two passes with 64-bit mantissas.
 struct Reference {
   Reference(const Batch& batch, std::int64_t row) {
     const std::int64_t vocab = batch.logits.vocab;
@@ -206,7 +207,7 @@ void expect_gradient(const Batch& batch, const std::vector<unsigned char>& memor
       ASSERT_TRUE(std::isnan(gradient.get(row, j))) << "after row " << row << ", column " << j;
 }
 
-/// By the two calls, and by the one that does both.
+/// Computes both by two calls and by one.
 void expect_both_ways(const Batch& batch) {
   const OnDevice two_calls(batch), at_once(batch);
   two_calls.find_log_probs();
@@ -321,7 +322,7 @@ TEST(CudaRows, WithCoefficientZeroAreNotRead) {
   const DeviceArray<double> coefficient(std::vector{0.0, 1.0});
   const DeviceArray<unsigned char> never_written(batch.memory.size());
   const DeviceArray<unsigned char> out(batch.memory);
-  // The first row alone, from memory that nobody wrote to.
+  // The first row alone, from memory that was never written.
   LogitRows unread = device.logits;
   unread.data = never_written.data();
   row_gradient(unread, device.row_labels, {0, 1}, device.lse_others.data(), coefficient.data(),
@@ -373,7 +374,7 @@ TEST(CudaRows, UseTheGivenLogitOfTheLabel) {
 
 TEST(CudaRows, TouchOnlyTheSelectedRows) {
   Batch batch(DType::bfloat16, 6, 40);
-  batch.label(0) = 1000000;  // not selected, so not looked at
+  batch.label(0) = 1000000;  // not selected, so not read
   const OnDevice device(batch);
   const DeviceArray<double> log_prob(std::vector<double>(6, nan));
   const DeviceArray<std::int64_t> list(std::vector<std::int64_t>{0, 5, 3, 2});

@@ -47,7 +47,7 @@ struct Batch {
   Sequences sequences;
 };
 
-/// The loss of the batch on the device, beside the same on the host.
+/// Compares the loss of the batch on the device with that on the host.
 void expect_same_as_on_host(const Batch& batch, Sequences on_device, bool average,
                             double nll_scale) {
   const PairRows pairs(batch.sequences, {batch.label.data(), ignored}, batch.rows());
@@ -179,7 +179,7 @@ TEST(CudaSequencesOnEveryDevice, NameTheArgumentThatIsMissing) {
     EXPECT_THAT([&] { call(arguments); },
                 ThrowsMessage<InvalidArgument>(HasSubstr(name + ": " + words)));
     arguments.batch.sequences = {};
-    call(arguments);  // no pairs, nothing to look at
+    call(arguments);  // no pairs, nothing to read
   };
   const auto log_probs = [](const Arguments& a) {
     sequence_log_probs(a.batch, a.row_log_prob, true, a.sums, nullptr);

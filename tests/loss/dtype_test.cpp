@@ -12,7 +12,7 @@
 namespace sp2dpo {
 namespace {
 
-/// A 16-bit format told by its definition: `fraction` bits after the point, exponents from
+/// A 16-bit format by its definition: `fraction` bits after the point, exponents from
 /// `lowest`.
 struct Format {
   const char* name;
@@ -63,8 +63,7 @@ TEST_P(SixteenBits, EveryPatternRoundTrips) {
   }
 }
 
-// Rounding is decided at the midpoints: what is right there and just beside them is right
-// everywhere.
+// Midpoints decide rounding: if it is right there and next to them, it is right everywhere.
 TEST_P(SixteenBits, RoundToNearestEven) {
   const Format format = GetParam();
   for (std::uint16_t low = 0; low < format.infinity; ++low) {

@@ -101,7 +101,7 @@ void for_each_point(F f) {
         }
 }
 
-/// As near as double can be asked to be to a long double that may be huge.
+/// Expects a double to be as near as possible to a long double that may be huge.
 void expect_close(double actual, Real expected, double tolerance) {
   EXPECT_NEAR(actual, static_cast<double>(expected),
               tolerance * std::fmax(1.0, std::fabs(static_cast<double>(expected))));
@@ -294,12 +294,12 @@ TEST(AnyObjective, ComplainsOfParametersOutOfRangeByName) {
   EXPECT_NE(AnyObjective(DiscoPop{infinity}).complaint(), "");
 }
 
-/// One that says nothing of itself, and takes double only.
+/// An objective without optional members that takes double only.
 struct Plain {
   ZTerm<double> operator()(double z) const { return {-z, -1}; }
 };
 
-/// One that takes a margin although it treats chosen and rejected differently.
+/// An objective that takes a margin although it treats chosen and rejected differently.
 struct Anchored {
   static constexpr bool takes_margin = true;
   PairTerm<double> operator()(double chosen, double, double, double margin) const {

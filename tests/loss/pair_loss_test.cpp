@@ -123,7 +123,7 @@ TEST(PairLoss, GivesTheGoldenNumbers) {
   expect_near(out.delta, {1.6, 0.6, 1.6, 0.6}, 1e-15);
 }
 
-// The derived facts about a beta of each pair's own.
+// Facts derived for a beta of each pair.
 
 TEST(PairLoss, IsLogTwoWithSlopeMinusHalfBetaWherePolicyEqualsReference) {
   for (const double beta : {0.03, 0.1, 0.3, 2.0}) {
@@ -352,7 +352,7 @@ TEST(PairLoss, KeepsTheNanOfOnePairFromTheOthers) {
   EXPECT_EQ(out.d_chosen[2], expected.d_chosen[2]);
 }
 
-// An array that is not there.
+// A null array.
 
 TEST(PairLoss, RefusesANullArrayByName) {
   const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
@@ -378,7 +378,7 @@ TEST(PairLoss, RefusesANullArrayByName) {
   }
 }
 
-/// (1 − z)²: a stranger's objective.
+/// A custom objective, (1 − z)².
 struct Squared {
   template <class T>
   ZTerm<T> operator()(T z) const {

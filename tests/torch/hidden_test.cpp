@@ -14,8 +14,8 @@ namespace {
 
 class FromHidden : public ::testing::TestWithParam<std::tuple<at::ScalarType, std::int64_t>> {};
 
-/// Against the same loss from logits in double, whose own test is above. A small workspace makes
-/// each pair go through alone, a tiny one makes every pair longer than a chunk.
+/// Compares with the same loss from logits in double. With a small workspace each pair is a chunk;
+/// with a tiny one every pair is longer than a chunk.
 TEST_P(FromHidden, AgreesWithTheLossFromLogits) {
   const auto [dtype, bytes] = GetParam();
   for (const bool opposite : {true, false}) {
@@ -61,7 +61,7 @@ TEST(FromHidden, GivesTheSameGradientAgainFromARetainedGraph) {
     const auto upstream = at::full({}, 0.5, at::kFloat);
     out.loss.backward(upstream, retain);
     const auto result = std::pair(hidden.grad().clone(), weight.grad().clone());
-    // What was handed out is the caller's to change.
+    // The caller may change what was returned.
     hidden.grad().fill_(7), weight.grad().fill_(7);
     hidden.mutable_grad().reset(), weight.mutable_grad().reset();
     return result;
@@ -74,7 +74,7 @@ TEST(FromHidden, GivesTheSameGradientAgainFromARetainedGraph) {
   }
 }
 
-/// The same bits for one plan; the order in which libtorch's products add up differs between plans.
+/// Bit-identical for one plan; the order in which libtorch's products sum differs between plans.
 TEST(FromHidden, IsReproducibleAndNearlyEqualForEveryChunkSize) {
   for (const auto dtype : {at::kDouble, at::kFloat}) {
     at::manual_seed(5);

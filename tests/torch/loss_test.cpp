@@ -67,7 +67,7 @@ TEST(Loss, GivesTheGoldenValuesAndGradients) {
 class LossAgainstTorch
     : public ::testing::TestWithParam<std::tuple<at::ScalarType, std::int64_t, Reduction>> {};
 
-/// Value and gradient against libtorch's own operations in double precision, on the same numbers.
+/// Compares value and gradient with libtorch's own operations in double, on the same numbers.
 TEST_P(LossAgainstTorch, ValueAndGradientAgree) {
   const auto [dtype, pairs, reduction] = GetParam();
   at::manual_seed(pairs);
@@ -249,7 +249,7 @@ TEST(Loss, RefusesABetaThatIsNotPositiveAndFinite) {
       ThrowsMessage<c10::Error>(HasSubstr("margin must be finite")));
 }
 
-/// An objective of a user's own: (1 − z)².
+/// A custom objective, (1 − z)².
 struct Squared {
   template <class T>
   SP2DPO_HD ZTerm<T> operator()(T z) const {
@@ -266,7 +266,8 @@ TEST(Loss, TakesACustomObjective) {
   EXPECT_LT(worst_of(golden.policy.chosen.grad(), golden.beta.detach() * -2 * (1 - z) / 4), 1e-14);
 }
 
-/// Gradients by all four inputs, and a gradient of a function of them, against libtorch's own.
+/// Compares gradients by all four inputs, and a gradient of a function of them, with libtorch's
+/// own.
 TEST(Loss, HasACorrectGradientOfItsGradient) {
   at::manual_seed(5);
   for (const auto reduction : {Reduction::none, Reduction::mean}) {
@@ -303,7 +304,7 @@ TEST(Loss, HasACorrectGradientOfItsGradient) {
   }
 }
 
-/// Not callable with anything but double.
+/// Callable with double only.
 struct OnceDifferentiable {
   ZTerm<double> operator()(double z) const { return {z * z, 2 * z}; }
 };

@@ -25,7 +25,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-/// Calls the operator as those do who know it by name only, its defaults filled in.
+/// Calls the operator by its name, with its defaults filled in.
 std::vector<Tensor> call(const std::string& name, const std::map<std::string, IValue>& given,
                          const char* overload = "") {
   const auto op =
@@ -66,7 +66,7 @@ struct Operands {
     weight = at::rand({3}) + 0.5;
   }
 
-  /// What all losses take; without the margin, for objectives that take none.
+  /// The arguments of all losses; without the margin for objectives that take none.
   [[nodiscard]] std::map<std::string, IValue> arguments(bool with_margin,
                                                         const std::string& level) const {
     std::map<std::string, IValue> result{{"ref_chosen_logps", reference.chosen},
@@ -89,7 +89,7 @@ struct Operands {
     return result;
   }
 
-  /// Those of the tensors that a loss of this level is differentiable by.
+  /// The tensors that a loss of this level is differentiable by.
   [[nodiscard]] std::vector<Tensor> variables(const std::string& level) const {
     if (level == "log_probs_loss") return {policy.chosen, policy.rejected, beta, margin};
     if (level == "logits_loss") return {logits, beta, margin};
@@ -102,7 +102,7 @@ struct Operands {
 
 const std::vector<std::string> levels{"log_probs_loss", "logits_loss", "hidden_loss"};
 
-/// The gradients that backward leaves, and nothing where it leaves none.
+/// Returns the gradients that backward leaves; undefined where it leaves none.
 std::vector<Tensor> gradients_of(const Tensor& loss, const std::vector<Tensor>& variables) {
   loss.sum().backward();
   std::vector<Tensor> result;
@@ -261,7 +261,7 @@ TEST(Operators, TakeTheOptionsOfTheLossesOfRows) {
   expect_same_bits({call("logits_loss", arguments)[0]}, {wanted.loss}, "packed and padded");
 }
 
-/// With the lower operators alone: what somebody makes who has a loss of his own in the middle.
+/// Uses the lower operators alone, like a caller with a custom loss between the two passes.
 TEST(Operators, OfRowsRunTheTwoPassesOverTheLogits) {
   const Operands x(at::kDouble);
   const auto rows = call("row_log_probs", {{"logits", x.logits.detach()}, {"labels", x.labels}});
@@ -422,7 +422,7 @@ TEST(Operators, UnderAutocastMultiplyInTheNarrowTypeAndSumInTheWideOne) {
     narrow[name] = arguments[name].toTensor().detach().to(at::kBFloat16);
   const auto wanted = call("hidden_loss", narrow);
   narrow["hidden"] = narrow["hidden"].toTensor().to(at::kBFloat16).requires_grad_();
-  narrow["head_weight"] = x.head_weight;  // as a layer before it and a parameter would be
+  narrow["head_weight"] = x.head_weight;  // like the output of a layer and a parameter
   narrow["head_bias"] = x.head_bias;
   {
     const Autocast autocast;
@@ -483,7 +483,7 @@ TEST(Operators, AreBitIdenticalFromTwoThreads) {
           results.push_back(gradient);
       }
   };
-  const Operands x, y;  // the same numbers, since their seed is
+  const Operands x, y;  // the same numbers, from the same seed
   std::vector<Tensor> of_x, of_y;
   std::thread first([&] { work(x, of_x); }), second([&] { work(y, of_y); });
   first.join();

@@ -7,7 +7,7 @@
 
 #include <sp2dpo/torch/loss.hpp>
 
-/// What the tests of the losses of sequences share.
+/// Shared by the tests of the losses of sequences.
 namespace sp2dpo {
 
 using at::Tensor;

@@ -4,8 +4,8 @@
 #include <cuda_runtime_api.h>
 #include <torch/library.h>
 
-/// libtorch's own CUDA kernels cannot run without a GPU: its wheels have no PTX of them. The few
-/// that sp2dpo calls are made of the CPU's here, with copies to and fro.
+/// libtorch's own CUDA kernels cannot run without a GPU, since its wheels lack their PTX. The few
+/// that sp2dpo calls are implemented here by the CPU's, with copies in both directions.
 namespace sp2dpo {
 namespace {
 
@@ -31,7 +31,7 @@ Tensor on_cpu(const Tensor& tensor) {
 
 Tensor& copy(Tensor& self, const Tensor& source, bool /*non_blocking*/) {
   if (self.is_cpu()) return self.copy_(on_cpu(source));
-  // Elements between those of a view stay as they are, which are written to already.
+  // Elements between those of a view keep what they hold.
   const bool whole = self.is_non_overlapping_and_dense();
   Tensor host =
       whole ? at::empty_strided(self.sizes(), self.strides(), self.options().device(at::kCPU))
@@ -49,7 +49,7 @@ Tensor& zero(Tensor& self) {
   return fill(self, 0);
 }
 
-/// How by_way_of_the_cpu brings back what an operator changed in place.
+/// Copies back what an operator changed in place, for by_way_of_the_cpu.
 Tensor copy_back(const Tensor& from, const Tensor& to) {
   return to.copy_(from);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cuda.h>
 
-/// All that libtorch asks of the driver itself, in a library of the driver's name.
+/// The driver's functions that libtorch calls, in a library of the driver's name.
 extern "C" CUresult cuDevicePrimaryCtxGetState(CUdevice, unsigned* flags, int* active) {
   *flags = 0;
   *active = 1;

@@ -14,7 +14,7 @@
 
 #include <sp2dpo/torch/loss.hpp>
 
-/// The losses of CUDA tensors beside those of the same tensors on the CPU.
+/// Compares the losses of CUDA tensors with those of the same tensors on the CPU.
 namespace sp2dpo {
 namespace {
 
@@ -23,7 +23,7 @@ using testing::HasSubstr;
 
 constexpr std::int64_t pairs = 3, length = 5, vocab = 70, width = 16;
 
-/// The same numbers on every device: leaves that ask for gradients.
+/// The same numbers on every device, as leaves that require gradients.
 struct Batch {
   explicit Batch(const at::Device& device_, at::ScalarType dtype = at::kFloat) : device(device_) {
     const auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
@@ -65,7 +65,7 @@ void expect_near(const Tensor& got, const Tensor& want, double tolerance, const 
   EXPECT_LE((a - b).abs().max().item<double>(), tolerance * scale) << what;
 }
 
-/// `run` gives tensors of a batch: what it gives on the device must be what it gives on the CPU.
+/// Expects the same tensors from `run` on the device and on the CPU.
 void expect_same(const std::function<std::vector<Tensor>(const Batch&)>& run, double tolerance,
                  at::ScalarType dtype = at::kFloat) {
   const auto want = run(Batch(at::kCPU, dtype));
@@ -82,8 +82,8 @@ std::vector<Tensor> with_gradients(const LossOutput& out, std::initializer_list<
   return all;
 }
 
-/// What libtorch's engine and this thread's matrix products keep for good is there before the
-/// tests, which leave no memory behind.
+/// Allocates what libtorch's engine and this thread's matrix products keep for good before the
+/// tests, so that each test leaves no memory behind.
 struct Kept : testing::Environment {
   void SetUp() override {
     const Batch batch(at::Device(at::kCUDA, 0));
@@ -176,7 +176,7 @@ TEST(TorchCuda, ValueAndGradientMatchTheCpu) {
                                {"ref_chosen_logps", batch.reference.chosen},
                                {"ref_rejected_logps", batch.reference.rejected},
                                {"unit", unit}});
-          if (!unit) results.pop_back();  // there is no row_scale
+          if (!unit) results.pop_back();  // an empty row_scale
           return results;
         },
         2e-6);

@@ -4,9 +4,9 @@
 
 #include <cuda_runtime_api.h>
 
-/// What libtorch wants of CUDA's runtime beyond what the stand-in has for sp2dpo's own library:
-/// enough for tensors to be made, copied and freed on one device and its streams. This program's
-/// functions come before those of the runtime that libtorch is linked with.
+/// The functions of CUDA's runtime that libtorch needs in addition to those of the stand-in, to
+/// create, copy and free tensors on one device and its streams. This program's functions take
+/// precedence over those of the runtime that libtorch is linked with.
 extern "C" {
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
