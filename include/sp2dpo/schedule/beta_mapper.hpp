@@ -153,8 +153,8 @@ class Rank {
 
   [[nodiscard]] double operator()(const SemanticGap& gap) const {
     if (std::isnan(gap.value)) return gap.value;
-    const auto equal = std::ranges::equal_range(gaps_, gap.value);
-    const auto twice_rank = (equal.begin() - gaps_.begin()) + (equal.end() - gaps_.begin());
+    const auto [first, last] = std::equal_range(gaps_.begin(), gaps_.end(), gap.value);
+    const auto twice_rank = (first - gaps_.begin()) + (last - gaps_.begin());
     return share_(
         {.value = static_cast<double>(twice_rank) / 2 / static_cast<double>(gaps_.size())});
   }

@@ -110,7 +110,7 @@ class AnnotatorScales {
     if (how_ == Centring::zscore)
       return scale.deviation > 0 ? mean_ + (gap - scale.mean) * (deviation_ / scale.deviation)
                                  : mean_;
-    const auto [first, last] = std::ranges::equal_range(scale.gaps, gap);
+    const auto [first, last] = std::equal_range(scale.gaps.begin(), scale.gaps.end(), gap);
     return (scale.below[static_cast<std::size_t>(first - scale.gaps.begin())] +
             scale.below[static_cast<std::size_t>(last - scale.gaps.begin())]) /
            2;
