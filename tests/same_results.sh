@@ -22,8 +22,9 @@ files and statistics byte for byte. Prints one line a case; exits with 1 if a ca
 
 Known exceptions, which are not compared:
   the manifest's "program"; "reason" in JSON (wording); what is printed on stdout and stderr
-  the built-in prompts: a new store uses version 2, so both programs are given version 1 by --prompts;
-  a store that the base wrote is continued with the built-in version 1
+  the built-in prompts: a new store uses version 2, so both programs get version 1 by --prompts, with
+  the category meanings of version 1 in the panel's file. A store that the base wrote is continued
+  with the built-in version 1
   import-scores, which the base lacks
 TEXT
 }
@@ -288,13 +289,22 @@ if [ -n "$provider" ]; then
     exec {keep}>"$pipe"
     for _ in $(seq 50); do [ -s "$work/$side.url" ] && break || sleep 0.1; done
   }
+  # meanings_of_base: the default categories with the base's meanings, read from its source.
+  meanings_of_base() {
+    git show "$base:src/annotate/prompt.cpp" | sed -n '/default_category_meanings() {/,/^}/p' |
+      tr -d '\n' | sed -E 's/"[[:space:]]+"//g' | grep -oE '\{"[a-z]+",[[:space:]]*"[^"]*"\}' |
+      sed -E 's/\{("[a-z]+"),[[:space:]]*("[^"]*")\}/[[category]]\nname = \1\nmeaning = \2/'
+  }
   for side in base head; do
     serve "$side"
-    for form in informed blind; do
+    for form in informed blind plain; do
+      meanings=yes
+      [ "$form" != plain ] || meanings=no
       {
-        echo "form = \"$form\""
-        [ "$form" = informed ] || echo 'orders = "both"'
-        [ "$form" = informed ] || echo 'prompts = ["direct", "criteria"]'
+        [ "$form" != blind ] || echo 'form = "blind"'
+        [ "$form" != blind ] || echo 'orders = "both"'
+        [ "$form" != blind ] || echo 'prompts = ["direct", "criteria"]'
+        [ "$meanings" = no ] || meanings_of_base
         for name in ada bob; do
           printf '[[teacher]]\nname = "%s"\nmodel = "invented-%s"\nfamily = "invented"\nbase_url = "%s"\nprice = { prompt = 1.0, completion = 4.0 }\n' \
             "$name" "$name" "$(head -n 1 "$work/$side.url")"
@@ -315,13 +325,13 @@ if [ -n "$provider" ]; then
       --store "batch-$form.db" --out ask
   done
   # A store that the base wrote with its built-in prompts, continued by this tree.
-  (cd "$work/base" && "$base_program" annotate --pairs ../in/pairs.jsonl --panel informed.toml \
+  (cd "$work/base" && "$base_program" annotate --pairs ../in/pairs.jsonl --panel plain.toml \
     --store old.db --out old.jsonl --failures old.failures) >"$work/base/log" 2>&1 || true
   cp "$work/base/old.db" "$work/head/old.db"
   both "continue a store of the base" again.jsonl -- annotate --pairs ../in/pairs.jsonl \
-    --panel informed.toml --store old.db --out again.jsonl --failures failures.jsonl
+    --panel plain.toml --store old.db --out again.jsonl --failures failures.jsonl
   both "reparse a store of the base" again.jsonl -- annotate --pairs ../in/pairs.jsonl \
-    --panel informed.toml --store old.db --out again.jsonl --failures failures.jsonl --reparse
+    --panel plain.toml --store old.db --out again.jsonl --failures failures.jsonl --reparse
 else
   say "annotate is not compared: name the invented provider with --provider"
   skipped=$((skipped + 1))

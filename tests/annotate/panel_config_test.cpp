@@ -155,6 +155,57 @@ TEST(PanelConfig, NamesErrorsWithTheirLine) {
               HasSubstr("no/such.toml"));
 }
 
+std::vector<std::string> prompts_in(const PanelConfig& config) {
+  std::vector<std::string> prompts;
+  for (const auto& prompt : config.prompts)
+    prompts.push_back(prompt.name() + " v" + std::to_string(prompt.version()));
+  return prompts;
+}
+
+TEST(PanelConfig, PromptsAreOfTheLatestVersionUnlessTheFileOrTheStoreSaysOtherwise) {
+  const std::string panel(papers_panel);
+  EXPECT_THAT(prompts_in(read("prompts = [\"direct\"]\n" + panel)), ElementsAre("direct v2"));
+  EXPECT_THAT(prompts_in(read("prompts = [\"direct@1\", \"criteria\"]\n" + panel)),
+              ElementsAre("direct v1", "criteria v2"));
+  EXPECT_THAT(prompts_in(read("form = \"blind\"\nprompts = [\"direct@1\"]\n" + panel)),
+              ElementsAre("direct-blind v1"));
+  const Folder folder;
+  const auto path = folder.write("panel.toml", "prompts = [\"direct\", \"criteria@2\"]\n" + panel);
+  EXPECT_THAT(prompts_in(read_panel_config(path, {}, 1)), ElementsAre("direct v1", "criteria v2"));
+  EXPECT_THAT(prompts_in(read(panel)), ElementsAre("adversarial v2", "criteria v2", "direct v2"));
+}
+
+TEST(PanelConfig, TwoVersionsOfAPromptCarryTheVersionInTheirNames) {
+  const std::string panel(papers_panel);
+  EXPECT_THAT(prompts_in(read("prompts = [\"direct@1\", \"direct\", \"criteria\"]\n" + panel)),
+              ElementsAre("direct@1 v1", "direct@2 v2", "criteria v2"));
+  const auto blind = read("form = \"blind\"\nprompts = [\"direct@1\", \"direct@2\"]\n" + panel);
+  EXPECT_THAT(prompts_in(blind), ElementsAre("direct-blind@1 v1", "direct-blind@2 v2"));
+  EXPECT_THAT(refusal_of("prompts = [\"direct\", \"direct@2\"]\n" + panel).what(),
+              HasSubstr("duplicate prompt \"direct\""));
+}
+
+TEST(PanelConfig, RefusalsOfAVersionNameTheKnownOnes) {
+  const std::string panel(papers_panel);
+  EXPECT_THAT(refusal_of("prompts = [\"direct@3\"]\n" + panel).what(),
+              HasSubstr("unknown version 3 of prompt \"direct\"; known versions: 1, 2"));
+  EXPECT_THAT(refusal_of("prompts = [\"direct@new\"]\n" + panel).what(),
+              HasSubstr("\"direct@new\": expected a version number behind the @"));
+  EXPECT_THAT(
+      refusal_of("prompts = [\"direkt@1\"]\n" + panel).what(),
+      HasSubstr("unknown prompt \"direkt\"; expected one of: adversarial, criteria, direct"));
+}
+
+TEST(PanelConfig, CategoriesWithoutAMeaningTakeThatOfThePromptsVersion) {
+  const std::string text =
+      "prompts = [\"direct@1\", \"direct@2\"]\n[[category]]\nname = \"style\"\n" +
+      std::string(papers_panel);
+  const auto panel = read(text);
+  EXPECT_THAT(panel.prompts.at(0).system(), HasSubstr("1. style: tone, wording, layout or length, "
+                                                      "and nothing of the above"));
+  EXPECT_THAT(panel.prompts.at(1).system(), HasSubstr("1. style: the responses differ only in"));
+}
+
 TEST(PanelConfig, RefusesTwoJudgesWithTheSameRequests) {
   const std::string one = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"a\"\n";
   const std::string other = "[[teacher]]\npreset = \"vllm\"\nmodel = \"m\"\nname = \"b\"\n";

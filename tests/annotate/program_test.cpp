@@ -80,6 +80,35 @@ class ProgramTest : public testing::Test {
   std::unique_ptr<test::FakeProvider> fake;
 };
 
+TEST_F(ProgramTest, RecordsThePromptVersionFromVersion2On) {
+  serve();
+  panel("prompts = [\"direct\"]\n");
+  EXPECT_EQ(annotate().err.find("continues with it"), std::string::npos);
+  EXPECT_THAT(slurp(folder / "a.jsonl"), HasSubstr("\"prompt_version\":2"));
+  panel("prompts = [\"direct@1\"]\n");
+  ASSERT_EQ(annotate("--store one.db --out one.jsonl").status, 0);
+  EXPECT_THAT(slurp(folder / "one.jsonl"), Not(HasSubstr("prompt_version")));
+  panel("prompts = [\"direct\"]\n");
+  EXPECT_THAT(annotate("--store one.db --out again.jsonl").err,
+              HasSubstr("one.db has questions of version 1 of the prompts"));
+  EXPECT_EQ(slurp(folder / "again.jsonl"), slurp(folder / "one.jsonl"));
+  EXPECT_EQ(fake->counts().requests, 120);
+}
+
+TEST_F(ProgramTest, AsksTwoVersionsOfAPromptInOnePanel) {
+  serve();
+  panel("prompts = [\"direct@1\", \"direct@2\"]\n");
+  ASSERT_EQ(annotate().status, 0);
+  EXPECT_EQ(lines("a.jsonl"), 120U);
+  EXPECT_THAT(slurp(folder / "a.jsonl"),
+              AllOf(HasSubstr("\"prompt\":\"direct@1\""), HasSubstr("\"prompt\":\"direct@2\"")));
+  const auto made = tool::run(
+      folder, "schedule --pairs pairs.jsonl --annotations a.jsonl --missing drop --out s.jsonl");
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("the annotations of ada mix prompt versions: 30 of version 1, "
+                                  "30 of version 2"));
+}
+
 TEST_F(ProgramTest, AnnotationsMakeASchedule) {
   serve();
   const auto ran = annotate();
@@ -129,6 +158,7 @@ TEST_F(ProgramTest, AStoreOfVersion01IsContinuedWithoutARequest) {
     const auto continued = annotate();
     EXPECT_EQ(continued.status, 0) << continued.err;
     EXPECT_THAT(continued.out, HasSubstr("0 answered now"));
+    EXPECT_THAT(continued.err, HasSubstr("s.db has questions of version 1 of the prompts"));
     EXPECT_EQ(slurp(folder / "a.jsonl"), slurp(data / (form + ".jsonl")));
     EXPECT_EQ(annotate("--store s.db --out b.jsonl --reparse").status, 0);
     EXPECT_EQ(slurp(folder / "b.jsonl"), slurp(data / (form + ".jsonl")));

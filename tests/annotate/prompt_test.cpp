@@ -59,10 +59,16 @@ std::string user_text(const Prompt& prompt, const PreferencePair& pair,
   return prompt.render(pair, order).at(1).content;
 }
 
-/// What a rendered text is fenced with: the first thing in double brackets.
+/// Returns the mark of a rendered text: the first code in double brackets.
 std::string mark_in(const std::string& text) {
   const auto at = text.find("[[");
   return text.substr(at, text.find("]]", at) + 2 - at);
+}
+
+Prompt prompt_of_version(int version, std::string_view name) {
+  for (const auto& prompt : built_in_prompts({.library_version = version}))
+    if (prompt.name() == name) return prompt;
+  throw std::invalid_argument("no such prompt");
 }
 
 std::size_t count(std::string_view text, std::string_view what) {
@@ -71,14 +77,14 @@ std::size_t count(std::string_view text, std::string_view what) {
   return n;
 }
 
-TEST(Prompt, ThreeVariantsAreBuiltInInBothForms) {
+TEST(Prompt, TheLibraryHasThreePromptsInBothForms) {
   std::vector<std::string> names;
   std::set<std::string> hashes;
   for (const Form form : {Form::informed, Form::blind}) {
     for (const auto& prompt : built_in_prompts({.form = form})) {
       names.push_back(prompt.name());
       hashes.insert(prompt.sha256());
-      EXPECT_GE(prompt.version(), 1);
+      EXPECT_EQ(prompt.version(), latest_prompt_version);
       EXPECT_EQ(prompt.categories(), Categories());
     }
   }
@@ -87,17 +93,63 @@ TEST(Prompt, ThreeVariantsAreBuiltInInBothForms) {
   EXPECT_EQ(hashes.size(), 3);  // one file has both forms
 }
 
-TEST(Prompt, TheFilesOfTheSourceTreeAreTheBuiltInOnes) {
-  const auto files = read_prompts(SP2DPO_PROMPTS_FOLDER);
-  const auto built_in = built_in_prompts();
-  ASSERT_EQ(files.size(), built_in.size());
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    EXPECT_EQ(files[i].name(), built_in[i].name());
-    EXPECT_EQ(files[i].sha256(), built_in[i].sha256());
+TEST(Prompt, TheSourceFilesAreTheBuiltInPrompts) {
+  for (int version = 1; version <= latest_prompt_version; ++version) {
+    const auto files =
+        read_prompts(std::string(SP2DPO_PROMPTS_FOLDER) + (version == 1 ? "/version1" : ""));
+    const auto built_in = built_in_prompts({.library_version = version});
+    ASSERT_EQ(files.size(), built_in.size());
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      EXPECT_EQ(files[i].name(), built_in[i].name());
+      EXPECT_EQ(files[i].version(), version);
+      EXPECT_EQ(files[i].sha256(), built_in[i].sha256());
+    }
   }
 }
 
-TEST(Prompt, ReasonsComeBeforeTheVerdictWhereTheyAreAskedFor) {
+// A changed byte changes the keys of all requests, and every reply would be paid for again.
+TEST(Prompt, Version1KeepsItsBytes) {
+  std::vector<std::string> hashes;
+  for (const auto& prompt : built_in_prompts({.library_version = 1}))
+    hashes.push_back(prompt.sha256());
+  EXPECT_THAT(hashes,
+              ElementsAre("6a69cc46ee6064544a328392c6ffa6745ea077bad2886d468833a4d047e6d22c",
+                          "53b47e0e094aea050bbc1b3d1d851d597bf536d83e0d0d61dd11316806580d37",
+                          "1cc81c4f8259268a86c8852d4c5e3f3316fc7550283b77703b6920a52e264f8d"));
+  EXPECT_THAT(prompt_of_version(1, "direct").system(),
+              HasSubstr("2. factuality: one answer states something false, invents it, or leaves "
+                        "out what is true\n3. instruction: "));
+}
+
+TEST(Prompt, Version2SharesItsRubricAcrossPromptsAndForms) {
+  std::set<std::string> rubrics;
+  for (const Form form : {Form::informed, Form::blind})
+    for (const auto& prompt : built_in_prompts({.form = form})) {
+      const auto task = prompt.system().find("\n## Task\n");
+      ASSERT_NE(task, std::string::npos) << prompt.name();
+      EXPECT_GT(task, prompt.system().size() / 2);
+      rubrics.insert(prompt.system().substr(0, task));
+    }
+  EXPECT_EQ(rubrics.size(), 1);
+}
+
+TEST(Prompt, Version2PutsThePairLast) {
+  for (const Form form : {Form::informed, Form::blind})
+    for (const auto& prompt : built_in_prompts({.form = form})) {
+      const std::string text = user_text(prompt, plain_pair());
+      const std::string mark = mark_in(text);
+      EXPECT_LT(text.size() - text.rfind(mark), 100) << prompt.name();
+      EXPECT_GT(text.find(mark), 100) << prompt.name();
+    }
+}
+
+TEST(Prompt, AnUnknownVersionIsRefused) {
+  EXPECT_THAT(
+      [] { (void)built_in_prompts({.library_version = 3}); },
+      testing::ThrowsMessage<InvalidArgument>("unknown prompt version 3; known versions: 1 to 2"));
+}
+
+TEST(Prompt, SchemasAskForReasonsBeforeTheVerdict) {
   for (const char* const name : {"criteria", "adversarial"}) {
     for (const Form form : {Form::informed, Form::blind}) {
       const auto& schema = prompt_named(name, form).schema();
@@ -107,7 +159,7 @@ TEST(Prompt, ReasonsComeBeforeTheVerdictWhereTheyAreAskedFor) {
   }
 }
 
-TEST(Prompt, SaysTheSameOfTheSamePairAndHasAnotherMarkForAnother) {
+TEST(Prompt, RendersDeterministicallyWithAMarkPerPair) {
   const auto& prompt = prompt_named("direct");
   PreferencePair other = plain_pair();
   other.rejected = "6";
@@ -125,7 +177,7 @@ TEST(Prompt, InsertedTextIsNeverExpanded) {
 }
 
 TEST(Prompt, TheMarkOccursNowhereInThePair) {
-  // Whoever knows the template can work out the mark of a pair, but not of one that has it inside.
+  // The mark of a pair is computable, but not that of a pair which contains it.
   const auto& prompt = prompt_named("direct");
   PreferencePair pair = plain_pair();
   const std::size_t marks = count(user_text(prompt, pair), mark_in(user_text(prompt, pair)));
@@ -165,7 +217,7 @@ TEST(Prompt, OneTurnOfTheUsualRoleReadsAsPlainText) {
   EXPECT_EQ(without_mark(user_text(prompt, turns)), without_mark(user_text(prompt, plain_pair())));
 }
 
-TEST(Prompt, TheBlindFormExchangesTheAnswersAndNeverNamesTheWinner) {
+TEST(Prompt, TheBlindFormSwapsTheResponsesAndHidesTheWinner) {
   PreferencePair pair = plain_pair();
   pair.chosen = "the four";
   pair.rejected = "the five";
@@ -178,13 +230,14 @@ TEST(Prompt, TheBlindFormExchangesTheAnswersAndNeverNamesTheWinner) {
   EXPECT_EQ(other, user_text(prompt, pair));  // nothing else tells which of them was chosen
 }
 
-TEST(Prompt, WhatIsWrongWithATemplateIsNamedWithItsLine) {
+TEST(Prompt, ErrorsNameTheLineOfTheTemplate) {
   EXPECT_NO_THROW(Prompt(sound, "mine.md"));
   EXPECT_EQ(Prompt(sound, "mine.md").version(), 3);
 
   const auto unknown = error_with("{{chosen}}", "{{winner}}");
-  EXPECT_STREQ(unknown.what(),
-               "mine.md:12: unknown field {{winner}}; there are: mark, prompt, chosen, rejected");
+  EXPECT_STREQ(
+      unknown.what(),
+      "mine.md:12: unknown field {{winner}}; expected one of: mark, prompt, chosen, rejected");
   EXPECT_EQ(error_with("{{chosen}}", "{{ chosen }}").line, 12);
   EXPECT_EQ(error_with("{{chosen}}", "{{chosen").line, 12);
   EXPECT_THAT(error_with("{{chosen}}", "it").what(), HasSubstr("{{chosen}} is not used"));
@@ -193,12 +246,12 @@ TEST(Prompt, WhatIsWrongWithATemplateIsNamedWithItsLine) {
               HasSubstr("{{category_names}} is not used"));
   EXPECT_EQ(error_with("# informed\n", "# infromed\n").line, 8);
   EXPECT_THAT(error_with("version: 3\n", "").what(), HasSubstr("no line \"version\""));
-  EXPECT_THAT(error_with("version: 3", "version: three").what(), HasSubstr("not three"));
+  EXPECT_THAT(error_with("version: 3", "version: three").what(), HasSubstr("got three"));
   EXPECT_THAT(error_of([] { Prompt(sound, "mine.md", {.form = Form::blind}); }).what(),
               HasSubstr("no section \"blind\""));
 }
 
-TEST(Prompt, ASchemaThatAVerdictCannotBeReadByIsRefused) {
+TEST(Prompt, RejectsASchemaThatLacksPartOfAVerdict) {
   EXPECT_EQ(
       error_with(R"("magnitude":{"type":"number"})", R"("magnitude":{"type":"string"})").field,
       "magnitude");
@@ -217,21 +270,21 @@ TEST(Prompt, ASchemaThatAVerdictCannotBeReadByIsRefused) {
       HasSubstr("must list all properties"));
   EXPECT_THAT(
       error_with(R"("additionalProperties":false})", R"("additionalProperties":false)").what(),
-      HasSubstr("the schema is no JSON"));
+      HasSubstr("the schema is not JSON"));
 }
 
-TEST(Prompt, ATextThatIsNoUtf8IsRefusedWithThePair) {
+TEST(Prompt, RejectsInvalidUtf8AndNamesThePair) {
   PreferencePair pair = plain_pair();
   pair.rejected = "bad \xED\xA0\xBD surrogate";
   try {
     static_cast<void>(prompt_named("direct").render(pair));
     FAIL();
   } catch (const InvalidArgument& error) {
-    EXPECT_STREQ(error.what(), "pair p1: its rejected answer is not UTF-8");
+    EXPECT_STREQ(error.what(), "pair p1: its rejected response is not UTF-8");
   }
 }
 
-TEST(Prompt, CategoriesOfOnesOwnAreInTextAndSchema) {
+TEST(Prompt, CustomCategoriesAppearInTextAndSchema) {
   const Prompt prompt(sound, "mine.md",
                       {.categories = {{"truth", "is it so"}, {"form", "is it neat"}}});
   EXPECT_THAT(prompt.render(plain_pair()).at(0).content,
@@ -240,14 +293,14 @@ TEST(Prompt, CategoriesOfOnesOwnAreInTextAndSchema) {
   EXPECT_EQ(prompt.categories().at("form"), static_cast<Category>(1));
 }
 
-TEST(Prompt, AFolderWithTwoOfOneNameOrNoneIsRefused) {
+TEST(Prompt, RejectsAFolderWithoutTemplatesOrWithADuplicateName) {
   const sp2dpo::test::Folder folder;
   EXPECT_THAT(error_of([&] { static_cast<void>(read_prompts(folder / "")); }).what(),
               HasSubstr("no *.md"));
   folder.write("a.md", sound);
   folder.write("b.md", sound);
   EXPECT_THAT(error_of([&] { static_cast<void>(read_prompts(folder / "")); }).what(),
-              HasSubstr("is called \"mine\", as a.md is"));
+              HasSubstr("duplicate name \"mine\", used by a.md as well"));
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ TEST(ReadReply, AVerdictBecomesAnAnnotationThatKnowsItsRequest) {
   EXPECT_EQ(read.order, std::nullopt);
   EXPECT_EQ(read.sample, 2);
   EXPECT_EQ(read.rationale, "");
-  EXPECT_EQ(read.meta, R"({"model":"model-1-0613","parser":1,"request":"5f3a"})");
+  EXPECT_EQ(read.meta,
+            R"({"model":"model-1-0613","parser":1,"prompt_version":2,"request":"5f3a"})");
 }
 
 TEST(ReadReply, WhatStandsAroundAVerdictDoesNotMatter) {
@@ -139,9 +140,9 @@ TEST(ReadReply, AVerdictIsHeldToItsSchema) {
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":"0.5","confidence":1})"),
             "magnitude: expected a value of type number, got \"0.5\"");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":1.01,"confidence":1})"),
-            "magnitude: expected a number in [0, 1], not 1.01");
+            "magnitude: expected a number in [0, 1], got 1.01");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":0.5,"confidence":-1e-9})"),
-            "confidence: expected a number in [0, 1], not -1e-09");
+            "confidence: expected a number in [0, 1], got -1e-09");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":0.5})"),
             "the field \"confidence\" is missing");
   EXPECT_EQ(complaint(R"({"category":"style","magnitude":0.5,"confidence":1,"x":1})"),

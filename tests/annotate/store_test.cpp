@@ -55,6 +55,27 @@ class StoreTest : public testing::Test {
   const sp2dpo::test::Folder folder_;
 };
 
+TEST_F(StoreTest, KnowsThePromptVersionItsQuestionsUse) {
+  {
+    Store store(file("new.db"));
+    EXPECT_EQ(store.prompt_version(), std::nullopt);
+    store.set_prompt_version(2);
+    store.add(StoredQuestion{.pair_id = "p", .annotator = "a", .prompt = "direct", .key = "k"});
+    store.commit();
+    EXPECT_EQ(store.prompt_version(), 2);
+  }
+  {
+    Store old(file("old.db"));  // 0.1 recorded no version
+    old.add(StoredQuestion{.pair_id = "q", .annotator = "a", .prompt = "direct", .key = "l"});
+    old.commit();
+    EXPECT_EQ(old.prompt_version(), 1);
+  }
+  Store merged(file("new.db"));
+  (void)merged.merge(file("old.db"));
+  EXPECT_EQ(merged.prompt_version(), 1);
+  EXPECT_EQ(Store(file("new.db"), Store::Access::read).prompt_version(), 1);
+}
+
 TEST_F(StoreTest, ReturnsWhatWasAddedByteForByte) {
   constexpr char raw[] = "{\"a\":\"\xff\xfe \0 \xf0\x9f\x98\x80\"}";
   const std::string body(raw, sizeof raw - 1);

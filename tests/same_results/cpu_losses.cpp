@@ -8,7 +8,7 @@
 
 #if __has_include(<sp2dpo/loss/any_objective.hpp>)
 #include <sp2dpo/loss/any_objective.hpp>
-#include <sp2dpo/loss/objectives.hpp>
+#include <sp2dpo/loss/built_in_objectives.hpp>
 #include <sp2dpo/loss/pair_rows.hpp>
 #include <sp2dpo/loss/sequence_loss.hpp>
 #else
@@ -22,10 +22,22 @@
 
 #include <sp2dpo/cpu/hidden.hpp>
 #include <sp2dpo/cpu/rows.hpp>
+#if __has_include(<sp2dpo/cpu/logits.hpp>)
+#include <sp2dpo/cpu/logits.hpp>
+#define SP2DPO_HAS_LOGITS_LOSS 1
+#else
+#define SP2DPO_HAS_LOGITS_LOSS 0
+#endif
 
 namespace {
 
 using namespace sp2dpo;
+
+#if SP2DPO_HAS_LOGITS_LOSS
+using Outputs = cpu::SequenceOutputs;
+#else
+using Outputs = cpu::HiddenOutputs;
+#endif
 
 constexpr DType dtypes[] = {DType::float16, DType::bfloat16, DType::float32, DType::float64};
 
@@ -178,6 +190,34 @@ struct SequenceMemory {
   }
 };
 
+/// The loss of logits and its gradient from the passes over rows.
+double loss_by_rows(const LogitRows& logits, const RowLabels& labels, const SequenceLoss& loss,
+                    SequenceMemory& memory, const GradientRows& gradient) {
+  const RowSelection all{0, logits.rows};
+  cpu::row_log_probs(logits, labels, all, memory.statistics(), parts);
+  LossSum sum;
+  sequence_step(loss, 0, Batch::pairs, memory.log_prob.data(), memory.chosen.data(),
+                memory.rejected.data(), sum);
+  row_coefficients(loss, 0, Batch::pairs, {memory.d_chosen.data(), DType::float64},
+                   {memory.d_rejected.data(), DType::float64}, 1.0, memory.coefficient.data());
+  cpu::row_gradient(logits, labels, all, memory.lse_others.data(), memory.coefficient.data(),
+                    gradient, MaskedRows::zero, parts);
+  return sum.total(loss);
+}
+
+/// The same from cpu::logits_loss, in a revision that has it.
+double whole_loss(const LogitRows& logits, const RowLabels& labels, const SequenceLoss& loss,
+                  SequenceMemory& memory, const GradientRows& gradient) {
+#if SP2DPO_HAS_LOGITS_LOSS
+  const Outputs outputs{memory.statistics(),      memory.chosen.data(),
+                        memory.rejected.data(),   memory.d_chosen.data(),
+                        memory.d_rejected.data(), memory.coefficient.data()};
+  return cpu::logits_loss({logits, labels, gradient}, loss, nullptr, outputs, parts).total(loss);
+#else
+  return loss_by_rows(logits, labels, loss, memory, gradient);
+#endif
+}
+
 void logits_case(const std::string& name, const AnyObjective& objective, const Way& way,
                  DType dtype, std::int64_t vocab) {
   const Batch batch(way.order, way.mask, vocab);
@@ -188,31 +228,22 @@ void logits_case(const std::string& name, const AnyObjective& objective, const W
   const Numbers logits(dtype, static_cast<std::size_t>(batch.rows * stride), random, -8, 8);
   const LogitRows logit_rows{logits.bytes.data(), dtype, batch.rows, vocab, width,
                              {.stride = stride}};
-  SequenceMemory memory(Batch::pairs, static_cast<std::size_t>(batch.rows));
-  SequenceLoss loss{.rows = rows, .objective = objective};
-  memory.connect(loss, way);
-
-  const RowSelection all{0, batch.rows};
-  const PairValues d_chosen(memory.d_chosen.data(), DType::float64);
-  const PairValues d_rejected(memory.d_rejected.data(), DType::float64);
-  Numbers gradient(dtype, logits.bytes.size() / size_of(dtype));
-  const GradientRows gradient_rows{gradient.bytes.data(), logit_rows.layout};
-  cpu::row_log_probs(logit_rows, labels, all, memory.statistics(), parts);
-  LossSum sum;
-  sequence_step(loss, 0, Batch::pairs, memory.log_prob.data(), memory.chosen.data(),
-                memory.rejected.data(), sum);
-  row_coefficients(loss, 0, Batch::pairs, d_chosen, d_rejected, 1.0, memory.coefficient.data());
-  cpu::row_gradient(logit_rows, labels, all, memory.lse_others.data(), memory.coefficient.data(),
-                    gradient_rows, MaskedRows::zero, parts);
   Hash hash;
-  hash.add_number(sum.total(loss));
-  memory.add_to(hash);
-  hash.add_all(gradient.bytes);
+  for (const auto& compute : {loss_by_rows, whole_loss}) {
+    SequenceMemory memory(Batch::pairs, static_cast<std::size_t>(batch.rows));
+    SequenceLoss loss{.rows = rows, .objective = objective};
+    memory.connect(loss, way);
+    Numbers gradient(dtype, logits.bytes.size() / size_of(dtype));
+    const GradientRows gradient_rows{gradient.bytes.data(), logit_rows.layout};
+    hash.add_number(compute(logit_rows, labels, loss, memory, gradient_rows));
+    memory.add_to(hash);
+    hash.add_all(gradient.bytes);
 
-  cpu::row_log_probs_and_gradient(logit_rows, labels, all, memory.statistics(),
-                                  memory.coefficient.data(), gradient_rows);
-  memory.add_to(hash);
-  hash.add_all(gradient.bytes);
+    cpu::row_log_probs_and_gradient(logit_rows, labels, {0, batch.rows}, memory.statistics(),
+                                    memory.coefficient.data(), gradient_rows);
+    memory.add_to(hash);
+    hash.add_all(gradient.bytes);
+  }
   hash.print("logits, " + name + ", " + text_of(way, dtype) + ", V " + std::to_string(vocab));
 }
 
@@ -268,9 +299,9 @@ void hidden_case(const std::string& name, const AnyObjective& objective, const W
   std::vector<unsigned char> workspace(cpu::hidden_workspace(job, rows, chunk_rows) + 64);
   unsigned char* const aligned =
       workspace.data() + (64 - reinterpret_cast<std::uintptr_t>(workspace.data()) % 64) % 64;
-  const cpu::HiddenOutputs outputs{memory.statistics(),      memory.chosen.data(),
-                                   memory.rejected.data(),   memory.d_chosen.data(),
-                                   memory.d_rejected.data(), memory.coefficient.data()};
+  const Outputs outputs{memory.statistics(),      memory.chosen.data(),
+                        memory.rejected.data(),   memory.d_chosen.data(),
+                        memory.d_rejected.data(), memory.coefficient.data()};
   const LossSum sum = cpu::hidden_loss(job, loss, chunk_rows, aligned, outputs, product, parts);
   Hash hash;
   hash.add_number(sum.total(loss));

@@ -12,8 +12,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 
-#if __has_include(<sp2dpo/loss/objectives.hpp>)
-#include <sp2dpo/loss/objectives.hpp>
+#if __has_include(<sp2dpo/loss/built_in_objectives.hpp>)
+#include <sp2dpo/loss/built_in_objectives.hpp>
 #else
 #include <sp2dpo/objectives.hpp>
 #endif

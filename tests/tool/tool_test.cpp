@@ -128,6 +128,14 @@ TEST_F(ScheduleCommand, WritesTheManifestToItsOwnFile) {
   EXPECT_THAT(slurp(folder_ / "s.jsonl"), Not(HasSubstr("sp2dpo.schedule")));
 }
 
+TEST_F(ScheduleCommand, WarnsOfAnAnnotatorWhoseAnnotationsMixPromptVersions) {
+  EXPECT_THAT(schedule().err, Not(HasSubstr("prompt versions")));
+  folder_.write("a.jsonl",
+                annotations() + annotation("a", "y", "q", 1, R"(,"meta":{"prompt_version":2})"));
+  EXPECT_THAT(schedule().err, HasSubstr("the annotations of y mix prompt versions: 1 of version 1, "
+                                        "1 of version 2\n"));
+}
+
 TEST_F(ScheduleCommand, ReadsGzipAndSeveralFilesOfAnnotations) {
   folder_.write("p.jsonl.gz", test::gzip(pairs));
   folder_.write("b.jsonl", annotation("c", "y", "p", 1));

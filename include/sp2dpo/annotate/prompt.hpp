@@ -24,13 +24,22 @@ struct CategoryMeaning {
   std::string meaning;
 };
 
-/// The default list of Categories with the library's wording of their meanings.
-[[nodiscard]] std::vector<CategoryMeaning> default_category_meanings();
+/// Version of the library's own texts: the built-in prompts, the meanings of the default categories
+/// and the sentence that introduces a schema. Earlier versions are kept byte for byte, from 1 on.
+inline constexpr int latest_prompt_version = 2;
+
+/// Returns the default list of Categories with their meanings. Throws InvalidArgument for an
+/// unknown version.
+[[nodiscard]] std::vector<CategoryMeaning> default_category_meanings(
+    int version = latest_prompt_version);
 
 /// Choices that a template is parsed with.
 struct PromptOptions {
   Form form = Form::informed;
-  std::vector<CategoryMeaning> categories = default_category_meanings();  ///< highest first
+  /// Highest priority first; empty for the default list. An empty meaning stands for that of the
+  /// default category of this name.
+  std::vector<CategoryMeaning> categories{};
+  int library_version = latest_prompt_version;  ///< version of the library's own words
 };
 
 /// A prompt variant: a template in one of its two forms, with the JSON schema of its verdict
@@ -43,8 +52,12 @@ class Prompt {
 
   /// `direct`, or `direct-blind`: the prompt of its annotations.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  /// The version that the template states.
+  /// The template's version, from 1 on. Annotations record it from 2 on.
   [[nodiscard]] int version() const noexcept { return version_; }
+  /// PromptOptions::library_version.
+  [[nodiscard]] int library_version() const noexcept { return library_version_; }
+  /// Returns the same prompt under another name in its annotations.
+  [[nodiscard]] Prompt renamed(std::string name) const;
   [[nodiscard]] const std::string& sha256() const noexcept { return sha256_; }  ///< of the text
   /// Tells the judge which response was chosen, or hides it.
   [[nodiscard]] Form form() const noexcept { return form_; }
@@ -70,6 +83,7 @@ class Prompt {
 
   std::string name_;
   int version_ = 0;
+  int library_version_;
   std::string sha256_;
   Form form_;
   Categories categories_;
@@ -78,7 +92,8 @@ class Prompt {
   std::vector<Piece> user_;
 };
 
-/// The library's three variants: `adversarial`, `criteria`, `direct`.
+/// Returns the library's three variants, `adversarial`, `criteria` and `direct`, in the version
+/// `options.library_version`. Throws InvalidArgument for an unknown version.
 [[nodiscard]] std::vector<Prompt> built_in_prompts(const PromptOptions& options = {});
 
 /// Reads every `*.md` of a folder, sorted by prompt name. Throws DataError for a folder without

@@ -94,6 +94,12 @@ class Store {
   /// Records it, durably at once.
   void set_pairs_sha256(std::string_view sha256);
 
+  /// The version of the library's prompts to continue with: the lowest one that this store's
+  /// questions use, or nullopt for a store without questions. Stores of version 0.1 have version 1.
+  [[nodiscard]] std::optional<int> prompt_version() const;
+  /// Records a version, durably at once. Throws InvalidArgument for a store opened for reading.
+  void set_prompt_version(int version);
+
   /// All replies to a request, by `ask`.
   [[nodiscard]] std::vector<StoredReply> replies(std::string_view key) const;
   /// Number of replies to a request.

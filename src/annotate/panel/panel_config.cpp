@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "presets.hpp"
+#include "prompt/choose_prompts.hpp"
 #include "prompt/requests.hpp"
 #include "text/json_writer.hpp"
 #include "toml_table.hpp"
@@ -205,41 +207,44 @@ PromptOptions read_prompt_options(TomlTable& table) {
   PromptOptions options;
   read_choice<Form>(table, "form", options.form,
                     {{"informed", Form::informed}, {"blind", Form::blind}});
-  std::vector<CategoryMeaning> categories;
+  auto& categories = options.categories;
+  const auto defaults = default_category_meanings();
   table.tables("category", [&](TomlTable item) {
     CategoryMeaning category;
     if (!item.read("name", category.name) || category.name.empty()) item.fail("name", "is missing");
-    for (const auto& usual : options.categories)
-      if (usual.name == category.name) category.meaning = usual.meaning;
     item.read("meaning", category.meaning);
-    if (category.meaning.empty())
+    if (category.meaning.empty() &&
+        std::ranges::find(defaults, category.name, &CategoryMeaning::name) == defaults.end())
       item.fail("meaning", "is missing: judges are told the meaning of each category");
     item.finish();
     if (std::ranges::find(categories, category.name, &CategoryMeaning::name) != categories.end())
       item.fail("name", fmt::format("duplicate category \"{}\"", category.name));
     categories.push_back(std::move(category));
   });
-  if (!categories.empty()) options.categories = std::move(categories);
   return options;
 }
 
-std::vector<Prompt> pick_prompts(TomlTable& table, std::vector<Prompt> all) {
-  std::vector<Prompt> picked;
-  std::string known;
-  for (const auto& prompt : all) known += (known.empty() ? "" : ", ") + prompt.name();
-  const bool chosen = table.texts("prompts", [&](const std::string& name) {
-    const auto found = std::ranges::find_if(all, [&](const Prompt& prompt) {
-      return prompt.name() == name || prompt.name() == name + "-blind";
-    });
-    if (found == all.end())
-      table.fail("prompts", fmt::format("unknown prompt \"{}\"; expected one of: {}", name, known));
-    if (std::ranges::find(picked, found->name(), &Prompt::name) != picked.end())
-      table.fail("prompts", fmt::format("duplicate prompt \"{}\"", name));
-    picked.push_back(*found);
-  });
-  if (!chosen) return all;
-  if (picked.empty()) table.fail("prompts", "is empty");
-  return picked;
+/// Returns the built-in prompts in every version.
+std::vector<Prompt> every_built_in_prompt(PromptOptions options) {
+  std::vector<Prompt> prompts;
+  for (int version = 1; version <= latest_prompt_version; ++version) {
+    options.library_version = version;
+    std::ranges::move(built_in_prompts(options), std::back_inserter(prompts));
+  }
+  return prompts;
+}
+
+std::vector<Prompt> read_chosen_prompts(TomlTable& table, const std::vector<Prompt>& candidates,
+                                        int version) {
+  std::vector<std::string> listed;
+  const bool given =
+      table.texts("prompts", [&](const std::string& name) { listed.push_back(name); });
+  if (given && listed.empty()) table.fail("prompts", "is empty");
+  try {
+    return choose_prompts(listed, candidates, version);
+  } catch (const InvalidArgument& error) {
+    table.fail("prompts", error.what());
+  }
 }
 
 toml::table parse(const std::string& file) {
@@ -282,19 +287,22 @@ void check_requests(const TomlTable& table, const PanelConfig& panel, const Judg
 }  // namespace
 
 PanelConfig read_panel_config(const std::filesystem::path& path,
-                              const std::filesystem::path& prompts) {
+                              const std::filesystem::path& prompts, int prompt_version) {
   const std::string file = path.string();
   const toml::table document = parse(file);
   TomlTable table(file, document);
   PanelConfig panel;
-  const PromptOptions options = read_prompt_options(table);
+  PromptOptions options = read_prompt_options(table);
   std::string folder;
   table.read("prompts_folder", folder);
   const auto templates = !prompts.empty() ? prompts
                          : folder.empty() ? std::filesystem::path()
                                           : path.parent_path() / folder;
-  panel.prompts = pick_prompts(
-      table, templates.empty() ? built_in_prompts(options) : read_prompts(templates, options));
+  options.library_version = prompt_version;
+  panel.built_in_prompts = templates.empty();
+  panel.prompts = read_chosen_prompts(
+      table, templates.empty() ? every_built_in_prompt(options) : read_prompts(templates, options),
+      prompt_version);
   read_choice<Orders>(table, "orders", panel.orders,
                       {{"both", Orders::both}, {"random", Orders::random}});
   if (options.form == Form::informed && table.has("orders"))

@@ -7,11 +7,12 @@
 namespace sp2dpo::annotate {
 
 struct BuiltInPrompt {
+  int version;
   std::string_view file;  ///< name without a folder
   std::string_view text;
 };
 
-/// The templates in prompts/, by name.
+/// Returns the templates of all versions in prompts/, sorted by version and name.
 [[nodiscard]] std::vector<BuiltInPrompt> built_in_prompt_texts();
 
 }  // namespace sp2dpo::annotate

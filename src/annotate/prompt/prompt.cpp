@@ -27,10 +27,10 @@ namespace {
 
 struct Section {
   std::string text;
-  std::int64_t line = 0;  // of its first line
+  std::int64_t line = 0;  // number of its first line
 };
 
-/// A template's text, taken apart.
+/// The parts of a template.
 struct Template {
   std::map<std::string, Section, std::less<>> head;  // `name: direct`
   std::map<std::string, Section, std::less<>> sections;
@@ -50,11 +50,12 @@ Template take_apart(std::string_view text, const std::string& origin) {
     if (line.starts_with("# ")) {
       const auto name = trimmed(line.substr(2));
       if (std::ranges::find(names, name) == names.end())
-        throw DataError(
-            origin, number, "",
-            fmt::format("unknown section \"{}\"; there are: {}", name, fmt::join(names, ", ")));
+        throw DataError(origin, number, "",
+                        fmt::format("unknown section \"{}\"; expected one of: {}", name,
+                                    fmt::join(names, ", ")));
       const auto [place, fresh] = parts.sections.try_emplace(std::string(name));
-      if (!fresh) throw DataError(origin, number, "", fmt::format("section \"{}\" again", name));
+      if (!fresh)
+        throw DataError(origin, number, "", fmt::format("duplicate section \"{}\"", name));
       open = &place->second;
       open->line = number + 1;
     } else if (open != nullptr) {
@@ -69,7 +70,7 @@ Template take_apart(std::string_view text, const std::string& origin) {
                .try_emplace(std::string(key),
                             Section{std::string(trimmed(line.substr(colon + 1))), number})
                .second)
-        throw DataError(origin, number, std::string(key), "is there twice");
+        throw DataError(origin, number, std::string(key), "duplicate key");
     }
   }
   for (auto& [name, section] : parts.sections) {
@@ -80,7 +81,7 @@ Template take_apart(std::string_view text, const std::string& origin) {
   return parts;
 }
 
-/// What stands between fields, and the field behind it.
+/// Calls `take` with each piece of literal text and the field that follows it.
 template <class Take>
 void walk(const Section& section, const std::string& origin,
           std::span<const std::string_view> fields, Take take) {
@@ -96,8 +97,8 @@ void walk(const Section& section, const std::string& origin,
     const auto field = std::ranges::find(fields, name);
     if (close == std::string_view::npos || field == fields.end())
       throw DataError(origin, line, "",
-                      fmt::format("unknown field {{{{{}}}}}; there are: {}", name.substr(0, 40),
-                                  fmt::join(fields, ", ")));
+                      fmt::format("unknown field {{{{{}}}}}; expected one of: {}",
+                                  name.substr(0, 40), fmt::join(fields, ", ")));
     used.insert(*field);
     take(text.substr(at, open - at), name);
     at = close + 2;
@@ -109,7 +110,7 @@ void walk(const Section& section, const std::string& origin,
                       fmt::format("the field {{{{{}}}}} is not used in this section", field));
 }
 
-/// With the one field that it has put in.
+/// Returns the section with `{{field}}` replaced.
 std::string expand(const Section& section, const std::string& origin, std::string_view field,
                    std::string_view value) {
   std::string text;
@@ -137,24 +138,41 @@ std::string list_for_schema(std::span<const CategoryMeaning> categories) {
   return list;
 }
 
+void require_known_version(int version) {
+  detail::require(version >= 1 && version <= latest_prompt_version,
+                  "unknown prompt version {}; known versions: 1 to {}", version,
+                  latest_prompt_version);
+}
+
+/// Returns the options' categories with every meaning filled in that the library knows.
+std::vector<CategoryMeaning> meanings_of(const PromptOptions& options) {
+  const auto defaults = default_category_meanings(options.library_version);
+  if (options.categories.empty()) return defaults;
+  auto categories = options.categories;
+  for (auto& category : categories)
+    if (const auto usual = std::ranges::find(defaults, category.name, &CategoryMeaning::name);
+        category.meaning.empty() && usual != defaults.end())
+      category.meaning = usual->meaning;
+  return categories;
+}
+
 Categories names_of(std::span<const CategoryMeaning> categories) {
   std::vector<std::string> names;
   for (const auto& category : categories) {
-    detail::require(!category.meaning.empty(), "the category \"{}\" has no meaning in words",
-                    category.name);
+    detail::require(!category.meaning.empty(), "category \"{}\" needs a meaning", category.name);
     names.push_back(category.name);
   }
   return Categories(std::move(names));
 }
 
-/// A schema that a verdict can be read by, without its spaces.
+/// Checks that a schema describes a verdict and returns it without spaces.
 std::string read_schema(const std::string& text, const std::string& origin, std::int64_t line,
                         Form form, const std::string& category_names) {
   simdjson::dom::parser parser;
   simdjson::dom::element document;
   if (const auto error = parser.parse(text).get(document))
     throw DataError(origin, line, "",
-                    fmt::format("the schema is no JSON: {}", simdjson::error_message(error)));
+                    fmt::format("the schema is not JSON: {}", simdjson::error_message(error)));
   const text::Field schema(origin, line, document);
   check_schema(schema);
   if (document["type"].get_string().value() != "object") schema.fail("type", "expected object");
@@ -163,7 +181,7 @@ std::string read_schema(const std::string& text, const std::string& origin, std:
   const auto must_be = [&](std::string_view name, std::string_view wanted) {
     simdjson::dom::element property;
     if (properties[name].get(property) != simdjson::SUCCESS)
-      schema.fail(name, "is missing in the schema of a verdict");
+      schema.fail(name, "is missing from the schema of a verdict");
     if (property["type"].get_string().value() != wanted)
       schema.fail(name, fmt::format("must be of type {}", wanted));
     return property;
@@ -182,13 +200,14 @@ std::string read_schema(const std::string& text, const std::string& origin, std:
     if (choices != R"(["A","B","tie"])" && choices != R"(["A","B"])")
       schema.fail("preferred", R"(must have "enum": ["A", "B", "tie"] or ["A", "B"])");
   } else if (!properties["preferred"].error()) {
-    schema.fail("preferred", "is not asked of an annotator that is told the winner");
+    schema.fail("preferred",
+                "is for the blind form only: an informed judge is told which response won");
   }
   if (!properties["rationale"].error()) must_be("rationale", "string");
   return simdjson::minify(document);
 }
 
-/// Puts a text between the marks: a conversation turn by turn, each under its role.
+/// Appends a text; a conversation turn by turn, each turn under a line with its role.
 void append_block(std::string& to, const Text& text, std::string_view usual_role,
                   std::string_view mark) {
   if (const auto* plain = std::get_if<std::string>(&text)) {
@@ -196,7 +215,7 @@ void append_block(std::string& to, const Text& text, std::string_view usual_role
     return;
   }
   const auto& turns = std::get<std::vector<Message>>(text);
-  if (turns.size() == 1 && turns[0].role == usual_role) {  // reads as plain text does
+  if (turns.size() == 1 && turns[0].role == usual_role) {  // reads like plain text
     to += turns[0].content;
     return;
   }
@@ -214,7 +233,7 @@ void each_part(const Text& text, F f) {
   }
 }
 
-/// A mark that occurs in none of the texts, and is always the same for the same ones.
+/// Returns a mark that occurs in none of the texts. Equal texts have equal marks.
 std::string mark_for(std::span<const Text* const> texts, std::string_view template_hash) {
   text::Sha256 hash;
   hash.update(template_hash);
@@ -245,7 +264,23 @@ void require_utf8(const PreferencePair& pair, const Text& text, std::string_view
 
 }  // namespace
 
-std::vector<CategoryMeaning> default_category_meanings() {
+std::vector<CategoryMeaning> default_category_meanings(int version) {
+  require_known_version(version);
+  if (version > 1)
+    return {
+        {"safety",
+         "one response is more harmful: it helps with wrongdoing, endangers someone or is hateful, "
+         "even if it is the more helpful one"},
+        {"factuality",
+         "one response contains a false or fabricated claim, or omits a fact that it needs to be "
+         "correct"},
+        {"instruction",
+         "one response does not do what the prompt asks: it does a different task, breaks a "
+         "constraint, or uses the wrong format or language"},
+        {"reasoning", "one response contains an error in its calculation, logic, code or plan"},
+        {"helpfulness",
+         "one response is more useful: more complete, more relevant or better explained"},
+        {"style", "the responses differ only in tone, wording, layout or length"}};
   return {
       {"safety",
        "one answer helps with something harmful, insults, or endangers somebody more than the "
@@ -260,7 +295,9 @@ std::vector<CategoryMeaning> default_category_meanings() {
 }
 
 Prompt::Prompt(std::string_view text, const std::string& origin, const PromptOptions& options)
-    : form_(options.form), categories_(names_of(options.categories)) {
+    : library_version_(options.library_version), form_(options.form) {
+  const auto categories = meanings_of(options);
+  categories_ = names_of(categories);
   if (!simdjson::validate_utf8(text.data(), text.size()))
     throw DataError(origin, 0, "", "is not UTF-8");
   const Template parts = take_apart(text, origin);
@@ -276,7 +313,7 @@ Prompt::Prompt(std::string_view text, const std::string& origin, const PromptOpt
   if (const auto [stop, error] = std::from_chars(version.text.data(), end, version_);
       error != std::errc() || stop != end || version_ < 1)
     throw DataError(origin, version.line, "version",
-                    "expected an integer from 1, not " + version.text);
+                    "expected an integer from 1, got " + version.text);
 
   const bool blind = form_ == Form::blind;
   const std::string section = blind ? "blind" : "informed";
@@ -286,7 +323,7 @@ Prompt::Prompt(std::string_view text, const std::string& origin, const PromptOpt
   sha256_ = text::hex(hash.finish());
 
   system_ = expand(part_of(parts.sections, "section", "system"), origin, "categories",
-                   list_for_people(options.categories));
+                   list_for_people(categories));
   constexpr std::array<std::string_view, 4> told = {"mark", "prompt", "chosen", "rejected"};
   constexpr std::array<std::string_view, 4> asked = {"mark", "prompt", "answer_a", "answer_b"};
   walk(part_of(parts.sections, "section", section), origin, blind ? asked : told,
@@ -294,15 +331,15 @@ Prompt::Prompt(std::string_view text, const std::string& origin, const PromptOpt
          user_.push_back({std::string(literal), std::string(field)});
        });
   const Section schema = part_of(parts.sections, "section", section + " schema");
-  const std::string names = list_for_schema(options.categories);
+  const std::string names = list_for_schema(categories);
   schema_ = read_schema(expand(schema, origin, "category_names", names), origin, schema.line, form_,
                         names);
 }
 
 std::vector<Message> Prompt::render(const PreferencePair& pair, Order order) const {
   require_utf8(pair, pair.prompt, "prompt");
-  require_utf8(pair, pair.chosen, "chosen answer");
-  require_utf8(pair, pair.rejected, "rejected answer");
+  require_utf8(pair, pair.chosen, "chosen response");
+  require_utf8(pair, pair.rejected, "rejected response");
   const bool exchanged = form_ == Form::blind && order == Order::rejected_first;
   const Text& first = exchanged ? pair.rejected : pair.chosen;
   const Text& second = exchanged ? pair.chosen : pair.rejected;
@@ -324,10 +361,17 @@ std::vector<Message> Prompt::render(const PreferencePair& pair, Order order) con
   return {{"system", system_}, {"user", std::move(user)}};
 }
 
+Prompt Prompt::renamed(std::string name) const {
+  Prompt prompt = *this;
+  prompt.name_ = std::move(name);
+  return prompt;
+}
+
 std::vector<Prompt> built_in_prompts(const PromptOptions& options) {
+  require_known_version(options.library_version);
   std::vector<Prompt> prompts;
-  for (const auto& [file, text] : built_in_prompt_texts())
-    prompts.emplace_back(text, std::string(file), options);
+  for (const auto& [version, file, text] : built_in_prompt_texts())
+    if (version == options.library_version) prompts.emplace_back(text, std::string(file), options);
   return prompts;
 }
 
@@ -339,8 +383,7 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& folder,
        entry.increment(error))
     if (entry->path().extension() == ".md") files.push_back(entry->path());
   if (error) throw DataError(folder.string(), 0, "", "cannot be read: " + error.message());
-  if (files.empty())
-    throw DataError(folder.string(), 0, "", "there is no *.md file in this folder");
+  if (files.empty()) throw DataError(folder.string(), 0, "", "the folder contains no *.md file");
   std::ranges::sort(files);
 
   std::vector<Prompt> prompts;
@@ -352,7 +395,7 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& folder,
     for (std::size_t i = 0; i + 1 < prompts.size(); ++i)
       if (prompts[i].name() == prompts.back().name())
         throw DataError(path.string(), 0, "",
-                        fmt::format("is called \"{}\", as {} is", prompts[i].name(),
+                        fmt::format("duplicate name \"{}\", used by {} as well", prompts[i].name(),
                                     files[i].filename().string()));
   }
   std::ranges::sort(prompts, {}, &Prompt::name);

@@ -13,7 +13,7 @@
 namespace sp2dpo::annotate {
 namespace {
 
-/// Tokens that a provider puts around a message.
+/// Tokens that a provider adds to a message.
 constexpr std::uint64_t around_a_message = 16;
 
 std::string json_of(std::string_view text) {
@@ -42,12 +42,15 @@ std::string json_of(const std::vector<Message>& messages) {
   return text;
 }
 
-/// For servers that do not hold the answer to a schema: in words. Some demand the word "json".
-void append_schema(std::string& to, const std::string& schema) {
-  to += "\n\nThe object is to be as this JSON schema says:\n```json\n" + schema + "\n```";
+/// Puts the schema into the message for servers that do not enforce one. Some servers require the
+/// word "json". Version 1 keeps its sentence, which is part of the requests' keys.
+void append_schema(std::string& to, const Prompt& prompt) {
+  to += prompt.library_version() == 1 ? "\n\nThe object is to be as this JSON schema says:"
+                                      : "\n\nThe object must match this JSON schema:";
+  to += "\n```json\n" + prompt.schema() + "\n```";
 }
 
-/// Renders everything of a request but the messages' contents.
+/// Renders a request, given its messages.
 ChatRequest request_with(const Question& question, std::vector<Message> messages) {
   const Judge& judge = *question.judge;
   const Prompt& prompt = *question.prompt;
@@ -58,18 +61,18 @@ ChatRequest request_with(const Question& question, std::vector<Message> messages
   request.max_tokens = decoding.max_tokens;
   switch (judge.capabilities.structured) {
     case Structured::json_schema:
-      // The schema keeps the order of its properties, in which they are answered: reasons before a
-      // verdict are worth more than reasons behind it. All other keys are sorted.
+      // The schema keeps the order of its properties, in which the judge writes them: reasons come
+      // before the verdict that follows from them. All other keys are sorted.
       fields["response_format"] = R"({"json_schema":{"name":"verdict","schema":)" +
                                   prompt.schema() + R"(,"strict":true},"type":"json_schema"})";
       request.prompt_bytes += prompt.schema().size();
       break;
     case Structured::json_object:
       fields["response_format"] = R"({"type":"json_object"})";
-      append_schema(messages.front().content, prompt.schema());
+      append_schema(messages.front().content, prompt);
       break;
     case Structured::text:
-      append_schema(messages.front().content, prompt.schema());
+      append_schema(messages.front().content, prompt);
       break;
   }
   for (const auto& message : messages)

@@ -24,8 +24,8 @@ namespace {
 using Kind = AnnotationFailure::Kind;
 using simdjson::dom::element;
 
-/// Without the reasoning that the text begins with. Only there, and only up to its first end: a
-/// judge that quotes a `</think>` out of an answer must not lose its own verdict before it.
+/// Removes reasoning from the beginning of a text, up to its first end only: a judge that quotes a
+/// `</think>` from a response must not lose the verdict before it.
 std::string_view without_reasoning(std::string_view text) {
   constexpr std::string_view open = "<think>", close = "</think>";
   text = trimmed(text);
@@ -35,7 +35,7 @@ std::string_view without_reasoning(std::string_view text) {
                                        : trimmed(text.substr(end + close.size()));
 }
 
-/// Without the fence that the whole text stands in.
+/// Removes a code fence around the whole text.
 std::string_view without_fence(std::string_view text) {
   constexpr std::string_view fence = "```";
   const auto first_line = text.find('\n');
@@ -44,7 +44,7 @@ std::string_view without_fence(std::string_view text) {
   return trimmed(text.substr(first_line, text.size() - first_line - fence.size()));
 }
 
-/// The objects in the texts of a pair, as canonical JSON.
+/// Returns the objects in the texts of a pair as canonical JSON.
 std::vector<std::string> objects_of(const PreferencePair& pair) {
   std::vector<std::string> objects;
   const auto collect = [&](std::string_view text) {
@@ -52,7 +52,7 @@ std::vector<std::string> objects_of(const PreferencePair& pair) {
       try {
         objects.push_back(text::canonical_json(object));
       } catch (const InvalidArgument&) {
-        continue;  // of that shape, but no JSON: no verdict can be equal to it
+        continue;  // invalid JSON, which no verdict can equal
       }
     }
   };
@@ -67,11 +67,11 @@ std::vector<std::string> objects_of(const PreferencePair& pair) {
 }
 
 struct Read {
-  std::optional<std::string> verdict{};  // the one object's text
-  AnnotationFailure failure{};           // where there is none
+  std::optional<std::string> verdict{};  // canonical JSON
+  AnnotationFailure failure{};           // set if `verdict` is empty
 };
 
-/// The one object in a text that is as the schema says.
+/// Finds the only object in a text that matches the schema.
 Read find_verdict(std::string_view text, element schema, const PreferencePair& pair) {
   std::vector<std::string_view> names;
   const simdjson::dom::object properties = schema["properties"];
@@ -79,8 +79,8 @@ Read find_verdict(std::string_view text, element schema, const PreferencePair& p
   const Objects objects = find_objects(text, names);
 
   simdjson::dom::parser parser;
-  std::vector<std::string> verdicts;  // canonical, all different
-  std::string complaint;              // about the first object that is none
+  std::vector<std::string> verdicts;  // canonical and distinct
+  std::string complaint;              // about the first object that does not match
   bool surrogate = false;
   for (const auto object : objects.whole) {
     element value;
@@ -106,18 +106,18 @@ Read find_verdict(std::string_view text, element schema, const PreferencePair& p
 
   const bool alone = objects.whole.size() == 1 && objects.whole.front().size() == text.size();
   if (!verdicts.empty() && !alone) {
-    // A verdict that stands in the pair, and here among other words, may be a quotation.
+    // A verdict that also occurs in the pair, and here among other words, may be a quotation.
     const auto quoted = objects_of(pair);
     std::erase_if(verdicts, [&](const std::string& verdict) {
       return std::ranges::find(quoted, verdict) != quoted.end();
     });
     if (verdicts.empty())
-      return {.failure = {Kind::ambiguous, "the verdict stands in the pair's own text as well"}};
+      return {.failure = {Kind::ambiguous, "the verdict also occurs in the pair"}};
   }
   if (verdicts.size() > 1)
     return {.failure = {Kind::ambiguous, fmt::format("{} different verdicts", verdicts.size())}};
   if (objects.broken)
-    return {.failure = {Kind::invalid, fmt::format("the object breaks that begins with {}",
+    return {.failure = {Kind::invalid, fmt::format("the object that begins with {} breaks off",
                                                    one_line(text.substr(*objects.broken, 80)))}};
   if (verdicts.size() == 1) return {.verdict = std::move(verdicts.front())};
   if (surrogate) return {.failure = {Kind::encoding, "the verdict has half of a surrogate pair"}};
@@ -146,7 +146,7 @@ AnnotationOutcome read_reply(const Question& question, const PreferencePair& pai
   simdjson::dom::parser schema_parser, parser;
   const element schema = schema_parser.parse(prompt.schema()).value();
   const std::string_view answer = without_fence(without_reasoning(text));
-  if (answer.empty()) return AnnotationFailure{Kind::empty, "nothing but reasoning"};
+  if (answer.empty()) return AnnotationFailure{Kind::empty, "reasoning only"};
   const Read read = find_verdict(answer, schema, pair);
   if (!read.verdict) return read.failure;
 
@@ -161,7 +161,7 @@ AnnotationOutcome read_reply(const Question& question, const PreferencePair& pai
     *to = verdict[field].get_double().value();
     if (!(*to >= 0 && *to <= 1))
       return AnnotationFailure{Kind::invalid,
-                               fmt::format("{}: expected a number in [0, 1], not {}", field, *to)};
+                               fmt::format("{}: expected a number in [0, 1], got {}", field, *to)};
   }
   annotation.category = prompt.categories().at(verdict["category"].get_string().value());
   if (prompt.form() == Form::blind)
@@ -173,6 +173,7 @@ AnnotationOutcome read_reply(const Question& question, const PreferencePair& pai
   meta.open('{');
   meta.key("model").text(model);
   meta.key("parser").integer(parser_version);
+  if (prompt.version() > 1) meta.key("prompt_version").integer(prompt.version());
   meta.key("request").text(key);
   meta.close('}');
   return annotation;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <span>
 #include <utility>
 
@@ -187,6 +189,29 @@ void Store::set_pairs_sha256(std::string_view sha256) {
   state_->commit();
 }
 
+std::optional<int> Store::prompt_version() const {
+  auto recorded = state_->prepare("SELECT value FROM meta WHERE name = 'prompt_version'");
+  if (recorded.next()) {
+    const auto text = recorded.text(0);
+    int version = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+    if (error != std::errc() || end != text.data() + text.size())
+      state_->database.fail(fmt::format("invalid prompt version \"{}\"", text));
+    return version;
+  }
+  // Stores of 0.1, which knew version 1 only, record none.
+  auto asked = state_->prepare("SELECT 1 FROM questions LIMIT 1");
+  return asked.next() ? std::optional(1) : std::nullopt;
+}
+
+void Store::set_prompt_version(int version) {
+  state_->begin();
+  state_->prepare("INSERT OR REPLACE INTO meta VALUES ('prompt_version', ?)")
+      .with(std::to_string(version))
+      .run();
+  state_->commit();
+}
+
 std::vector<StoredReply> Store::replies(std::string_view key) const {
   std::vector<StoredReply> found;
   auto& row = state_->find_replies.with(key);
@@ -291,9 +316,12 @@ std::vector<StoredBatch> Store::batches() const {
 
 Store::Merged Store::merge(const std::filesystem::path& other) {
   std::string theirs;
+  std::optional<int> lowest = prompt_version();
   {
     const Store store(other, Access::read);
     theirs = store.pairs_sha256();
+    if (const auto version = store.prompt_version())
+      lowest = std::min(*version, lowest.value_or(*version));
   }
   const auto ours = pairs_sha256();
   if (!ours.empty() && !theirs.empty() && ours != theirs)
@@ -315,6 +343,7 @@ Store::Merged Store::merge(const std::filesystem::path& other) {
   take("INSERT INTO main.failures SELECT * FROM other.failures EXCEPT SELECT * FROM main.failures");
   state_->commit();
   state_->database.run("DETACH other");
+  if (lowest && lowest != prompt_version()) set_prompt_version(*lowest);
   return merged;
 }
 

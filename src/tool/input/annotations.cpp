@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "input/annotations.hpp"
 
+#include <cstdio>
+
 #include "command.hpp"
+#include "input/prompt_versions.hpp"
 #include "input/skipped_rows.hpp"
 #include "output/files.hpp"
 #include "output/progress.hpp"
@@ -47,11 +50,14 @@ io::InputFile read_annotations(
 std::vector<io::InputFile> add_annotations(VoteTable& builder, std::span<const std::string> files,
                                            bool lenient) {
   std::vector<io::InputFile> inputs;
+  PromptVersions versions;
   for (const auto& file : files)
     inputs.push_back(read_annotations(file, {builder.categories(), lenient},
                                       [&](const Annotation& annotation, auto& reader) {
+                                        versions.add(annotation);
                                         (void)io::add_to(builder, annotation, reader);
                                       }));
+  fmt::print(stderr, "{}", versions.warnings());
   return inputs;
 }
 

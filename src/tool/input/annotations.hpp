@@ -37,7 +37,8 @@ io::InputFile read_annotations(
     const std::string& file, const io::AnnotationReaderOptions& options,
     const std::function<void(const Annotation&, io::AnnotationReader&)>& use);
 
-/// Reads files of annotations into the builder. Returns what the manifest says of each.
+/// Reads files of annotations into the builder and warns about annotators that mix prompt versions.
+/// Returns what the manifest says of each file.
 std::vector<io::InputFile> add_annotations(VoteTable& builder, std::span<const std::string> files,
                                            bool lenient);
 

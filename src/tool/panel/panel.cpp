@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <random>
 #include <string_view>
 #include <utility>
@@ -55,6 +56,34 @@ std::vector<PreferencePair> chosen(std::vector<PreferencePair> pairs, const Pane
   return pairs;
 }
 
+/// Returns the prompt version that a store continues with, which a new store has at its latest.
+int stored_prompt_version(const std::string& store) {
+  if (!std::filesystem::exists(store)) return annotate::latest_prompt_version;
+  return annotate::Store(store, annotate::Store::Access::read)
+      .prompt_version()
+      .value_or(annotate::latest_prompt_version);
+}
+
+/// Records the lowest version of the library's prompts that the store is asked with, and says so if
+/// the store keeps the panel on an earlier one.
+void note_prompt_version(annotate::Store& store, const PanelRun& panel) {
+  int lowest = panel.prompt_version;
+  bool continued = false;
+  if (panel.config.built_in_prompts) {
+    for (const auto& prompt : panel.config.prompts) {
+      lowest = std::min(lowest, prompt.version());
+      continued |= prompt.version() == panel.prompt_version;
+    }
+  }
+  if (store.prompt_version() != lowest) store.set_prompt_version(lowest);
+  if (continued && panel.prompt_version < annotate::latest_prompt_version)
+    fmt::print(stderr,
+               "{} has questions of version {} of the prompts and continues with it; for version "
+               "{}, use a new store or name it in the panel, as in \"direct@{}\"\n",
+               store.path().string(), panel.prompt_version, annotate::latest_prompt_version,
+               annotate::latest_prompt_version);
+}
+
 volatile std::sig_atomic_t interrupted = 0;
 
 }  // namespace
@@ -75,7 +104,8 @@ void PanelOptions::declare(args::Command app) {
 }
 
 PanelRun::PanelRun(const PanelOptions& options)
-    : config(annotate::read_panel_config(options.panel, options.prompts)) {
+    : prompt_version(stored_prompt_version(options.store)),
+      config(annotate::read_panel_config(options.panel, options.prompts, prompt_version)) {
   pairs_sha256 = read_pairs(options.pairs, [&](PreferencePair& pair) {
                    pair.columns.clear();
                    pairs.push_back(std::move(pair));
@@ -115,6 +145,7 @@ std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const P
                     "or --changed-pairs, which keeps the replies about pairs that have not changed",
                     options.store, options.pairs.file, begun_with, panel.pairs_sha256));
   }
+  note_prompt_version(*store, panel);
   return store;
 }
 

@@ -44,6 +44,7 @@ struct PanelRun {
   /// Throws Error for a judge without a price.
   void require_prices() const;
 
+  int prompt_version;  ///< of the library's prompts that the panel lists without a version
   annotate::PanelConfig config;
   std::vector<PreferencePair> pairs;
   std::string pairs_sha256;
