@@ -135,7 +135,7 @@ class ScheduleReader : public RowReader {
     if (!has_beta) row.fail("beta", "is missing");
     if (has_gap != has_category)
       row.fail(has_gap ? "category" : "gap",
-               "must be null exactly if the other of gap and category is");
+               fmt::format("is missing or null, but {} is not", has_gap ? "gap" : "category"));
     if (has_gap) entry.gap = gap;
   }
 

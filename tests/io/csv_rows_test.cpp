@@ -56,12 +56,13 @@ TEST(CsvRows, NamesTheInvalidLine) {
     std::string_view message;
   };
   for (const auto& [text, line, message] :
-       {Case{"", 0, "is empty"}, Case{"a,a\n", 1, "named twice"},
-        Case{"a,b\n1,2\n1\n", 3, "has 1 cells where the header has 2"},
-        Case{"a,b\n1,2,3\n", 2, "has 3 cells"}, Case{"a,b\n\"1,2\n\n", 2, "never closed"},
-        Case{"a,b\n\"1\"x,2\n", 2, "behind a closing quote"},
-        Case{"a,b\n1\"x,2\n", 2, "a quote inside"}, Case{"a,b\n\xFF,2\n", 2, "not UTF-8"},
-        Case{"a,b\n\"1\n2\",3\n4\n", 4, "has 1 cells"}}) {
+       {Case{"", 0, "empty file"}, Case{"a,a\n", 1, "duplicate column"},
+        Case{"a,b\n1,2\n1\n", 3, "expected 2 cells as in the header, got 1"},
+        Case{"a,b\n1,2,3\n", 2, "expected 2 cells as in the header, got 3"},
+        Case{"a,b\n\"1,2\n\n", 2, "unclosed quote"},
+        Case{"a,b\n\"1\"x,2\n", 2, "after a closing quote"},
+        Case{"a,b\n1\"x,2\n", 2, "quote inside"}, Case{"a,b\n\xFF,2\n", 2, "invalid UTF-8"},
+        Case{"a,b\n\"1\n2\",3\n4\n", 4, "got 1"}}) {
     const auto error = error_of([&] { (void)read(text); });
     EXPECT_EQ(error.line, line) << text;
     EXPECT_THAT(error.what(), HasSubstr(message)) << text;

@@ -109,7 +109,7 @@ TEST(PairReader, NamesTheInvalidField) {
         Case{R"({"id":"a","prompt":{"role":"user"},"chosen":"c","rejected":"r"})", "prompt",
              "expected a string or a list of messages"},
         Case{R"({"id":"a","prompt":[{"role":"user","content":"q"}],"chosen":"c","rejected":"r"})",
-             "prompt", "the answers are text"},
+             "prompt", "the responses are text"},
         Case{R"({"id":"a","prompt":"p","chosen":"c","rejected":[{"role":"user","content":"q"}]})",
              "rejected", "conversation"},
         Case{R"({"id":"a","prompt":"p","chosen":[],"rejected":[]})", "chosen", "at least one"},
@@ -126,7 +126,10 @@ TEST(PairReader, NamesTheInvalidField) {
              "prompt", "share no first message"},
         Case{R"({"id":"a","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user",)"
              R"("content":"x"}]})",
-             "chosen", "no more than the beginning"},
+             "rejected", "is the same conversation as \"chosen\""},
+        Case{R"({"id":"a","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user",)"
+             R"("content":"x"},{"role":"assistant","content":"y"}]})",
+             "chosen", "equals the beginning of \"rejected\""},
         Case{R"({"id":"","prompt":"p","chosen":"c","rejected":"r"})", "id", "expected a name"},
         Case{R"({"id":1.5,"prompt":"p","chosen":"c","rejected":"r"})", "id",
              "expected a string or an integer, not 1.5"},

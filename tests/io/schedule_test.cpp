@@ -187,10 +187,10 @@ TEST(ReadSchedule, NamesTheInvalidField) {
         Case{R"({"id":"a","beta":0.1,"flags":"missing"})", "flags", "expected a list"},
         Case{R"({"format":"other.format","version":1})", "format",
              "expected \"sp2dpo.schedule\", not \"other.format\""},
-        Case{R"({"format":"sp2dpo.schedule","version":2})", "version", "this is version 2"},
+        Case{R"({"format":"sp2dpo.schedule","version":2})", "version", "unsupported version 2"},
         Case{R"({"format":"sp2dpo.schedule"})", "version", "is missing"},
         Case{R"({"format":"sp2dpo.schedule","version":1,"categories":["a","a"]})", "categories",
-             "listed twice"},
+             "duplicate category"},
         Case{R"({"format":"sp2dpo.schedule","version":1,"counts":{"pairs":-1}})", "counts.pairs",
              "not -1"}}) {
     const Folder folder;
@@ -225,7 +225,7 @@ TEST(Describe, NamesThePolicyForMissingGaps) {
   EXPECT_EQ(describe(Missing{}).name, "error");
   EXPECT_EQ(describe(Missing{Missing::Policy::drop}).name, "drop");
   EXPECT_EQ(describe(Missing{Missing::Policy::base_beta, 2}),
-            (PartDescription{"base-beta", {{"beta", "2.0"}}}));
+            (PartDescription{"base-beta", {{"beta", 2.0}}}));
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ TEST_F(AgreeCommand, WritesEveryFigureUnderItsKey) {
         R"("icc":{"1,1":)", R"("3,k":)", R"("cohen_kappa":[{"a":"a","b":"b","n":3,)",
         R"("spearman":[)", R"("kendall_tau_b":[)"})
     EXPECT_THAT(json(), HasSubstr(key));
-  EXPECT_THAT(outcome.out, HasSubstr("units with 2 and with 1 values"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("every unit needs the same number of values; some have 2, some 1"));
 }
 
 TEST_F(AgreeCommand, ComputesOnlyNominalFiguresForNames) {

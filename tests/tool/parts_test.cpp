@@ -105,7 +105,7 @@ TEST_F(Parts, NameTheAnnotatorsThatAWeightTableLacksOrInvents) {
         {"x,1\ny,1\nz,1\n",
          "w.csv:4: field \"annotator\": unknown annotator z; the annotations have: x, y"},
         {"x,1\nx,2\n", "w.csv:3: field \"annotator\": duplicate weight for x"},
-        {"x,-1\ny,1\n", "w.csv:2: field \"weight\": a weight is a number >= 0, not \"-1\""},
+        {"x,-1\ny,1\n", "w.csv:2: field \"weight\": expected a weight >= 0, not \"-1\""},
         {"x,\ny,1\n", "not \"\""}}) {
     folder_.write("w.csv", std::string("annotator,weight\n") + table);
     const auto outcome = schedule("--aggregator weighted:table=w.csv");

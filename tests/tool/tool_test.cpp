@@ -152,8 +152,7 @@ TEST_F(ScheduleCommand, SuggestsWhatToDoAboutPairsWithoutAGap) {
   const auto refused = schedule();
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.err,
-              HasSubstr("2 of 3 pairs have too few annotations for a gap, the first of "
-                        "them b"));
+              HasSubstr("2 of 3 pairs have too few annotations for a gap, starting with b"));
   EXPECT_THAT(refused.err, HasSubstr("--missing drop"));
   EXPECT_FALSE(written());
 
