@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "device_array.hpp"
+#include "ptx/device_array.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cpu/logits.hpp>
@@ -17,6 +17,7 @@
 namespace sp2dpo::cuda {
 namespace {
 
+using ptx::DeviceArray;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
