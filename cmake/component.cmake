@@ -50,6 +50,12 @@ function(sp2dpo_compiled_fmt target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-UFMT_HEADER_ONLY>)
 endfunction()
 
+# Compiles a Release with -O1, for a target whose speed does not matter.
+function(sp2dpo_light_optimisation target)
+  target_compile_options(${target} PRIVATE
+    "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>>:-O1>")
+endfunction()
+
 # With SP2DPO_UNITY, compiles the target's sources as one file.
 function(sp2dpo_unity target)
   if(SP2DPO_UNITY)

@@ -25,30 +25,23 @@ if [ ! -e "$root/.made" ]; then
   touch "$root/.made"
 fi
 
-mounted=()
-cleanup() {
-  local i
-  for ((i = ${#mounted[@]} - 1; i >= 0; --i)); do umount -l "${mounted[i]}"; done
-}
-trap cleanup EXIT
-into() {
-  mount "$@"
-  mounted+=("${!#}")
-}
-into -t proc proc "$root/proc"
-into --rbind /dev "$root/dev"
-mount --make-rslave "$root/dev"
-into --bind "$PWD" "$root/tree"
+# Mounts in a namespace of their own: they end with this process, and two runs do not meet.
+if [ -z "${SP2DPO_MOUNTS:-}" ]; then
+  exec env SP2DPO_MOUNTS=own unshare --mount --propagation private bash tests/debian13.sh "$@"
+fi
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount --bind "$PWD" "$root/tree"
 # Builds of its own: those of this machine were made with another compiler and at another path.
 mkdir -p "$root/build" "$PWD/build"
-into --bind "$root/build" "$root/tree/build"
+mount --bind "$root/build" "$root/tree/build"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 shared=()
 if [ -n "${SP2DPO_SHARED_DATA:-}" ] && [ -d "$SP2DPO_SHARED_DATA" ]; then
   mkdir -p "$root/shared"
-  into --bind "$SP2DPO_SHARED_DATA" "$root/shared"
+  mount --bind "$SP2DPO_SHARED_DATA" "$root/shared"
   shared=(SP2DPO_SHARED_DATA=/shared)
 fi
 printf 'cd /tree && exec "$@"\n' >"$root/in_tree"
 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-  "${shared[@]}" chroot "$root" bash /in_tree "$@"
+  ${shared[@]+"${shared[@]}"} chroot "$root" bash /in_tree "$@"
