@@ -132,13 +132,13 @@ TEST(PanelConfig, NamesErrorsWithTheirLine) {
   EXPECT_THAT(with("requests_per_minute = nan").what(), HasSubstr("expected a number in"));
   EXPECT_THAT(with("allow_http = 1").what(), HasSubstr("expected true or false"));
   EXPECT_THAT(with("price = { prompt = 1 }").what(), HasSubstr("price.completion\": is missing"));
-  EXPECT_THAT(with("price = { prompt = -1, completion = 1 }").what(), HasSubstr("not -1"));
+  EXPECT_THAT(with("price = { prompt = -1, completion = 1 }").what(), HasSubstr("got -1"));
   EXPECT_THAT(with("can = { seeds = true }").what(), HasSubstr("teacher[0].can.seeds"));
   EXPECT_THAT(with("can = { structured = \"yes\" }").what(),
               HasSubstr("expected one of \"json_schema\", \"json_object\", \"text\", got \"yes\""));
   EXPECT_THAT(with("can = { seed = false }\ndecoding = { seed = 1 }").what(),
               HasSubstr("seed is set, and can.seed is false"));
-  EXPECT_THAT(with("decoding.extra = { model = \"x\" }").what(), HasSubstr("not for extra"));
+  EXPECT_THAT(with("decoding.extra = { model = \"x\" }").what(), HasSubstr("not allowed in extra"));
   EXPECT_THAT(with("decoding.extra = { since = 1979-05-27 }").what(), HasSubstr("date or time"));
   EXPECT_EQ(with("x = = 1").line, 4);
 
@@ -147,7 +147,7 @@ TEST(PanelConfig, NamesErrorsWithTheirLine) {
   EXPECT_THAT(refusal_of("[[teacher]]\nname = \"x\"").what(), HasSubstr("model\": is missing"));
   EXPECT_THAT(refusal_of("seed = 1").what(), HasSubstr("expected at least one [[teacher]]"));
   EXPECT_THAT(refusal_of("orders = \"both\"\n" + std::string(papers_panel)).what(),
-              HasSubstr(":1: field \"orders\": is for the blind form"));
+              HasSubstr(":1: field \"orders\": applies to the blind form only"));
   EXPECT_THAT(
       refusal_of("prompts = [\"direkt\"]\n" + std::string(papers_panel)).what(),
       HasSubstr("unknown prompt \"direkt\"; expected one of: adversarial, criteria, direct"));

@@ -154,7 +154,7 @@ TEST(ReadReply, AVerdictIsHeldToItsSchema) {
   EXPECT_THAT(complaint(R"({"category":"style","magnitude":true,"confidence":1})"),
               HasSubstr("type number, got true"));
   EXPECT_THAT(complaint(R"({"category":"style","magnitude":null,"confidence":1})"),
-              HasSubstr("not null"));
+              HasSubstr("got null"));
   EXPECT_THAT(complaint(R"({"category":"style","magnitude":NaN,"confidence":1})"),
               HasSubstr("breaks"));
   EXPECT_THAT(complaint("{\"verdict\":" + verdict + "}"), HasSubstr("\"verdict\""));
