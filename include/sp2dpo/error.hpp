@@ -22,8 +22,7 @@ struct InvalidArgument : Error {
 /// without the parts that do not apply.
 struct DataError : Error {
   DataError(std::string file_, std::int64_t line_, std::string field_, const std::string& message)
-      : Error(file_ + (line_ > 0 ? ":" + std::to_string(line_) : "") + ": " +
-              (field_.empty() ? "" : "field \"" + field_ + "\": ") + message),
+      : Error(text(file_, line_, field_, message)),
         file(std::move(file_)),
         line(line_),
         field(std::move(field_)) {}
@@ -31,6 +30,17 @@ struct DataError : Error {
   std::string file;
   std::int64_t line;  ///< counted from 1; 0 where the file as a whole is meant
   std::string field;  ///< empty where the record as a whole is meant
+
+ private:
+  // Appends only: g++ 12 warns falsely of an overflow where a text and a string&& are added.
+  static std::string text(const std::string& file, std::int64_t line, const std::string& field,
+                          const std::string& message) {
+    std::string out = file;
+    if (line > 0) out.append(":").append(std::to_string(line));
+    out.append(": ");
+    if (!field.empty()) out.append("field \"").append(field).append("\": ");
+    return out.append(message);
+  }
 };
 
 /// A CUDA call or launch that failed.
