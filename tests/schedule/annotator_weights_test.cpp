@@ -31,7 +31,7 @@ TEST(WeightedAnnotators, WeighOnlyTheAnnotatorsThatAnswered) {
       aggregate(std::vector{vote("a", 0.1), vote("a", 0.9, "q"), vote("a", 0.2, "r")})->value, 0.2);
   EXPECT_FALSE(aggregate(std::vector{vote("c", 1)}).has_value());
   EXPECT_THAT([&] { (void)aggregate(std::vector{vote("d", 1)}); },
-              ThrowsMessage<InvalidArgument>(HasSubstr("no weight for the annotator d")));
+              ThrowsMessage<InvalidArgument>(HasSubstr("annotator d has no weight")));
 }
 
 TEST(WeightedAnnotators, EqualJmampForEqualWeights) {

@@ -90,7 +90,7 @@ TEST(Centring, CentresAnAnnotatorWithConstantGaps) {
 TEST(Centring, NamesAnUnknownAnnotator) {
   const Centred<Jmamp> centred{scales(Centring::center)};
   EXPECT_THAT([&] { (void)centred(std::vector{vote("new", 1)}); },
-              ThrowsMessage<InvalidArgument>(HasSubstr("no scale for the annotator new")));
+              ThrowsMessage<InvalidArgument>(HasSubstr("annotator new has no scale")));
 }
 
 }  // namespace
