@@ -69,7 +69,7 @@ TEST_F(ImportScores, TheDifferenceOverTheScaleIsTheMagnitude) {
 
   const auto made = run(folder,
                         "schedule --pairs p.jsonl --id-field prompt_id --annotations a.jsonl "
-                        "--out s.jsonl");
+                        "--missing drop --out s.jsonl");
   EXPECT_EQ(made.status, 0) << made.err;
 }
 

@@ -55,6 +55,24 @@ class StoreTest : public testing::Test {
   const sp2dpo::test::Folder folder_;
 };
 
+TEST_F(StoreTest, HasNotBegunBeforeItHoldsATable) {
+  EXPECT_FALSE(Store::has_begun(file("missing.db")));
+  std::ofstream(file("empty.db"));
+  EXPECT_FALSE(Store::has_begun(file("empty.db")));
+  // A process killed before the first transaction leaves a header page without a table.
+  sql(file("header.db"), "PRAGMA journal_mode = WAL");
+  ASSERT_GT(std::filesystem::file_size(file("header.db")), 0U);
+  EXPECT_FALSE(Store::has_begun(file("header.db")));
+  for (const char* name : {"empty.db", "header.db"}) {
+    Store store(file(name));
+    EXPECT_TRUE(store.pairs_sha256().empty()) << name;
+  }
+  EXPECT_TRUE(Store::has_begun(file("header.db")));
+  std::ofstream(file("text.db")) << std::string(8192, 'x');
+  EXPECT_THAT([&] { (void)Store::has_begun(file("text.db")); },
+              ThrowsMessage<sp2dpo::DataError>(HasSubstr("not a database")));
+}
+
 TEST_F(StoreTest, KnowsThePromptVersionItsQuestionsUse) {
   {
     Store store(file("new.db"));

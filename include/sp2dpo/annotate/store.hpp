@@ -94,6 +94,10 @@ class Store {
   /// Records it, durably at once.
   void set_pairs_sha256(std::string_view sha256);
 
+  /// Returns false for a missing file, and for one whose creation was interrupted before it held a
+  /// table: opening it for writing begins a new store. Throws DataError if the file is no database.
+  [[nodiscard]] static bool has_begun(const std::filesystem::path& path);
+
   /// The version of the library's prompts to continue with: the lowest one that this store's
   /// questions use, or nullopt for a store without questions. Stores of version 0.1 have version 1.
   [[nodiscard]] std::optional<int> prompt_version() const;

@@ -42,6 +42,10 @@ std::int64_t value_of(const Database& database, std::string_view pragma) {
   return statement.next() ? statement.integer(0) : 0;
 }
 
+bool has_tables(const Database& database) {
+  return value_of(database, "SELECT count(*) FROM sqlite_master") != 0;
+}
+
 /// Opens the database and checks that it is a store.
 Database open(const std::filesystem::path& path, Store::Access access) {
   const bool write = access == Store::Access::write;
@@ -51,7 +55,7 @@ Database open(const std::filesystem::path& path, Store::Access access) {
                     SQLITE_OPEN_NOMUTEX | (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                                  : SQLITE_OPEN_READONLY));
   database.check(sqlite3_busy_timeout(database.handle(), 10'000));
-  const bool is_new = value_of(database, "SELECT count(*) FROM sqlite_master") == 0;
+  const bool is_new = !has_tables(database);
   if (!is_new || !write) {
     if (value_of(database, "PRAGMA application_id") != application_id)
       database.fail("is a database but not a store of annotations");
@@ -187,6 +191,11 @@ void Store::set_pairs_sha256(std::string_view sha256) {
   state_->begin();
   state_->prepare("INSERT OR REPLACE INTO meta VALUES ('pairs_sha256', ?)").with(sha256).run();
   state_->commit();
+}
+
+bool Store::has_begun(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return false;
+  return has_tables(Database(path.string(), SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY));
 }
 
 std::optional<int> Store::prompt_version() const {

@@ -58,7 +58,7 @@ std::vector<PreferencePair> chosen(std::vector<PreferencePair> pairs, const Pane
 
 /// Returns the prompt version that a store continues with, which a new store has at its latest.
 int stored_prompt_version(const std::string& store) {
-  if (!std::filesystem::exists(store)) return annotate::latest_prompt_version;
+  if (!annotate::Store::has_begun(store)) return annotate::latest_prompt_version;
   return annotate::Store(store, annotate::Store::Access::read)
       .prompt_version()
       .value_or(annotate::latest_prompt_version);
