@@ -2,10 +2,10 @@
 
 # gold <annotations.jsonl>: a CSV of labels for every third pair, which follow from its id alone.
 gold() {
-  awk -F'"' 'BEGIN { print "pair_id,preferred" }
-    !seen[$4]++ && ++n % 3 == 1 {
-      print $4 "," (n % 7 == 1 ? "tie" : n % 5 < 2 ? "rejected" : "chosen")
-    }' "$1"
+  sed -E 's/.*"pair_id": ?"([^"]*)".*/\1/' "$1" | awk 'BEGIN { print "pair_id,preferred" }
+    !seen[$0]++ && ++n % 3 == 1 {
+      print $0 "," (n % 7 == 1 ? "tie" : n % 5 < 2 ? "rejected" : "chosen")
+    }'
 }
 
 # weights <annotations.jsonl>: a weight for each annotator.
