@@ -41,7 +41,7 @@ TEST(BetaTensor, RefusesAMissingOrDuplicateId) {
               ThrowsMessage<InvalidArgument>(HasSubstr("pair z is not in the schedule")));
   const std::vector<std::string> doubled{"a", "b", "a"};
   EXPECT_THAT([&] { (void)beta_tensor(schedule, doubled); },
-              ThrowsMessage<InvalidArgument>(AllOf(HasSubstr("pair a"), HasSubstr("twice"))));
+              ThrowsMessage<InvalidArgument>(AllOf(HasSubstr("pair a"), HasSubstr("duplicate"))));
 }
 
 }  // namespace
