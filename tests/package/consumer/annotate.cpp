@@ -10,9 +10,9 @@ int main() {
   const Endpoint endpoint({.base_url = "http://127.0.0.1:1/v1"});
   std::filesystem::remove("store.db");
   Store store("store.db");
-  store.add(StoredAnswer{.key = "k", .body = "{}"});
+  store.add(StoredReply{.key = "k", .body = "{}"});
   store.commit();
-  return endpoint.unfinished() == 0 && store.count_answers("k") == 1 &&
+  return endpoint.unfinished() == 0 && store.count_replies("k") == 1 &&
                  built_in_prompts().size() == 3
              ? 0
              : 1;
