@@ -182,11 +182,11 @@ def main():
             check("lines of Parquet", [row["beta"] for row in lines(folder / "j2.jsonl")], betas)
 
             refused = run(*of_lines, "--out", folder / "s.jsonl", "--join", folder / "j.parquet", status=2)
-            assert "only pairs in Parquet" in refused, refused
+            assert "requires pairs in Parquet" in refused, refused
             (folder / "cut.parquet").write_bytes((folder / "p.parquet").read_bytes()[:-9])
             refused = run(*common, "--pairs", folder / "cut.parquet", "--annotations",
                           folder / "a.parquet", "--out", folder / "s.jsonl", status=1)
-            assert "cut.parquet: is damaged or no Parquet file" in refused, refused
+            assert "cut.parquet: is damaged or not a Parquet file" in refused, refused
     print(f"{N} pairs, as text and as conversations: pyarrow {pyarrow.__version__}, datasets "
           f"{datasets.__version__}, pandas {pandas.__version__}, polars {polars.__version__}")
 
