@@ -29,7 +29,7 @@ struct PartDescription {
   friend bool operator==(const PartDescription&, const PartDescription&) = default;
 };
 
-/// `{"name":…,"parameters":{…}}`, with `parameters` left out if there are none.
+/// `{"name":…,"parameters":{…}}`, with `parameters` left out if empty.
 [[nodiscard]] Json to_json(const PartDescription& part);
 
 /// Counts that the manifest records.
