@@ -16,7 +16,8 @@
 #include <utility>
 
 #include "objective.hpp"
-#include <torch/torch.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/types.h>
 
 #include <sp2dpo/torch/loss.hpp>
 

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "text.hpp"
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 namespace quickstart {
 

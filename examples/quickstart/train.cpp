@@ -8,7 +8,10 @@
 #include <numbers>
 
 #include "model.hpp"
+#include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim/adamw.h>
 
 #include <sp2dpo/torch/loss.hpp>
 #include <sp2dpo/torch/schedule.hpp>
