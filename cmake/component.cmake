@@ -24,12 +24,22 @@ function(sp2dpo_component name)
     SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}"
     INSTALL_RPATH "$ORIGIN")
   set_property(GLOBAL APPEND PROPERTY SP2DPO_COMPONENTS ${name})
-  if(SP2DPO_INSTALL)
-    install(TARGETS ${target} EXPORT sp2dpo-${name}
-      FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-    install(EXPORT sp2dpo-${name} NAMESPACE sp2dpo:: FILE sp2dpo-${name}-targets.cmake
-      DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo")
+  sp2dpo_export(${name} FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+endfunction()
+
+# sp2dpo_export(<name> <artifact of install(TARGETS)>...)
+# Puts sp2dpo_<name> into an export set, for installation and for use from the build tree. Without
+# SP2DPO_INSTALL too, because a project that exports a target of its own can only refer to exported
+# targets; the files are then left out of the installation.
+function(sp2dpo_export name)
+  if(NOT SP2DPO_INSTALL)
+    set(left_out EXCLUDE_FROM_ALL)
   endif()
+  install(TARGETS sp2dpo_${name} EXPORT sp2dpo-${name} ${left_out} ${ARGN} ${left_out})
+  install(EXPORT sp2dpo-${name} NAMESPACE sp2dpo:: FILE sp2dpo-${name}-targets.cmake
+    DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/sp2dpo" ${left_out})
+  export(EXPORT sp2dpo-${name} NAMESPACE sp2dpo::
+    FILE "${PROJECT_BINARY_DIR}/sp2dpo-${name}-targets.cmake")
 endfunction()
 
 # Makes sp2dpo::sp2dpo, which links every component of this build.
@@ -38,9 +48,16 @@ function(sp2dpo_everything)
   message(STATUS "sp2dpo: components ${components}")
   add_library(sp2dpo_sp2dpo INTERFACE)
   add_library(sp2dpo::sp2dpo ALIAS sp2dpo_sp2dpo)
+  get_property(not_installed GLOBAL PROPERTY SP2DPO_NOT_INSTALLED)
   foreach(component IN LISTS components)
-    target_link_libraries(sp2dpo_sp2dpo INTERFACE sp2dpo::${component})
+    if(component IN_LIST not_installed)
+      target_link_libraries(sp2dpo_sp2dpo INTERFACE $<BUILD_INTERFACE:sp2dpo::${component}>)
+    else()
+      target_link_libraries(sp2dpo_sp2dpo INTERFACE sp2dpo::${component})
+    endif()
   endforeach()
+  set_target_properties(sp2dpo_sp2dpo PROPERTIES EXPORT_NAME sp2dpo)
+  sp2dpo_export(sp2dpo)
 endfunction()
 
 # Links the compiled fmt instead of sp2dpo::core's header-only one, which triples the compile time of a
@@ -70,6 +87,15 @@ function(sp2dpo_precompile target)
     list(TRANSFORM ARGN REPLACE "(.+)" "$<$<COMPILE_LANGUAGE:CXX>:<\\1$<ANGLE-R>>")
     target_precompile_headers(${target} PRIVATE ${ARGN})
   endif()
+endfunction()
+
+# Lets __FILE__, which libtorch's checks put into their messages, start at the repository or the build
+# instead of the root of this machine.
+function(sp2dpo_relative_file_names target)
+  foreach(folder IN ITEMS "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}")
+    target_compile_options(${target} PRIVATE
+      "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>:-fmacro-prefix-map=${folder}/=>")
+  endforeach()
 endfunction()
 
 # Warnings for the project's own sources; never part of an interface.

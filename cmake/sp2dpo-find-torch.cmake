@@ -1,10 +1,11 @@
-# sp2dpo_find_torch(): find_package(Torch) without its side effects on the project. Used by the build
-# and by the installed package.
-macro(sp2dpo_find_torch)
-  # A libtorch with CUDA overwrites these in the calling directory: it turns all architectures off and
-  # sets its own flags and standard. Without a list of architectures it runs a GPU program at configure
-  # time.
-  set(_sp2dpo_kept CMAKE_CUDA_FLAGS CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_STANDARD
+# Used by the build and by the installed package.
+
+# sp2dpo_find_and_keep(<package> <argument of find_package>...)
+# find_package without its side effects on variables of the calling directory. Debian's libtorch puts
+# glog's folder into CMAKE_MODULE_PATH; one with CUDA turns all architectures off and sets its own
+# flags and standard.
+macro(sp2dpo_find_and_keep)
+  set(_sp2dpo_kept CMAKE_MODULE_PATH CMAKE_CUDA_FLAGS CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_STANDARD
     CMAKE_CUDA_STANDARD_REQUIRED TORCH_CUDA_ARCH_LIST)
   foreach(_sp2dpo_name IN LISTS _sp2dpo_kept)
     unset(_sp2dpo_kept_${_sp2dpo_name})
@@ -12,13 +13,11 @@ macro(sp2dpo_find_torch)
       set(_sp2dpo_kept_${_sp2dpo_name} "${${_sp2dpo_name}}")
     endif()
   endforeach()
+  # Without a list of architectures, libtorch's package runs a GPU program at configure time.
   if(NOT DEFINED TORCH_CUDA_ARCH_LIST AND NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})
     set(TORCH_CUDA_ARCH_LIST 9.0)
   endif()
-  _sp2dpo_find_torch_directly()
-  if(NOT Torch_FOUND)
-    find_package(Torch QUIET)
-  endif()
+  find_package(${ARGV})
   foreach(_sp2dpo_name IN LISTS _sp2dpo_kept)
     if(DEFINED _sp2dpo_kept_${_sp2dpo_name})
       set(${_sp2dpo_name} "${_sp2dpo_kept_${_sp2dpo_name}}")
@@ -28,10 +27,18 @@ macro(sp2dpo_find_torch)
   endforeach()
 endmacro()
 
+# sp2dpo_find_torch(): finds libtorch without side effects on the project.
+macro(sp2dpo_find_torch)
+  _sp2dpo_find_torch_directly()
+  if(NOT Torch_FOUND)
+    sp2dpo_find_and_keep(Torch QUIET)
+  endif()
+endmacro()
+
 # Without a CUDA toolkit, the package of a libtorch with CUDA refuses even users of its CPU half. In
 # that case this macro defines the target `torch` from the libraries and headers themselves.
 macro(_sp2dpo_find_torch_directly)
-  find_package(CUDAToolkit QUIET)
+  sp2dpo_find_and_keep(CUDAToolkit QUIET)
   get_property(_sp2dpo_version GLOBAL PROPERTY _SP2DPO_DIRECT_TORCH_VERSION)
   if(NOT CUDAToolkit_NVCC_EXECUTABLE AND NOT TARGET torch)
     set(_sp2dpo_hints)

@@ -1,4 +1,4 @@
-# cmake -DSOURCE= -DBINARY= -DGENERATOR= -DCOMMON= (-DPROGRAM= [-DARGUMENTS=] | -DSAYS=) -P consume.cmake -- <-Dname=value>...
+# cmake -DSOURCE= -DBINARY= -DGENERATOR= -DCOMMON= (-DPROGRAM= [-DARGUMENTS=] [-DPREFIX=] | -DSAYS=) -P consume.cmake -- <-Dname=value>...
 set(defines)
 set(ours TRUE)
 foreach(i RANGE 1 ${CMAKE_ARGC})
@@ -25,6 +25,7 @@ execute_process(
   OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
 if(DEFINED SAYS)
   string(REGEX REPLACE "[ \n]+" " " words "${output}")  # CMake breaks long lines where it likes
+  string(REPLACE ";" "\\;" SAYS "${SAYS}")
   string(REPLACE "@@" ";" SAYS "${SAYS}")
   foreach(expected IN LISTS SAYS)
     string(FIND "${words}" "${expected}" place)
@@ -44,5 +45,12 @@ execute_process(COMMAND "${CMAKE_COMMAND}" --build "${BINARY}" --target "${PROGR
 if(NOT result EQUAL 0)
   message("${output}")
   message(FATAL_ERROR "the consumer does not build")
+endif()
+if(PREFIX)
+  file(REMOVE_RECURSE "${PREFIX}")
+  execute_process(COMMAND "${CMAKE_COMMAND}" --build "${BINARY}" --parallel 2
+    OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND "${CMAKE_COMMAND}" --install "${BINARY}" --prefix "${PREFIX}"
+    OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 endif()
 execute_process(COMMAND "${BINARY}/${PROGRAM}" ${ARGUMENTS} WORKING_DIRECTORY "${BINARY}" COMMAND_ERROR_IS_FATAL ANY)

@@ -25,10 +25,18 @@ foreach(script IN LISTS scripts)
   endforeach()
 endforeach()
 
-# Programs and libraries must not hold a run path into the build or to another library.
+# No file holds a path of the sources or the build, in a message or as a run path, nor a run path to
+# another library. Debug information may name sources.
+foreach(folder IN ITEMS SOURCE BUILD)
+  string(REGEX REPLACE "([][+.*()^$?|\\\\])" "\\\\\\1" ${folder}_regex "${${folder}}")
+endforeach()
+set(paths "${SOURCE_regex}|${BUILD_regex}")
+if(CONFIG MATCHES "Deb")
+  set(paths "^${BUILD_regex}")
+endif()
 file(GLOB_RECURSE files "${PREFIX}/*")
 foreach(file IN LISTS files)
-  file(STRINGS "${file}" lines REGEX "^${BUILD}|^/.*/torch/lib" LIMIT_COUNT 1)
+  file(STRINGS "${file}" lines REGEX "${paths}|^/.*/torch/lib" LIMIT_COUNT 1)
   if(lines)
     message(SEND_ERROR "${file} holds a path of this machine: ${lines}")
   endif()

@@ -47,10 +47,12 @@ class IdIndex {
   }
 
  private:
+  __extension__ using Wide = unsigned __int128;  // not ISO C++
+
   template <class List, class Id>
   [[nodiscard]] std::size_t slot_of(std::string_view wanted, const List& list, Id id) const {
     // The high half of the product spreads the hashes over any number of slots without a division.
-    const auto hash = static_cast<unsigned __int128>(std::hash<std::string_view>{}(wanted));
+    const auto hash = static_cast<Wide>(std::hash<std::string_view>{}(wanted));
     auto slot = static_cast<std::size_t>((hash * slots_.size()) >> 64);
     while (slots_[slot] != none && std::invoke(id, list[slots_[slot]]) != wanted)
       slot = slot + 1 == slots_.size() ? 0 : slot + 1;
