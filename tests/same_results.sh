@@ -26,6 +26,9 @@ Known exceptions, which are not compared:
   the category meanings of version 1 in the panel's file. A store that the base wrote is continued
   with the built-in version 1
   import-scores, which the base lacks
+  losses from hidden states in float16, whose gradients are rounded later than the base's, and those
+  with precise in bfloat16, where the base rounds the reference; mean logits with a pair left out;
+  the curvature of apo_down where a slope is 0
 TEXT
 }
 
@@ -382,7 +385,9 @@ if [[ losses =~ $only ]]; then
     compile $kind "${sides[2]}" "${sides[3]}" "$work/head/$kind"
     for side in base head; do "$work/$side/$kind" >"$work/$side/$kind.txt"; done
     n=$(wc -l <"$work/base/$kind.txt")
-    changed=$(diff "$work/base/$kind.txt" "$work/head/$kind.txt" | grep '^>' || true)
+    changed=$(diff "$work/base/$kind.txt" "$work/head/$kind.txt" | grep '^>' |
+      grep -Ev 'hidden, .*(, Half|, float16|precise, BFloat16)|mean logits, .* an answer|pairs, apo_down, bfloat16' ||
+      true)
     if [ -n "$changed" ]; then
       printf '%s\n' "$changed" | sed "s/^> /DIFFERENT  $kind: /"
       different=$((different + $(printf '%s\n' "$changed" | wc -l)))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "sequence_arrays.hpp"
@@ -19,6 +20,17 @@ std::int64_t chunk_end(const PairRows& pairs, std::int64_t pair, std::int64_t ch
   std::int64_t end = pair;
   while (end < pairs.pairs() && pairs.select(pair, end + 1).count <= chunk_rows) ++end;
   return end;
+}
+
+/// Multiplies these rows of a gradient; by 0 even where they are NaN.
+void scale_rows(const Matrix& m, const RowSelection& rows, double scale, const Executor& executor) {
+  executor(rows.count, 4, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      for (std::int64_t j = rows[i] * m.stride, last = j + m.columns; j < last; ++j) {
+        const double product = scale * detail::load(m.data, m.dtype, j);
+        detail::store(m.data, m.dtype, j, scale == 0 && std::isnan(product) ? 0 : product);
+      }
+  });
 }
 
 /// The buffers of one chunk, and the passes over the rows in it.
@@ -79,15 +91,26 @@ class Chunk {
 
   /// Does the same, and turns the logits into the gradient of coefficient · log-probability.
   void unit_gradient(const RowStatistics& out, double coefficient) {
-    std::fill_n(coefficient_, count_, coefficient);
+    choose_unit(std::fabs(coefficient));
+    std::fill_n(coefficient_, count_, unit_ * coefficient);
     row_log_probs_and_gradient(logit_rows(), labels(), {0, count_}, statistics(out), coefficient_,
                                {logits_, {.stride = vocab_}}, MaskedRows::zero, executor_);
     scatter(out);
   }
 
-  /// Turns the logits into the gradient, with the batch's coefficients.
+  /// Turns the logits into the gradient, with the batch's coefficients. Rows with coefficient 0 do
+  /// not reach the head's gradient, even if their hidden states are NaN.
   void gradient(const double* coefficient) {
-    for (std::int64_t i = 0; i < count_; ++i) coefficient_[i] = coefficient[list_[i]];
+    double largest = 0;
+    for (std::int64_t i = 0; i < count_; ++i) {
+      coefficient_[i] = coefficient[list_[i]];
+      largest = std::max(largest, std::fabs(coefficient_[i]));
+      if (coefficient_[i] == 0)
+        std::memset(element(hidden_, i * width_), 0,
+                    static_cast<std::size_t>(width_) * size_of(dtype_));
+    }
+    choose_unit(largest);
+    for (std::int64_t i = 0; i < count_; ++i) coefficient_[i] *= unit_;
     row_gradient(logit_rows(), labels(), {0, count_}, lse_others_, coefficient_,
                  {logits_, {.stride = vocab_}}, MaskedRows::zero, executor_);
   }
@@ -98,12 +121,16 @@ class Chunk {
     if (rows_.d_hidden.data != nullptr) {
       const Matrix d_hidden = matrix(d_hidden_, width_);
       product_({d_logits}, {rows_.head}, d_hidden);
-      scatter_rows(as_const(d_hidden), list_, rows_.d_hidden, executor_);
+      if (unit_ == 1 && rows_.d_hidden.dtype == dtype_)
+        scatter_rows(as_const(d_hidden), list_, rows_.d_hidden, executor_);
+      else
+        scatter_scaled(as_const(d_hidden), 1 / unit_);
     }
     if (d_head.data != nullptr) {
       const ConstMatrix hidden = as_const(matrix(hidden_, width_));
       if (d_head_ == nullptr) {
         product_({d_logits, true}, {hidden}, d_head, add);
+        if (unit_ != 1) scale_rows(d_head, {0, d_head.rows}, 1 / unit_, executor_);
       } else {
         if (!add) zero(d_head);
         for (std::int64_t first = 0; first < vocab_; first += part_rows_) {
@@ -111,14 +138,15 @@ class Chunk {
           const ConstMatrix columns{element(logits_, first), dtype_, count_, rows, vocab_};
           const Matrix part{d_head_, dtype_, rows, width_, width_};
           product_({columns, true}, {hidden}, part);
-          accumulate(rows_from(d_head, first, rows), as_const(part), 1, executor_);
+          accumulate(rows_from(d_head, first, rows), as_const(part), 1 / unit_, executor_);
         }
       }
     }
     if (d_bias.data != nullptr) {
       if (!add) zero(d_bias);
       for (std::int64_t i = 0; i < count_; ++i)
-        accumulate(d_bias, {element(logits_, i * vocab_), dtype_, 1, vocab_, vocab_}, 1, executor_);
+        accumulate(d_bias, {element(logits_, i * vocab_), dtype_, 1, vocab_, vocab_}, 1 / unit_,
+                   executor_);
     }
   }
 
@@ -166,6 +194,44 @@ class Chunk {
     return {log_prob_, lse_others_, out.logit_sum == nullptr ? nullptr : logit_sum_};
   }
 
+  /// Chooses the power of two that the gradient by the logits is multiplied by, until a sum in a
+  /// wider type divides it out again: in float16, a probability of 1e-5 times a slope of 1e-3 is 0.
+  /// The bounds keep the products in range. `largest` is that of the rows' coefficients.
+  void choose_unit(double largest) {
+    unit_ = 1;
+    if (dtype_ != DType::float16) return;
+    constexpr double limit = 16384;
+    if (head_max_ < 0) head_max_ = largest_of(rows_.head);
+    const double bound =
+        std::max({1.0, 2 * head_max_,
+                  static_cast<double>(count_) * largest_of(as_const(matrix(hidden_, width_)))});
+    const double unit = std::exp2(std::floor(std::log2(limit / bound / largest)));
+    // A float, in which sums are scaled, holds the inverse of 2^100.
+    if (unit > 1 && std::isfinite(unit)) unit_ = std::min(unit, 0x1p100);
+  }
+
+  /// Returns the largest absolute value of a float16 matrix.
+  static double largest_of(const ConstMatrix& m) {
+    std::uint16_t largest = 0;  // magnitudes are in the order of their bits
+    for (std::int64_t i = 0; i < m.rows; ++i) {
+      const auto* const row = static_cast<const std::uint16_t*>(m.data) + i * m.stride;
+      for (std::int64_t j = 0; j < m.columns; ++j)
+        largest = std::max(largest, static_cast<std::uint16_t>(row[j] & 0x7fff));
+    }
+    return detail::float_from_float16(largest);
+  }
+
+  /// Writes scale · the chunk's rows to the gradient by hidden states.
+  void scatter_scaled(const ConstMatrix& in, double scale) const {
+    const Matrix& out = rows_.d_hidden;
+    executor_(in.rows, 4, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        for (std::int64_t j = 0; j < in.columns; ++j)
+          detail::store(out.data, out.dtype, list_[i] * out.stride + j,
+                        scale * detail::load(in.data, in.dtype, i * in.stride + j));
+    });
+  }
+
   void spread(const void* row, const Matrix& out) const {
     const std::size_t bytes = static_cast<std::size_t>(out.columns) * size_of(dtype_);
     executor_(count_, 16, [&](std::int64_t begin, std::int64_t end) {
@@ -189,6 +255,8 @@ class Chunk {
   const std::int64_t width_, vocab_;
   const std::int64_t max_rows_;  // that the buffers hold
 
+  double unit_ = 1;                     // see choose_unit()
+  double head_max_ = -1;                // unknown yet
   const std::int64_t* list_ = nullptr;  // the rows in the chunk
   std::int64_t count_ = 0;
 
@@ -214,7 +282,7 @@ void check(const char* call, const HiddenRows& rows, const PairRows& pairs,
            std::int64_t chunk_rows) {
   detail::check_chunk(call, chunk_rows);
   detail::check_hidden(call, rows, pairs, std::ssize(pairs.rows()) <= chunk_rows,
-                       /*dense_gradients=*/false);
+                       {.dense = false, .wide_hidden = true});
   detail::check_labels(call, rows.labels, pairs.select(0, pairs.pairs()), rows.hidden.rows,
                        rows.head.rows);
 }
@@ -225,17 +293,6 @@ void zero_rows(const Matrix& matrix, const std::vector<std::int64_t>& rows) {
     std::memset(
         static_cast<char*>(matrix.data) + static_cast<std::size_t>(row * matrix.stride) * element,
         0, static_cast<std::size_t>(matrix.columns) * element);
-}
-
-/// Multiplies the gradient of these rows of hidden states.
-void scale_rows(const Matrix& d_hidden, const RowSelection& rows, double scale,
-                const Executor& executor) {
-  executor(rows.count, 4, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      for (std::int64_t j = rows[i] * d_hidden.stride, last = j + d_hidden.columns; j < last; ++j)
-        detail::store(d_hidden.data, d_hidden.dtype, j,
-                      scale * detail::load(d_hidden.data, d_hidden.dtype, j));
-  });
 }
 
 /// Takes a pair longer than a chunk through in parts.
@@ -268,7 +325,8 @@ void long_pair(const HiddenRows& rows, const SequenceLoss& loss, std::int64_t pa
     const bool shared = opposite && side == PairRows::rejected;
     if (rows.d_hidden.data != nullptr)
       scale_rows(rows.d_hidden, sequence, (shared ? -1 : 1) * slope, executor);
-    if (shared) continue;  // added with the chosen sequence's, above
+    if (shared) continue;      // added with the chosen sequence's, above
+    if (slope == 0) continue;  // a pair that does not count, whose numbers may be NaN
     if (head_sum[side].data != nullptr)
       accumulate(rows.d_head, as_const(head_sum[side]), slope, executor);
     if (bias_sum[side].data != nullptr)

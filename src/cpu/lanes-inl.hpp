@@ -245,11 +245,36 @@ Vector<Lane> not_below(Vector<Lane> floor, Vector<Lane> x) {
 #endif
 }
 
-// Returns 2^(x · log2e − k) for an integer k that is at least the largest x · log2e, or nearly; 0
-// if that is below the smallest normal number, NaN for NaN. Since k is exact, the argument is
-// rounded once.
+// Returns x · log2e − k, rounded once. Without fused multiply-add the product is rounded by itself,
+// which for small logits is within 2e-8 · |x|; for `large` ones, double takes over.
 template <class Lane>
-Vector<Lane> exp2_from(Vector<Lane> x, Vector<Lane> minus_k) {
+Vector<Lane> exponent_argument(Vector<Lane> x, Vector<Lane> minus_k, [[maybe_unused]] bool large) {
+  const Tag<Lane> d;
+#if !(HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON)
+  if (large) {
+    HWY_ALIGN Lane lanes[hn::MaxLanes(Tag<Lane>())];
+    hn::Store(x, d, lanes);
+    const auto k = static_cast<double>(hn::GetLane(minus_k));
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) {
+      const double y = static_cast<double>(lanes[i]) * static_cast<double>(Exp2<Lane>::log2e) + k;
+      lanes[i] = static_cast<Lane>(y < -1e30 ? -1e30 : y);  // in range; NaN passes
+    }
+    return hn::Load(d, lanes);
+  }
+#endif
+  return hn::MulAdd(x, hn::Set(d, Exp2<Lane>::log2e), minus_k);
+}
+
+// Whether logits with this k are large, in the sense of exponent_argument().
+template <class Lane>
+bool is_large(Lane k) {
+  return k > Lane(16384) || k < Lane(-16384);
+}
+
+// Returns 2^(x · log2e − k) for an integer k that is at least the largest x · log2e, or nearly; 0
+// if that is below the smallest normal number, NaN for NaN.
+template <class Lane>
+Vector<Lane> exp2_from(Vector<Lane> x, Vector<Lane> minus_k, bool large) {
   using Constants = Exp2<Lane>;
   const Tag<Lane> d;
   const hn::RebindToUnsigned<Tag<Lane>> bits;
@@ -259,7 +284,7 @@ Vector<Lane> exp2_from(Vector<Lane> x, Vector<Lane> minus_k) {
       d, static_cast<Lane>(std::uint64_t{3} << (Constants::digits - 1)) + Lane(Constants::bias));
   const auto lowest = hn::Set(d, Lane(-Constants::bias));
 
-  const auto y = not_below<Lane>(lowest, hn::MulAdd(x, hn::Set(d, Constants::log2e), minus_k));
+  const auto y = not_below<Lane>(lowest, exponent_argument<Lane>(x, minus_k, large));
   const auto shifted = hn::Add(y, shifter);
   const auto f = hn::Sub(y, hn::Sub(shifted, shifter));
   auto power = hn::Set(d, Constants::coefficients[0]);

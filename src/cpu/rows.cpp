@@ -14,6 +14,7 @@
 
 #include <sp2dpo/cpu/rows.hpp>
 #include <sp2dpo/loss/detail/check_rows.hpp>
+#include <sp2dpo/loss/detail/logit_range.hpp>
 #include <sp2dpo/loss/objective.hpp>
 
 // Comes last: it needs the target that foreach_target.h sets.
@@ -51,7 +52,7 @@ constexpr std::size_t block_size = std::min<std::size_t>(2048, 4 * 64 * hn::MaxL
 // Σ exp(x) as 2^k · sum. With an integer k, moving to a larger one is exact.
 template <class Lane>
 struct ExpSum {
-  Lane k = Lane(-1e30);
+  Lane k = Lane(detail::lowest_exponent);
   double sum = 0;
   double plain = 0;  // Σ x, if requested
 
@@ -70,12 +71,17 @@ HWY_INLINE void prefetch_next_block(const typename Element::Memory* at) {
     hwy::Prefetch(reinterpret_cast<const char*>(next + i));
 }
 
-// Returns k for values up to `max`; finite, so that −inf stays below it.
+// Returns k for values up to `max`; not below lowest_exponent, so that masked logits stay below it.
 template <class Lane>
 Lane exponent_above(double max) {
-  const double k = std::ceil(max * static_cast<double>(Exp2<Lane>::log2e));
-  return static_cast<Lane>(
-      std::clamp(k, -1e30, static_cast<double>(std::numeric_limits<Lane>::max())));
+  const double product = max * static_cast<double>(Exp2<Lane>::log2e);
+  // Where a lane holds no more than integers, the product's own rounding is the nearest k, also to
+  // the product that a target without fused multiply-add rounds.
+  constexpr double integers =
+      static_cast<double>(std::uint64_t{1} << std::numeric_limits<Lane>::digits);
+  const double k = std::fabs(product) < integers ? std::ceil(product) : product;
+  return static_cast<Lane>(std::clamp(k, static_cast<double>(detail::lowest_exponent),
+                                      static_cast<double>(std::numeric_limits<Lane>::max())));
 }
 
 // Calls body(even, from) and body(odd, from) in turn, where `from` is the address of the next two
@@ -123,15 +129,18 @@ void add_block(const typename Element::Memory* from, std::size_t count, bool pla
     total.sum *= std::exp2(static_cast<double>(total.k) - static_cast<double>(k));
     total.k = k;
   }
+  if (static_cast<double>(max) > detail::largest_logit)
+    total.sum = std::numeric_limits<double>::quiet_NaN();
 
   const auto minus_k = hn::Set(d, -total.k);
+  const bool large = is_large(total.k);
   const Pair zero{hn::Zero(d), hn::Zero(d)};
   even = odd = zero;
   fold<Element>(from, count, Element::minus_infinity, even, odd,
-                [minus_k](Pair& sum, const Memory* at) HWY_ATTR {
+                [minus_k, large](Pair& sum, const Memory* at) HWY_ATTR {
                   const Pair x = Element::load(at);
-                  sum = {hn::Add(sum.a, exp2_from<Lane>(x.a, minus_k)),
-                         hn::Add(sum.b, exp2_from<Lane>(x.b, minus_k))};
+                  sum = {hn::Add(sum.a, exp2_from<Lane>(x.a, minus_k, large)),
+                         hn::Add(sum.b, exp2_from<Lane>(x.b, minus_k, large))};
                 });
   total.sum += sum_of(even, odd);
 
@@ -161,12 +170,13 @@ void scaled_exps(const typename Element::Memory* in, std::size_t count, typename
   const Tag<Lane> d;
   const std::size_t n = step<Element>();
   const auto minus_k = hn::Set(d, -k);
+  const bool large = is_large(k);
   const auto factor = hn::Set(d, scale);
   const auto convert = [=](const typename Element::Memory* from, typename Element::Memory* to)
                            HWY_ATTR {
                              const auto x = Element::load(from);
-                             Element::store({hn::Mul(exp2_from<Lane>(x.a, minus_k), factor),
-                                             hn::Mul(exp2_from<Lane>(x.b, minus_k), factor)},
+                             Element::store({hn::Mul(exp2_from<Lane>(x.a, minus_k, large), factor),
+                                             hn::Mul(exp2_from<Lane>(x.b, minus_k, large), factor)},
                                             to);
                            };
   std::size_t i = 0;
@@ -176,12 +186,6 @@ void scaled_exps(const typename Element::Memory* in, std::size_t count, typename
     convert(tail.data(), tail.data());
     tail.copy_to(out + i);
   }
-}
-
-// Returns d = lse_others − z_y. A label's logit of +inf would otherwise look like certainty.
-double label_distance(double lse_others, double z) {
-  return z == std::numeric_limits<double>::infinity() ? std::numeric_limits<double>::quiet_NaN()
-                                                      : lse_others - z;
 }
 
 double label_logit(const RowCall& call, std::int64_t row, const void* in) {
@@ -201,7 +205,7 @@ double find_statistics(const RowCall& call, std::int64_t row, bool masked,
     add<Element>(in, label, with_sum, others);
     add<Element>(in + label + 1, call.logits.vocab - label - 1, with_sum, others);
     lse_others = others.log();
-    log_prob = -detail::softplus(label_distance(lse_others, label_logit(call, row, in)));
+    log_prob = -detail::softplus(detail::label_distance(lse_others, label_logit(call, row, in)));
     plain = others.plain + detail::load(in, call.logits.dtype, label);
   }
   if (call.statistics.log_prob != nullptr) call.statistics.log_prob[row] = log_prob;
@@ -216,7 +220,7 @@ void gradient_row(const RowCall& call, std::int64_t row, double lse_others,
   using Lane = typename Element::Lane;
   const double coefficient = call.coefficient[row];
   const double z = label_logit(call, row, in);
-  const double distance = label_distance(lse_others, z);
+  const double distance = detail::label_distance(lse_others, z);
   const double lse = std::max(lse_others, z) + std::log1p(std::exp(-std::fabs(distance)));
   const Lane k = exponent_above<Lane>(lse);
   auto scale =

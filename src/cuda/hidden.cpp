@@ -23,7 +23,7 @@ void check_matrices(const char* call, const HiddenJob& job, const PairRows& pair
   detail::check_chunk(call, job.chunk_rows);
   require(job.rows.hidden.dtype != DType::float64,
           "{}: hidden is float64; expected float16, bfloat16 or float32", call);
-  detail::check_hidden(call, job.rows, pairs, one_chunk, /*dense_gradients=*/true);
+  detail::check_hidden(call, job.rows, pairs, one_chunk, {.dense = true});
 }
 
 void check_loss(const char* call, const HiddenJob& job, const SequenceLoss& loss,

@@ -3,15 +3,24 @@
 
 #include <map>
 
+#include "upload.hpp"
+#include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
 namespace sp2dpo {
 namespace {
 
+using at::Tensor;
+
 /// Filled by static constructors, and constant from then on.
 std::map<c10::DeviceType, RegisterBackend::Make>& backends() {
   static std::map<c10::DeviceType, RegisterBackend::Make> table;
   return table;
+}
+
+std::shared_ptr<const Backend> find_backend(const at::Device& device) {
+  const auto found = backends().find(device.type());
+  return found == backends().end() ? nullptr : found->second(device);
 }
 
 }  // namespace
@@ -20,14 +29,20 @@ RegisterBackend::RegisterBackend(c10::DeviceType type, Make make) {
   backends()[type] = make;
 }
 
-std::shared_ptr<const Backend> backend_of(const char* name, const at::Tensor& tensor) {
+std::shared_ptr<const Backend> backend_of(const char* name, const Tensor& tensor) {
   TORCH_CHECK(tensor.defined(), "sp2dpo::Loss: ", name, " is undefined");
   const at::Device device = tensor.device();
-  const auto found = backends().find(device.type());
-  TORCH_CHECK(found != backends().end(), "sp2dpo::Loss: ", name, " is on ", device,
+  std::shared_ptr<const Backend> backend = find_backend(device);
+  TORCH_CHECK(backend != nullptr, "sp2dpo::Loss: ", name, " is on ", device,
               ", but this build of sp2dpo::torch has no kernels for that device",
               device.is_cuda() ? "; build it with nvcc and a libtorch with CUDA" : "");
-  return found->second(device);
+  return backend;
+}
+
+Tensor uploaded(const Tensor& tensor, const at::Device& device) {
+  if (!tensor.is_cpu() || device.is_cpu()) return tensor.to(device);
+  const std::shared_ptr<const Backend> backend = find_backend(device);
+  return backend != nullptr ? backend->upload(tensor) : tensor.to(device);
 }
 
 void Backend::pair_curvature(const AnyObjective&, const PairInputs&, const PairDirection&,
@@ -35,7 +50,7 @@ void Backend::pair_curvature(const AnyObjective&, const PairInputs&, const PairD
   TORCH_CHECK(false, "sp2dpo::Loss: second derivatives are available on the CPU only");
 }
 
-PairVariables Backend::scaled_gradients(const at::Tensor& columns, const at::Tensor& upstream,
+PairVariables Backend::scaled_gradients(const Tensor& columns, const Tensor& upstream,
                                         const PairVariables& variables,
                                         const PairNeeds& needs) const {
   return sp2dpo::scaled_gradients(columns, upstream, variables, needs);

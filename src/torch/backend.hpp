@@ -31,6 +31,9 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
+  /// Returns a copy on this device of a tensor on the CPU, without waiting for the device.
+  [[nodiscard]] virtual at::Tensor upload(const at::Tensor& tensor) const { return tensor; }
+
   /// Runs the loop over pairs; returns gradient_scale · Σ weight · value, one number of type
   /// `dtype`.
   [[nodiscard]] virtual at::Tensor pair_loss(const AnyObjective& objective, const PairInputs& in,
@@ -73,6 +76,8 @@ class Backend {
                                                 bool with_reference) const = 0;
   /// Returns whether hidden_loss passes a reference's hidden states through the policy's products.
   [[nodiscard]] virtual bool takes_reference() const { return false; }
+  /// Returns whether hidden_loss writes the gradient of float16 hidden states in float32.
+  [[nodiscard]] virtual bool writes_wide_hidden() const { return false; }
   /// The loss; gradients go to where `rows` says. `reference` is null, or the hidden states of a
   /// reference with the same head, if takes_reference().
   [[nodiscard]] virtual LossAndRecord hidden_loss(const HiddenRows& rows, const SequenceCall& call,

@@ -30,11 +30,16 @@ void check_control(const char* name, const PerPair& control, std::int64_t pairs,
                    const at::Device& device, Range range) {
   const Tensor& tensor = control.tensor;
   if (!tensor.defined()) {
+    TORCH_CHECK(!control.from_tensor, "sp2dpo::Loss: ", name,
+                " is an undefined tensor; expected float32 or float64 [", pairs,
+                "] or a plain number");
     if (!is_in(range, control.number)) refuse(name, control.number, range, "");
     return;
   }
   TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
-              "sp2dpo::Loss: ", name, " must be float32 or float64, not ", tensor.scalar_type());
+              "sp2dpo::Loss: ", name, " must be float32 or float64, not ", tensor.scalar_type(),
+              is_floating(tensor) ? "; convert it by .to(at::kFloat)" : "");
+  check_readable(name, tensor);
   TORCH_CHECK(tensor.dim() == 1 && tensor.size(0) == pairs, "sp2dpo::Loss: ", name,
               " must have the shape [", pairs, "] (one number per pair) or be a plain number, not ",
               tensor.sizes());
@@ -49,10 +54,20 @@ void check_control(const char* name, const PerPair& control, std::int64_t pairs,
 
 }  // namespace
 
+void check_readable(const char* name, const Tensor& tensor) {
+  TORCH_CHECK(tensor.layout() == at::kStrided, "sp2dpo::Loss: ", name,
+              " must be a dense tensor, not ", tensor.layout(), "; make it to_dense()");
+  TORCH_CHECK(!tensor.is_neg(), "sp2dpo::Loss: ", name,
+              " is a lazy negative, whose memory holds the opposite numbers; call resolve_neg()");
+  TORCH_CHECK(!tensor._is_zerotensor(), "sp2dpo::Loss: ", name,
+              " is a zero without memory; pass a clone()");
+}
+
 void check_log_probs(const char* name, const Tensor& tensor, const Tensor& first) {
   TORCH_CHECK(tensor.defined(), "sp2dpo::Loss: ", name, " is undefined; expected a tensor [P]");
   TORCH_CHECK(is_floating(tensor), "sp2dpo::Loss: ", name,
               " must be float16, bfloat16, float32 or float64, not ", tensor.scalar_type());
+  check_readable(name, tensor);
   TORCH_CHECK(tensor.dim() == 1, "sp2dpo::Loss: ", name,
               " must have the shape [P], one log-probability per pair, not ", tensor.sizes());
   TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " is empty; expected at least one pair");

@@ -23,6 +23,10 @@ inline PairSink sink_of(const at::Tensor& tensor) {
   return {tensor.data_ptr(), dtype_of(tensor), tensor.stride(0)};
 }
 
+/// Throws c10::Error for a tensor whose memory does not hold its values: a sparse one, or a lazy
+/// negative or zero of libtorch's.
+void check_readable(const char* name, const at::Tensor& tensor);
+
 /// Throws c10::Error unless `tensor` is a floating [P] on the device of `first`, of its shape.
 void check_log_probs(const char* name, const at::Tensor& tensor, const at::Tensor& first);
 

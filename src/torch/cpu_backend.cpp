@@ -126,13 +126,17 @@ struct HostLoss {
             std::move(record)};
   }
 
-  /// The mean of the logits over the side's own rows.
+  /// The mean of the logits over the side's own rows in the pairs that count.
   [[nodiscard]] double mean_logit(PairRows::Side side) const {
-    const Tensor sums = sums_over_rows(call.pairs, logit_sum, false);
+    double sum = 0;
     std::int64_t tokens = 0;
-    for (std::int64_t i = 0; i < call.pairs.pairs(); ++i) tokens += call.pairs.rows.count(i, side);
-    return sums.sum(1).data_ptr<double>()[side] /
-           static_cast<double>(std::max<std::int64_t>(tokens, 1) * vocab);
+    for (std::int64_t i = 0; i < call.pairs.pairs(); ++i) {
+      if (!counts(loss, i)) continue;
+      const RowSelection rows = call.pairs.rows.select(i, side);
+      sum += sequence_log_prob(rows, data_of(logit_sum), false);
+      tokens += rows.count;
+    }
+    return sum / static_cast<double>(std::max<std::int64_t>(tokens, 1) * vocab);
   }
 
   const SequenceCall& call;
@@ -228,6 +232,7 @@ class CpuBackend final : public Backend {
     return cpu::hidden_chunk_rows(rows, bytes.value_or(usual));
   }
 
+  [[nodiscard]] bool writes_wide_hidden() const override { return true; }
   [[nodiscard]] LossAndRecord hidden_loss(const HiddenRows& rows, const SequenceCall& call,
                                           std::int64_t chunk_rows,
                                           const ConstMatrix& /*reference*/) const override {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "backend.hpp"
+#include "upload.hpp"
 #include <ATen/ATen.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -34,14 +37,29 @@ struct DeviceMemory {
   cuda::RowMemory memory;
 };
 
-/// The lists of the pairs' rows, by way of page-locked memory: a copy of any other would wait for
-/// the stream.
+/// Throws c10::Error if the current stream is being captured. The graph would copy from host memory
+/// that is gone when it is replayed.
+void check_not_captured() {
+  TORCH_CHECK(
+      c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None,
+      "sp2dpo::Loss: a call that copies lists or labels from the CPU cannot be captured in a "
+      "CUDA graph: a replay would read the memory that this call copies from. Losses from "
+      "logits with labels on the device, without cu_seqlens and lists, can");
+}
+
+/// Page-locked memory on the host, from which a copy to a device does not wait for the stream.
+/// libtorch keeps it until the copy is done.
+Tensor staging(at::IntArrayRef sizes, at::ScalarType dtype) {
+  check_not_captured();
+  return at::empty(sizes, at::TensorOptions(dtype).pinned_memory(true));
+}
+
+/// The lists of the pairs' rows.
 struct DeviceLists {
   DeviceLists(const PairRows& pairs, const at::Device& device, bool empty_allowed) {
     const auto& bounds = pairs.bounds();
     const auto& rows = pairs.rows();
-    const Tensor on_host = at::empty({std::ssize(bounds) + std::ssize(rows)},
-                                     at::TensorOptions(at::kLong).pinned_memory(true));
+    const Tensor on_host = staging({std::ssize(bounds) + std::ssize(rows)}, at::kLong);
     std::ranges::copy(rows, std::ranges::copy(bounds, on_host.data_ptr<std::int64_t>()).out);
     memory = on_host.to(device, /*non_blocking=*/true);
     lists.bounds = memory.data_ptr<std::int64_t>();
@@ -69,11 +87,18 @@ struct SumTensors {
   Tensor row_counts;
 };
 
-/// The matrix products of this thread and device. Never destroyed: at a process's end CUDA may go
-/// first.
-cuda::MatrixProducts& products_on(const at::Device& device) {
-  thread_local auto& all =
-      *new std::map<c10::DeviceIndex, cuda::MatrixProducts>();  // NOLINT: meant to stay
+/// The matrix products of a device, and the lock of the thread that uses them. One for each device
+/// rather than for each thread, since pools and DataParallel make threads anew.
+struct DeviceProducts {
+  std::mutex mutex;
+  cuda::MatrixProducts products;
+};
+
+/// Returns those of the current device. Never destroyed: at a process's end CUDA may go first.
+DeviceProducts& products_on(const at::Device& device) {
+  static std::mutex mutex;
+  static auto& all = *new std::map<c10::DeviceIndex, DeviceProducts>();  // NOLINT: meant to stay
+  const std::lock_guard lock(mutex);
   return all[device.index()];
 }
 
@@ -114,7 +139,9 @@ struct DeviceLoss {
     if (loss.nll_scale > 0) {
       Tensor chosen = sums.log_probs[PairRows::chosen];
       if (loss.average_log_prob) chosen = chosen * sums.row_counts[PairRows::chosen];
-      if (call.pairs.counted.defined()) chosen = chosen * call.pairs.counted.to(chosen.device());
+      if (call.pairs.counted.defined())
+        chosen = at::where(uploaded(call.pairs.counted, chosen.device()), chosen,
+                           at::zeros_like(chosen));
       const Tensor nll = chosen.sum().neg();
       total = total + loss.nll_scale * nll;
       record.nll = nll / nll_tokens(call.pairs, call.options);
@@ -132,6 +159,12 @@ struct DeviceLoss {
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(const at::Device& device) : device_(device) {}
+
+  [[nodiscard]] Tensor upload(const Tensor& tensor) const override {
+    const Tensor on_host = staging(tensor.sizes(), tensor.scalar_type());
+    on_host.copy_(tensor);
+    return on_host.to(device_, /*non_blocking=*/true);
+  }
 
   [[nodiscard]] Tensor pair_loss(const AnyObjective& objective, const PairInputs& in,
                                  const PairOutputs& out, std::int64_t pairs,
@@ -228,10 +261,12 @@ class CudaBackend final : public Backend {
       const cuda::HiddenJob job{
           .rows = rows, .lists = lists.lists, .chunk_rows = chunk_rows, .reference = reference};
       const DeviceMemory space(device_, cuda::hidden_workspace(job, device.loss), device.bad_row);
+      DeviceProducts& own = products_on(device_);
+      const std::lock_guard lock(own.mutex);
       cuda::hidden_loss(job, device.loss,
                         {device.sums.pointers(), device.table.data(d_chosen_column),
                          device.table.data(d_rejected_column)},
-                        space.memory, products_on(device_), stream);
+                        space.memory, own.products, stream);
     });
     return device.result(device.loss.outputs.gradient_scale *
                          device.table.columns.select(0, loss_column).sum());
@@ -244,8 +279,10 @@ class CudaBackend final : public Backend {
       const DeviceLists lists(pairs.rows, device_, /*empty_allowed=*/true);
       const cuda::HiddenJob job{.rows = rows, .lists = lists.lists, .chunk_rows = chunk_rows};
       const DeviceMemory space(device_, cuda::hidden_workspace(job, pairs.rows));
-      cuda::hidden_log_probs(job, pairs.rows, average, sums.pointers(), space.memory,
-                             products_on(device_), stream);
+      DeviceProducts& own = products_on(device_);
+      const std::lock_guard lock(own.mutex);
+      cuda::hidden_log_probs(job, pairs.rows, average, sums.pointers(), space.memory, own.products,
+                             stream);
     });
     return sums.log_probs;
   }

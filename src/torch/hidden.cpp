@@ -7,6 +7,8 @@
 
 #include "fields.hpp"
 #include "hidden_head.hpp"
+#include "memory_overlap.hpp"
+#include "own_types.hpp"
 #include "pairs.hpp"
 #include "reference.hpp"
 #include "uninitialized.hpp"
@@ -35,11 +37,11 @@ bool is_same(const Tensor& a, const Tensor& b) {
 /// takes both through the same products. Otherwise undefined.
 Tensor hidden_under_the_same_head(const Backend& backend, const HiddenArguments& x) {
   const auto* const given = std::get_if<ReferenceHidden>(&x.reference);
-  if (given == nullptr || !backend.takes_reference() || x.how.precise ||
+  if (given == nullptr || !backend.takes_reference() ||
       !is_same(given->head_weight, x.head_weight) || !is_same(given->head_bias, x.head_bias))
     return {};
   const HiddenHead reference("reference.hidden", given->hidden, x.head_weight, x.head_bias,
-                             x.how.vocab_size, /*precise=*/false);
+                             x.how.vocab_size, x.how.precise);
   check_reference_rows(given->hidden, x.hidden);
   return reference.hidden;
 }
@@ -56,12 +58,14 @@ class HiddenGradients {
         sum_type_(loss_type({model.head})) {}
 
   /// `one_chunk`: one chunk holds all rows, so that the head's gradient is not a sum.
-  void point_at_memory(HiddenRows& rows, bool one_chunk) {
+  /// `wide_hidden`: the backend writes the gradient of hidden states in their kept_type().
+  void point_at_memory(HiddenRows& rows, bool one_chunk, bool wide_hidden) {
     const Tensor& main_grad = x_.how.main_grad;
     rows.add = main_grad.defined();
     if (needs_.hidden) {
-      d_hidden_ =
-          uninitialized(model_.hidden.sizes(), model_.hidden.scalar_type(), model_.hidden.device());
+      const auto own = model_.hidden.scalar_type();
+      d_hidden_ = uninitialized(model_.hidden.sizes(), wide_hidden ? kept_type(own) : own,
+                                model_.hidden.device());
       rows.d_hidden = matrix_of<Matrix>(d_hidden_);
     }
     if (main_grad.defined()) {
@@ -69,7 +73,8 @@ class HiddenGradients {
       rows.d_head = matrix_of<Matrix>(own_rows(main_grad));
     } else if (needs_.head_weight) {
       const bool in_own_type = one_chunk && head_gradient_ == HeadGradient::rounded &&
-                               model_.head.scalar_type() == x_.head_weight.scalar_type();
+                               model_.head.scalar_type() == x_.head_weight.scalar_type() &&
+                               kept_type(model_.head.scalar_type()) == model_.head.scalar_type();
       d_head_ = uninitialized(x_.head_weight.sizes(),
                               in_own_type ? x_.head_weight.scalar_type() : sum_type_,
                               model_.hidden.device());
@@ -87,12 +92,15 @@ class HiddenGradients {
   [[nodiscard]] HiddenVariables result() const {
     const auto rounded = [&](const Tensor& gradient, const Tensor& like) {
       return gradient.defined() && head_gradient_ == HeadGradient::rounded
-                 ? gradient.to(like.scalar_type())
+                 ? gradient.to(kept_type(like.scalar_type()))
                  : gradient;
     };
     HiddenVariables gradient;
-    if (needs_.hidden)
-      gradient.hidden = d_hidden_.to(x_.hidden.scalar_type()).view(x_.hidden.sizes());
+    if (needs_.hidden) {
+      const auto own = x_.hidden.scalar_type();
+      gradient.hidden = d_hidden_.to(head_gradient_ == HeadGradient::rounded ? kept_type(own) : own)
+                            .view(x_.hidden.sizes());
+    }
     gradient.head_weight = rounded(d_head_, x_.head_weight);
     gradient.head_bias = rounded(d_bias_, x_.head_bias);
     return gradient;
@@ -110,6 +118,11 @@ class HiddenGradients {
                 "sp2dpo::Loss: main_grad must be ", sum_type_, " ", x_.head_weight.sizes(), " on ",
                 x_.hidden.device(), " with a dense last dimension, not ", sum.scalar_type(), " ",
                 sum.sizes(), " on ", sum.device());
+    check_written_once("main_grad", sum);
+    for (const auto& [name, input] : {std::pair<const char*, const Tensor&>{"hidden", x_.hidden},
+                                      {"the head's weight", x_.head_weight},
+                                      {"the head's bias", x_.head_bias}})
+      check_apart("main_grad", sum, name, input);
   }
 
   const HiddenHead& model_;
@@ -119,6 +132,28 @@ class HiddenGradients {
   const at::ScalarType sum_type_;
   Tensor d_hidden_, d_head_, d_bias_;
 };
+
+/// Returns gradient · upstream, rounded once to the gradient's type. `upstream` is one number, of
+/// float32 at least, and may lie outside the range of 16-bit types, as a loss scale does.
+Tensor scaled(const Tensor& gradient, const Tensor& upstream, bool in_place) {
+  const auto type = gradient.scalar_type();
+  if (type == at::kFloat || type == at::kDouble) {
+    const Tensor factor = upstream.to(type);
+    return in_place ? gradient.mul_(factor) : gradient * factor;
+  }
+  Tensor result = in_place ? gradient : at::empty_like(gradient, at::MemoryFormat::Contiguous);
+  // A tensor of one element, since libtorch may round a scalar to the gradient's type first. On the
+  // CPU in blocks, which bound the memory for float32 copies.
+  const Tensor factor = upstream.reshape({1});
+  const Tensor from = gradient.view({-1}), to = result.view({-1});
+  const std::int64_t block = gradient.is_cpu() ? std::int64_t{1} << 20 : from.numel();
+  for (std::int64_t first = 0; first < from.numel(); first += block) {
+    const std::int64_t count = std::min(block, from.numel() - first);
+    Tensor part = to.narrow(0, first, count);
+    at::mul_out(part, from.narrow(0, first, count), factor);
+  }
+  return result;
+}
 
 struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
   static Tensor forward(AutogradContext* ctx, const Tensor& /*hidden*/,
@@ -143,19 +178,40 @@ struct HiddenLoss : torch::autograd::Function<HiddenLoss> {
                 "log-probabilities only, not from hidden states");
     auto x = unpack<HiddenVariables>(ctx->get_saved_variables());
     const bool last = !torch::autograd::get_current_graph_task_keep_graph();
+    const OwnTypes own_types;
     const auto scale = [&](Tensor& gradient, bool in_place) {
-      if (!gradient.defined()) return;
-      const Tensor factor = upstream[0].to(gradient.scalar_type());
-      gradient = in_place ? gradient.mul_(factor) : gradient * factor;
+      if (gradient.defined()) gradient = scaled(gradient, upstream[0], in_place);
     };
     // A copy of the head's gradient would take longer than the products save on half the rows.
     for (Tensor* gradient : {&x.hidden, &x.head_weight, &x.head_bias}) scale(*gradient, last);
     // Columns of the record, which must keep its values.
     for (Tensor* gradient : {&x.beta, &x.margin}) scale(*gradient, false);
+    // Autograd rounds a gradient in its kept_type() to the variable's own.
     return {x.hidden,   x.head_weight, x.head_bias, x.beta, x.margin, /*needs*/ {},
             /*run*/ {}, /*parts*/ {}};
   }
 };
+
+void check_reduced(Reduction reduction) {
+  TORCH_CHECK(reduction != Reduction::none,
+              "sp2dpo::Loss: from hidden states only the reduced loss is differentiable, but "
+              "the reduction is Reduction::none");
+}
+
+/// Names an undefined tensor before autograd meets it.
+void check_defined(const HiddenArguments& x) {
+  TORCH_CHECK(x.hidden.defined(), "sp2dpo::Loss: hidden is undefined");
+  TORCH_CHECK(x.head_weight.defined(), "sp2dpo::Loss: the head's weight is undefined");
+}
+
+HiddenOptions without_main_grad(HiddenOptions how) {
+  how.main_grad = Tensor();
+  return how;
+}
+
+HiddenArguments with_options(const HiddenArguments& x, const HiddenOptions& how) {
+  return {x.hidden, x.head_weight, x.head_bias, x.labels, x.reference, x.controls, how};
+}
 
 }  // namespace
 
@@ -163,6 +219,7 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
                            const HiddenArguments& x, const HiddenNeeds& needs,
                            HeadGradient head_gradient) {
   const c10::NoGradGuard no_grad;
+  const OwnTypes own_types;
   const auto backend = backend_of("hidden", x.hidden);
   HiddenHead model("hidden", x.hidden, x.head_weight, x.head_bias, x.how.vocab_size, x.how.precise);
   check_workspace_bytes(x.how.workspace_bytes);
@@ -175,18 +232,22 @@ HiddenParts hidden_forward(const AnyObjective& objective, const LossOptions& opt
                                ? Tensor()
                                : reference_log_probs(*backend, x.reference, x.hidden, pairs,
                                                      {.average = averages(objective, options),
+                                                      .columns = x.head_weight.size(0),
                                                       .vocab_size = x.how.vocab_size,
-                                                      .workspace_bytes = x.how.workspace_bytes});
+                                                      .workspace_bytes = x.how.workspace_bytes,
+                                                      .precise = x.how.precise});
 
   HiddenRows rows = model.rows(pairs);
   const std::int64_t chunk_rows =
       backend->chunk_rows(rows, x.how.workspace_bytes, reference_hidden.defined());
   HiddenGradients gradients(model, x, needs, head_gradient);
-  gradients.point_at_memory(rows, std::ssize(pairs.rows.rows()) <= chunk_rows);
+  gradients.point_at_memory(rows, std::ssize(pairs.rows.rows()) <= chunk_rows,
+                            backend->writes_wide_hidden());
   const SequenceCall call{objective, options, x.controls, pairs, reference, loss_type({x.hidden})};
   LossAndRecord result = backend->hidden_loss(
       rows, call, chunk_rows,
       reference_hidden.defined() ? matrix_of(reference_hidden) : ConstMatrix());
+  if (x.how.main_grad.defined()) mark_written(x.how.main_grad);
   HiddenVariables gradient = gradients.result();
   gradient.beta = result.record.columns.select(0, d_beta_column);
   gradient.margin = result.record.columns.select(0, d_margin_column);
@@ -201,9 +262,7 @@ HiddenNeeds needs_of(const HiddenVariables& x) {
 HiddenParts with_gradient(const HiddenVariables& x, const HiddenNeeds& needs, Reduction reduction,
                           const std::function<HiddenParts()>& forward) {
   const bool any = std::ranges::any_of(needs.all(), [](const bool* needed) { return *needed; });
-  TORCH_CHECK(reduction != Reduction::none || !any,
-              "sp2dpo::Loss: from hidden states only the reduced loss is differentiable, but "
-              "the reduction is Reduction::none");
+  if (any) check_reduced(reduction);
   HiddenParts parts;
   parts.loss = HiddenLoss::apply(x.hidden, x.head_weight, given(x.head_bias), given(x.beta),
                                  given(x.margin), needs, forward, parts);
@@ -213,11 +272,18 @@ HiddenParts with_gradient(const HiddenVariables& x, const HiddenNeeds& needs, Re
 namespace detail {
 
 LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& options,
-                          const HiddenArguments& x) {
+                          const HiddenArguments& given) {
+  check_defined(given);
+  // An evaluation, without gradients, adds nothing to main_grad.
+  const HiddenOptions how = c10::GradMode::is_enabled() ? given.how : without_main_grad(given.how);
+  const HiddenArguments x = with_options(given, how);
   const HiddenVariables variables{x.hidden, x.head_weight, x.head_bias, x.controls.beta.tensor,
                                   x.controls.margin.tensor};
   HiddenNeeds needs = needs_of(variables);
-  if (x.how.main_grad.defined()) needs.head_weight = false;
+  if (how.main_grad.defined()) {
+    check_reduced(options.reduction);
+    needs.head_weight = false;
+  }
   HiddenParts parts = with_gradient(variables, needs, options.reduction, [&] {
     return hidden_forward(objective, options, x, needs, HeadGradient::rounded);
   });
@@ -225,12 +291,15 @@ LossOutput loss_of_hidden(const AnyObjective& objective, const LossOptions& opti
 }
 
 HiddenGradient value_and_grad_of_hidden(const AnyObjective& objective, const LossOptions& options,
-                                        const HiddenArguments& x, bool need_dw) {
+                                        const HiddenArguments& given, bool need_dw) {
+  check_defined(given);
+  const HiddenOptions how = need_dw ? given.how : without_main_grad(given.how);
+  const HiddenArguments x = with_options(given, how);
   TORCH_CHECK(options.reduction != Reduction::none,
               "sp2dpo::Loss: value_and_grad gives the gradient of the reduced loss, but "
               "the reduction is Reduction::none");
   const HiddenNeeds needs{.hidden = true,
-                          .head_weight = need_dw && !x.how.main_grad.defined(),
+                          .head_weight = need_dw && !how.main_grad.defined(),
                           .head_bias = need_dw && x.head_bias.defined()};
   HiddenParts result = hidden_forward(objective, options, x, needs, HeadGradient::exact);
   return {{std::move(result.loss), std::move(result.record)},

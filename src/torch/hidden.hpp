@@ -29,19 +29,24 @@ using HiddenVariables = PerHiddenVariable<at::Tensor>;
 /// Which of the variables need a gradient.
 using HiddenNeeds = PerHiddenVariable<bool>;
 
-/// A loss of hidden states, and the gradients of it as it is returned: as hidden, as HeadGradient
-/// says, and float64 [P]; undefined where they are not needed.
+/// Returns the type that the gradient of a variable of type `own` is kept in until backward scales
+/// it: float32 for float16, in which the small numbers are lost that a loss scale would save.
+inline at::ScalarType kept_type(at::ScalarType own) {
+  return own == at::kHalf ? at::kFloat : own;
+}
+
+/// A loss of hidden states, and the gradients of it as it is returned: as HeadGradient says, and
+/// float64 [P]; undefined where they are not needed.
 struct HiddenParts {
   at::Tensor loss;
   HiddenVariables gradient{};
   detail::PairRecord record{};  ///< set by hidden_forward only
 };
 
-/// The element type that the gradients of the head's weight and bias end in; sums over chunks are
-/// in the exact one.
+/// The element type that the gradients end in; sums over chunks are in the exact one.
 enum class HeadGradient : std::uint8_t {
-  exact,   ///< float32, or float64 for float64 input
-  rounded  ///< the head's own
+  exact,   ///< of the head float32, or float64 for float64 input; of hidden its own
+  rounded  ///< of each its kept_type()
 };
 
 /// The loss and the gradients that are needed, without autograd.

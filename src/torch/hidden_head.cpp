@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hidden_head.hpp"
 
+#include "controls.hpp"
+#include "upload.hpp"
 #include <ATen/ATen.h>
 
 namespace sp2dpo {
@@ -20,6 +22,7 @@ HiddenHead::HiddenHead(const char* name, const Tensor& given_hidden, const Tenso
               given_hidden.sizes(), " is, not ",
               head_weight.defined() ? head_weight.toString() : "undefined", " ",
               head_weight.defined() ? head_weight.sizes() : at::IntArrayRef());
+  check_readable("the head's weight", head_weight);
   const std::int64_t columns = head_weight.size(0);
   const std::int64_t vocab = vocab_size.value_or(columns);
   TORCH_CHECK(0 < vocab && vocab <= columns, "sp2dpo::Loss: vocab_size ", vocab,
@@ -36,11 +39,12 @@ HiddenHead::HiddenHead(const char* name, const Tensor& given_hidden, const Tenso
               "sp2dpo::Loss: the head's bias must be ", head_weight.scalar_type(), " [", columns,
               "] on ", head_weight.device(), " as its weight ", head_weight.sizes(), " is, not ",
               head_bias.scalar_type(), " ", head_bias.sizes(), " on ", head_bias.device());
+  check_readable("the head's bias", head_bias);
   bias = head_bias.detach().narrow(0, 0, vocab).to(compute).contiguous();
 }
 
 HiddenRows HiddenHead::rows(const LabelledPairs& pairs) {
-  labels = pairs.labels.to(hidden.device());
+  labels = uploaded(pairs.labels, hidden.device());
   return {.hidden = matrix_of(hidden),
           .head = matrix_of(head),
           .bias = bias.defined() ? bias.data_ptr() : nullptr,

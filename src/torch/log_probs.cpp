@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend.hpp"
+#include "constant_tensors.hpp"
 #include "pairs.hpp"
 #include "uninitialized.hpp"
 #include <ATen/ATen.h>
@@ -51,8 +52,15 @@ struct LogProbsCall final : LogProbsStep {
                 reference.averaged ? "means" : "sums");
     check_controls(controls, pairs, first.device());
     check_objective(objective, options, controls);
+    TORCH_CHECK(policy.averaged || !objective.averages_log_probs(),
+                "sp2dpo::Loss: ", objective.name(),
+                " takes log-probabilities averaged over a response's tokens, not sums; divide them "
+                "by the numbers of tokens and set LogProbs::averaged, of policy and reference");
     dtype = loss_type({policy.chosen, policy.rejected});
     backend = backend_of("policy.chosen", first);
+    constants = ConstantTensors({{"reference.chosen", reference.chosen},
+                                 {"reference.rejected", reference.rejected},
+                                 {"weight", weight.tensor}});
   }
 
   [[nodiscard]] PairInputs inputs(const PairVariables& variables) const {
@@ -82,6 +90,7 @@ struct LogProbsCall final : LogProbsStep {
 
   [[nodiscard]] Tensor curvature(const PairVariables& variables,
                                  const PairVariables& direction) const override {
+    constants.check();
     TORCH_CHECK(objective.twice_differentiable(), "sp2dpo::Loss: the objective ", objective.name(),
                 " has no second derivative; make its call operator a template of the scalar type");
     const auto along = [](const Tensor& tensor) {
@@ -110,6 +119,7 @@ struct LogProbsCall final : LogProbsStep {
   std::int64_t pairs;
   at::ScalarType dtype;
   std::shared_ptr<const Backend> backend;
+  ConstantTensors constants;
 };
 
 void keep(AutogradContext* ctx, const Step& step) {

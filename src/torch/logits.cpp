@@ -6,9 +6,12 @@
 #include <utility>
 
 #include "fields.hpp"
+#include "memory_overlap.hpp"
+#include "own_types.hpp"
 #include "pairs.hpp"
 #include "reference.hpp"
 #include "uninitialized.hpp"
+#include "upload.hpp"
 #include <ATen/ATen.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/GradMode.h>
@@ -53,6 +56,7 @@ struct RowGradient final : LogitsBackward {
   [[nodiscard]] Tensor operator()(const Tensor& logits, const Tensor& labels,
                                   const Tensor& lse_others,
                                   const Tensor& coefficient) const override {
+    const OwnTypes own_types;
     const Tensor gradient = out(logits);
     const Tensor dense = coefficient.contiguous();
     backend->row_gradient(logit_rows("logits", logits, vocab),
@@ -62,9 +66,11 @@ struct RowGradient final : LogitsBackward {
     return gradient;
   }
 
-  /// Makes any other node that saved the logits raise, instead of computing with a gradient.
+  /// Makes any other node that saved what was overwritten raise, instead of computing with a
+  /// gradient.
   void mark_overwritten(const Tensor& logits) const {
-    if (in_place) torch::autograd::impl::bump_version(logits);
+    if (in_place) mark_written(logits);
+    if (buffer.defined()) mark_written(buffer);
   }
 
   std::shared_ptr<const Backend> backend;
@@ -125,7 +131,10 @@ struct LogitsLoss : torch::autograd::Function<LogitsLoss> {
       const auto pass =
           c10::static_intrusive_pointer_cast<LogitsBackward>(ctx->saved_data["pass"].toCapsule());
       const Tensor by_row = scale.dim() == 0 ? scale : scale.index_select(0, saved.pair_of_row);
-      d_logits = (*pass)(saved.logits, saved.labels, saved.lse_others, saved.coefficient * by_row);
+      // Selected, since 0 · NaN would give a gradient to rows that do not count.
+      const Tensor coefficient =
+          at::where(saved.coefficient == 0, saved.coefficient, saved.coefficient * by_row);
+      d_logits = (*pass)(saved.logits, saved.labels, saved.lse_others, coefficient);
     }
     return {d_logits, d_beta, d_margin, /*run*/ {}, /*needs*/ {}};
   }
@@ -133,6 +142,7 @@ struct LogitsLoss : torch::autograd::Function<LogitsLoss> {
 
 void check_gradient_place(const LogitsOptions& how, const Tensor& logits) {
   const Tensor& buffer = how.gradient_buffer;
+  if (how.gradient_in_place) check_written_once("logits, with gradient_in_place,", logits);
   if (!buffer.defined()) return;
   TORCH_CHECK(!how.gradient_in_place,
               "sp2dpo::Loss: gradient_in_place and gradient_buffer exclude each other");
@@ -142,6 +152,9 @@ void check_gradient_place(const LogitsOptions& how, const Tensor& logits) {
               "sp2dpo::Loss: gradient_buffer must be ", logits.scalar_type(), " ", logits.sizes(),
               " with a dense last dimension, not ", buffer.scalar_type(), " ", buffer.sizes());
   TORCH_CHECK(!buffer.requires_grad(), "sp2dpo::Loss: gradient_buffer itself requires a gradient");
+  check_written_once("gradient_buffer", buffer);
+  check_apart("gradient_buffer", buffer, "the logits (set gradient_in_place to overwrite them)",
+              logits);
 }
 
 }  // namespace
@@ -155,20 +168,23 @@ LogitsCall::LogitsCall(const AnyObjective& objective_, const LossOptions& option
       rows(logit_rows("logits", arguments.logits, arguments.how.vocab_size)),
       dtype(loss_type({arguments.logits})),
       pairs("logits", arguments.logits, arguments.labels, arguments.how.layout, options) {
+  const OwnTypes own_types;
   check_controls(arguments.controls, pairs.pairs(), arguments.logits.device());
   check_objective(objective, options, arguments.controls);
   backend->check_labels(rows, pairs.row_labels());
-  reference = reference_log_probs(
-      *backend, arguments.reference, arguments.logits, pairs,
-      {.average = averages(objective, options), .vocab_size = arguments.how.vocab_size});
+  reference = reference_log_probs(*backend, arguments.reference, arguments.logits, pairs,
+                                  {.average = averages(objective, options),
+                                   .columns = arguments.logits.size(-1),
+                                   .vocab_size = arguments.how.vocab_size});
   check_gradient_place(arguments.how, arguments.logits);
 }
 
 LogitsParts logits_forward(const LogitsCall& call) {
+  const OwnTypes own_types;
   LogitsResult result = call.backend->logits_loss(call.job(), call.sequences());
   const auto device = call.arguments.logits.device();
   const Tensor pair = call.options.reduction == Reduction::none
-                          ? pairs_of_rows(call.pairs.rows, call.rows.rows).to(device)
+                          ? uploaded(pairs_of_rows(call.pairs.rows, call.rows.rows), device)
                           : at::empty({0}, at::TensorOptions(device).dtype(at::kLong));
   const Tensor& columns = result.record.columns;
   return {.loss = std::move(result.loss),

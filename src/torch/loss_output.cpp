@@ -83,6 +83,7 @@ std::map<std::string, double> LossOutput::metrics() const {
     sum.beta += b;
     sum.saturated += b * delta[i] - margin[i] > saturated ? 1 : 0;
   }
+  if (pairs == 0) return {};  // the mean over no pair is no number
   std::map<std::string, double> result{{"beta/max", max_beta},
                                        {"beta/mean", sum.beta / pairs},
                                        {"beta/min", min_beta},

@@ -47,8 +47,9 @@ void hidden_loss_forward_meta(const OperatorHandle& op, Stack* stack) {
   const Tensor hidden = arguments.tensor("hidden");
   const Tensor beta = arguments.tensor("beta");
   const auto gradient = [&](const char* needed, const char* name) {
-    return arguments[needed].toBool() ? unmade(arguments.tensor(name), hidden.scalar_type())
-                                      : at::empty({0}, hidden.options());
+    return arguments[needed].toBool()
+               ? unmade(arguments.tensor(name), kept_type(hidden.scalar_type()))
+               : at::empty({0}, hidden.options());
   };
   arguments.give(HiddenForwardResults{.sequences = unmade_results(arguments, loss_type({hidden})),
                                       .d_hidden = gradient("need_hidden", "hidden"),

@@ -2,6 +2,7 @@
 #include <utility>
 #include <vector>
 
+#include "constant_tensors.hpp"
 #include "log_probs.hpp"
 #include "operator_kernels.hpp"
 #include "operator_results.hpp"
@@ -17,10 +18,12 @@ PairVariables log_probs_variables(const Arguments& arguments) {
 }
 
 auto step_of(const Arguments& arguments) {
+  const AnyObjective objective = objective_of(arguments);
+  const bool averaged = objective.averages_log_probs();  // as the operator's caller promises
   return log_probs_step(
-      objective_of(arguments), options_of(arguments),
-      {arguments.tensor("chosen_logps"), arguments.tensor("rejected_logps")},
-      {arguments.tensor("ref_chosen_logps"), arguments.tensor("ref_rejected_logps")},
+      objective, options_of(arguments),
+      {arguments.tensor("chosen_logps"), arguments.tensor("rejected_logps"), averaged},
+      {arguments.tensor("ref_chosen_logps"), arguments.tensor("ref_rejected_logps"), averaged},
       controls_of(arguments));
 }
 
@@ -36,6 +39,9 @@ struct OperatorStep final : LogProbsStep {
         place{given.index("chosen_logps"), given.index("rejected_logps"), given.index("beta"),
               given.index("margin")} {
     for (const std::size_t* i : place.all()) arguments[*i] = IValue();
+    constants = ConstantTensors({{"ref_chosen_logps", given.tensor("ref_chosen_logps")},
+                                 {"ref_rejected_logps", given.tensor("ref_rejected_logps")},
+                                 {"weight", given.tensor("weight")}});
   }
 
   [[nodiscard]] Stack with(const PairVariables& variables) const {
@@ -53,6 +59,7 @@ struct OperatorStep final : LogProbsStep {
 
   [[nodiscard]] Tensor curvature(const PairVariables& variables,
                                  const PairVariables& direction) const override {
+    constants.check();
     std::vector<Tensor> along;
     for (const Tensor* part : direction.all())
       along.push_back(part->defined() ? part->to(at::kDouble)
@@ -64,6 +71,7 @@ struct OperatorStep final : LogProbsStep {
 
   Stack arguments;                     // without the variables
   PerPairVariable<std::size_t> place;  // of the variables among the arguments
+  ConstantTensors constants;
 };
 
 }  // namespace

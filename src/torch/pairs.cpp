@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pairs.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -34,9 +35,9 @@ void check_objective(const AnyObjective& objective, const LossOptions& options,
 }
 
 double divisor(const LossOptions& options, std::int64_t valid_pairs) {
-  return options.reduction == Reduction::mean
-             ? options.normalizer.value_or(static_cast<double>(valid_pairs))
-             : 1.0;
+  // Without a pair that counts, the loss is 0 rather than 0 / 0.
+  const auto pairs = static_cast<double>(std::max<std::int64_t>(valid_pairs, 1));
+  return options.reduction == Reduction::mean ? options.normalizer.value_or(pairs) : 1.0;
 }
 
 PairTable::PairTable(std::int64_t pairs, const at::Device& device)
@@ -54,7 +55,10 @@ PairTable::PairTable(std::int64_t pairs, const at::Device& device)
 
 detail::PairRecord record_of(Tensor columns, const LogProbs& policy, const Controls& controls,
                              at::ScalarType dtype) {
-  return {.columns = std::move(columns), .policy = policy, .controls = controls, .dtype = dtype};
+  return {.columns = std::move(columns),
+          .policy = {policy.chosen.detach(), policy.rejected.detach(), policy.averaged},
+          .controls = controls,
+          .dtype = dtype};
 }
 
 Tensor reduced(const LossOptions& options, const Tensor& columns, const Tensor& total) {

@@ -5,6 +5,7 @@
 
 #include "hidden_head.hpp"
 #include "pairs.hpp"
+#include "upload.hpp"
 #include <ATen/ATen.h>
 
 namespace sp2dpo {
@@ -31,7 +32,16 @@ Tensor given_log_probs(const LogProbs& reference, const at::Device& device,
       const auto rows = static_cast<double>(std::max<std::int64_t>(pairs.rows.count(i, side), 1));
       row_of(factor, side)[i] = average ? 1 / rows : rows;
     }
-  return result * factor.to(device);
+  return result * uploaded(factor, device);
+}
+
+/// Throws c10::Error if the reference knows other tokens than the policy, up to padding.
+void check_vocabulary(const char* name, const Tensor& reference, std::int64_t columns,
+                      const ReferenceOptions& options) {
+  TORCH_CHECK(columns == options.columns || options.vocab_size, "sp2dpo::Loss: ", name, " ",
+              reference.sizes(), " has a vocabulary of ", columns, ", and the policy one of ",
+              options.columns,
+              "; expected the same, or vocab_size if the columns beyond it are padding");
 }
 
 Tensor log_probs_of_logits(const Backend& backend, const Tensor& logits, const Tensor& policy,
@@ -39,6 +49,7 @@ Tensor log_probs_of_logits(const Backend& backend, const Tensor& logits, const T
   const LogitRows rows = logit_rows("reference.logits", logits, options.vocab_size);
   TORCH_CHECK(row_shape(logits) == row_shape(policy), "sp2dpo::Loss: reference.logits ",
               logits.sizes(), " must have the rows of the policy's ", policy.sizes());
+  check_vocabulary("reference.logits", logits, logits.size(-1), options);
   TORCH_CHECK(pairs.labels.device() == policy.device(),
               "sp2dpo::Loss: with reference.logits, labels must be on ", policy.device(),
               " as they are, not on ", pairs.labels.device());
@@ -51,8 +62,10 @@ Tensor log_probs_of_hidden(const Backend& backend, const ReferenceHidden& refere
                            const Tensor& policy, const LabelledPairs& pairs,
                            const ReferenceOptions& options) {
   HiddenHead model("reference.hidden", reference.hidden, reference.head_weight, reference.head_bias,
-                   options.vocab_size, /*precise=*/false);
+                   options.vocab_size, options.precise);
   check_reference_rows(reference.hidden, policy);
+  check_vocabulary("reference.head_weight", reference.head_weight, reference.head_weight.size(0),
+                   options);
   check_workspace_bytes(options.workspace_bytes);
   const HiddenRows rows = model.rows(pairs);
   return backend.hidden_log_probs(

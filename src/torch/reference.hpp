@@ -12,9 +12,11 @@ namespace sp2dpo {
 
 /// The options that a reference's logits or hidden states are read with.
 struct ReferenceOptions {
-  bool average = false;  ///< whether log-probabilities are means over tokens
+  bool average = false;      ///< whether log-probabilities are means over tokens
+  std::int64_t columns = 0;  ///< the policy's vocabulary with its padding
   std::optional<std::int64_t> vocab_size{};
   std::optional<std::int64_t> workspace_bytes{};
+  bool precise = false;  ///< matrix products in float32 at least
 };
 
 /// The reference's log-probabilities of the sequences, float64 [2, P]; undefined without a

@@ -5,6 +5,7 @@
 
 #include "pairs.hpp"
 #include "uninitialized.hpp"
+#include "upload.hpp"
 #include <ATen/ATen.h>
 
 namespace sp2dpo {
@@ -56,7 +57,7 @@ LayoutSequences::LayoutSequences(const Tensor& rows, const PairLayout& layout)
 LayoutSequences LayoutSequences::on(const at::Device& device) const {
   LayoutSequences copy = *this;
   for (Tensor* list : {&copy.cu_seqlens, &copy.chosen, &copy.rejected})
-    if (list->defined()) *list = list->to(device);
+    if (list->defined()) *list = uploaded(*list, device);
   copy.point_at_lists();
   return copy;
 }
@@ -109,9 +110,6 @@ LabelledPairs::LabelledPairs(const char* name, const Tensor& row_tensor, const T
     ++valid_pairs;
     chosen_row_count += rows.count(i, PairRows::chosen);
   }
-  TORCH_CHECK(valid_pairs > 0 || options.reduction != Reduction::mean || options.normalizer,
-              "sp2dpo::Loss: no pair counts, so that the mean is undefined; each of the ", pairs(),
-              " pairs has a response without labels");
 }
 
 double nll_tokens(const LabelledPairs& pairs, const LossOptions& options) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "views.hpp"
 
+#include "controls.hpp"
 #include <c10/util/Exception.h>
 
 namespace sp2dpo {
@@ -11,6 +12,7 @@ void check_rows_tensor(const char* name, const Tensor& tensor) {
   TORCH_CHECK(tensor.defined(), "sp2dpo::Loss: ", name, " is undefined");
   TORCH_CHECK(is_floating(tensor), "sp2dpo::Loss: ", name,
               " must be float16, bfloat16, float32 or float64, not ", tensor.scalar_type());
+  check_readable(name, tensor);
   TORCH_CHECK(tensor.dim() == 3 || tensor.dim() == 2, "sp2dpo::Loss: ", name,
               " must have the shape [2P, T, …] or, packed, [R, …], not ", tensor.sizes());
   TORCH_CHECK(tensor.numel() > 0, "sp2dpo::Loss: ", name, " ", tensor.sizes(), " is empty");

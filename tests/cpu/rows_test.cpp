@@ -497,6 +497,101 @@ TEST_P(Rows, HandleLargeLogits) {
     }
 }
 
+/// Large logits that are not all equal, at the edges of blocks of 2048.
+TEST_P(Rows, AreRightUpToTheLargestLogit) {
+  for (const DType dtype : {DType::bfloat16, DType::float32, DType::float64})
+    for (const double offset : {2e7, 3.3e8, 7.5e8, 9.9e8, 1e9, -2e7, -3.3e8, -7.5e8, -9.9e8, -1e9})
+      for (const std::int64_t equal : {1, 2, 70, 2500}) {
+        Batch batch(dtype, 1, 5000);
+        batch.label(0) = 0;
+        for (std::int64_t j = 0; j < 5000; ++j)
+          batch.set(0, j, j < equal ? offset : offset - 0.01 * std::fabs(offset));
+        Batch gradient = batch;
+        batch.find_log_probs();
+        EXPECT_NEAR(batch.log_prob[0], -std::log(double(equal)), 1e-5) << offset << " " << equal;
+        row_gradient(batch.logits, batch.row_labels(), batch.all(), batch.lse_others.data(),
+                     batch.coefficient.data(), gradient.in_place());
+        const double c = batch.coefficient[0], p = 1 / double(equal);
+        EXPECT_NEAR(gradient.get(0, 0), c * (1 - p), 0.01 * std::fabs(c));
+        if (equal > 1) {
+          EXPECT_NEAR(gradient.get(0, 1), -c * p, 0.01 * std::fabs(c * p));
+        }
+        EXPECT_EQ(gradient.get(0, 4999), 0);
+      }
+}
+
+/// Value and gradient are NaN together, whichever pass computes them, whatever else the row holds.
+TEST_P(Rows, BeyondTheLargestLogitAreNanInValueAndGradient) {
+  const auto expect_nan = [](const DType dtype, const Batch& filled) {
+    for (const bool at_once : {false, true}) {
+      Batch batch = filled;
+      batch.logits.data = batch.data();
+      if (at_once) {
+        row_log_probs_and_gradient(batch.logits, batch.row_labels(), batch.all(),
+                                   {batch.log_prob.data(), batch.lse_others.data()},
+                                   batch.coefficient.data(), batch.in_place());
+      } else {
+        batch.find_log_probs();
+        row_gradient(batch.logits, batch.row_labels(), batch.all(), batch.lse_others.data(),
+                     batch.coefficient.data(), batch.in_place());
+      }
+      EXPECT_TRUE(std::isnan(batch.log_prob[0])) << name_of(dtype) << ", " << batch.log_prob[0];
+      for (std::int64_t j = 0; j < batch.logits.vocab; ++j)
+        ASSERT_TRUE(std::isnan(batch.get(0, j))) << name_of(dtype) << ", column " << j;
+    }
+  };
+  for (const auto& [dtype, largest] : {std::pair{DType::bfloat16, 3.38953139e38},
+                                       {DType::float32, 3.40282347e38},
+                                       {DType::float64, 1.7976931348623157e308}})
+    for (const std::int64_t vocab : {2, 70, 6000})
+      for (const double beyond : {1.1e9, 3e9, 1e10, 6e15, 1e20, largest}) {
+        // All columns, all but the label, the label alone, one other column.
+        for (const int which : {0, 1, 2, 3}) {
+          Batch batch(dtype, 1, vocab);
+          batch.label(0) = 1;
+          for (std::int64_t j = 0; j < vocab; ++j)
+            if (which == 0 || (which == 1 && j != 1) || (which == 2 && j == 1) ||
+                (which == 3 && j == vocab / 2 * (vocab > 2 ? 1 : 0)))
+              batch.set(0, j, beyond);
+          expect_nan(dtype, batch);
+        }
+        Batch masked(dtype, 1, vocab);  // nothing but masked columns
+        masked.label(0) = vocab - 1;
+        for (std::int64_t j = 0; j < vocab; ++j) masked.set(0, j, -beyond);
+        expect_nan(dtype, masked);
+        for (std::int64_t j = 0; j < vocab; ++j) masked.set(0, j, j % 2 == 0 ? -largest : -inf);
+        expect_nan(dtype, masked);
+      }
+}
+
+/// Masks of the size of a block, by any number that stands for −inf.
+TEST_P(Rows, TakeColumnsFarBelowForMasked) {
+  for (const auto& [dtype, lowest] : {std::pair{DType::float16, -65504.0},
+                                      {DType::bfloat16, -3.38953139e38},
+                                      {DType::float32, -3.40282347e38},
+                                      {DType::float64, -1.7976931348623157e308}})
+    for (const double mask : {-1e10, -3.3e12, -1e20, -1e30, lowest})
+      for (const std::int64_t from : {0, 2048, 4096}) {
+        if (dtype == DType::float16 && mask != lowest) continue;
+        Batch batch(dtype, 1, 6144);
+        for (std::int64_t j = from; j < from + 2048; ++j) batch.set(0, j, mask);
+        for (const std::int64_t label : {std::int64_t{from == 0 ? 3000 : 1}, from + 5}) {
+          batch.label(0) = label;
+          Batch gradient = batch;
+          gradient.logits.data = gradient.data();
+          batch.find_log_probs();
+          row_gradient(batch.logits, batch.row_labels(), batch.all(), batch.lse_others.data(),
+                       batch.coefficient.data(), gradient.in_place());
+          if (label == from + 5) {  // the label itself is masked
+            EXPECT_NEAR(batch.log_prob[0], mask, 1e-2 * std::fabs(mask));
+            EXPECT_NEAR(gradient.get(0, label), batch.coefficient[0], rounding(dtype));
+            continue;
+          }
+          expect_row(batch, 0, Reference(batch, 0), gradient);
+        }
+      }
+}
+
 TEST_P(Rows, BecomeNanForNanAndPlusInfinity) {
   for (const DType dtype : all_dtypes)
     for (const double bad : {nan, inf})
@@ -511,6 +606,22 @@ TEST_P(Rows, BecomeNanForNanAndPlusInfinity) {
         for (std::int64_t j = 0; j < 100; ++j)
           ASSERT_TRUE(std::isnan(batch.get(0, j))) << name_of(dtype) << " " << bad << " " << j;
       }
+}
+
+/// No column but the label is finite: NaN must not look like certainty.
+TEST_P(Rows, BecomeNanForNanBesideNothingElse) {
+  for (const DType dtype : all_dtypes)
+    for (const std::int64_t vocab : {2, 9, 3000}) {
+      Batch batch(dtype, 1, vocab);
+      batch.label(0) = 0;
+      for (std::int64_t j = 1; j < vocab; ++j) batch.set(0, j, -inf);
+      batch.set(0, vocab - 1, nan);
+      batch.find_log_probs();
+      EXPECT_TRUE(std::isnan(batch.log_prob[0])) << name_of(dtype) << " " << vocab;
+      row_gradient(batch.logits, batch.row_labels(), batch.all(), batch.lse_others.data(),
+                   batch.coefficient.data(), batch.in_place());
+      for (std::int64_t j = 0; j < vocab; ++j) ASSERT_TRUE(std::isnan(batch.get(0, j))) << j;
+    }
 }
 
 TEST_P(Rows, PropagateNanWithAnyPayload) {

@@ -109,6 +109,17 @@ TEST(DType, KnowsSizesAndNames) {
   EXPECT_STREQ(name_of(DType::float64), "float64");
 }
 
+/// Memory need not be aligned to the element, as that of a packed file is not.
+TEST(DType, LoadsAndStoresAtAnyAddress) {
+  for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64})
+    for (std::size_t shift = 0; shift < 8; ++shift) {
+      alignas(8) unsigned char memory[64]{};
+      detail::store(memory + shift, dtype, 2, -1.5);
+      EXPECT_EQ(detail::load(memory + shift, dtype, 2), -1.5) << name_of(dtype) << " " << shift;
+      EXPECT_EQ(detail::load(memory + shift, dtype, 1), 0) << name_of(dtype) << " " << shift;
+    }
+}
+
 TEST(DType, LoadsAndStoresEachElementType) {
   for (const DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64}) {
     std::array<double, 3> memory{};

@@ -186,6 +186,14 @@ TEST(Objectives, HaveTheRightLimitsInZ) {
     expect(DiscoPop{}, far, 0, 0);
     expect(DiscoPop{}, -far, far, -1);
     expect(DiscoPop{2}, -far, infinity, -infinity);  // e^−z outgrows the mixing
+    for (const double tau : {0.5, 0.99}) expect(DiscoPop{tau}, -far, far, -1);
+    expect(DiscoPop{1}, -far, far + 1, -1);
+    for (const double smoothing : {1e-9, 0.1, 0.3, 0.4999}) {
+      expect(Sigmoid{smoothing}, far, smoothing * far, smoothing);
+      expect(Sigmoid{smoothing}, -far, (1 - smoothing) * far, smoothing - 1);
+      expect(Robust{smoothing}, -far, (1 - smoothing) / (1 - 2 * smoothing) * far,
+             -(1 - smoothing) / (1 - 2 * smoothing));
+    }
   }
 }
 
@@ -210,6 +218,19 @@ TEST(Objectives, HaveTheRightLimitsInTheRewards) {
     expect(ApoDown{}, -far, 0, 1, 0, 0);
     expect(ApoDown{}, far, 0, 1, 0, 0);
   }
+}
+
+/// No objective turns an infinite log-ratio into NaN where the two do not cancel.
+TEST(Objectives, AreNeverNanAtInfinity) {
+  for_each_objective([](const auto& objective) {
+    for (const double chosen : {-infinity, -1.5, 0.0, 2.0, infinity})
+      for (const double rejected : {-infinity, -1.5, 0.0, 2.0, infinity}) {
+        if (chosen == rejected) continue;
+        const auto term = pair_term(objective, chosen, rejected, 0.3, 0.0);
+        for (const double number : {term.value, term.d_delta_chosen, term.d_delta_rejected})
+          EXPECT_FALSE(std::isnan(number)) << objective.name << " " << chosen << " " << rejected;
+      }
+  });
 }
 
 TEST(Objectives, KeepTheirTailsWhereOneMinusTheSigmoidUnderflows) {

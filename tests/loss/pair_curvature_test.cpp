@@ -127,6 +127,49 @@ TEST(PairCurvature, IsSymmetric) {
       });
 }
 
+/// (1 − z)², whose slope is 0 at z = 1.
+struct Parabola {
+  template <class T>
+  ZTerm<T> operator()(T z) const {
+    return {(1 - z) * (1 - z), -2 * (1 - z)};
+  }
+};
+
+/// Where a slope is exactly 0, its own derivative is not.
+TEST(PairCurvature, IsSymmetricWhereASlopeIsZero) {
+  const auto expect = [](const AnyObjective& objective, double delta_chosen, double delta_rejected,
+                         double beta) {
+    SCOPED_TRACE(testing::Message()
+                 << objective.name() << " at " << delta_chosen << ", " << delta_rejected);
+    const Vector at{-20.5 + delta_chosen, -31 + delta_rejected, beta, 0};
+    for (std::size_t i = 0; i < 4; ++i) {
+      Vector e{};
+      e[i] = 1;
+      const Vector column = curvature(objective, at, e).product;
+      const double h = 1e-6;
+      const Vector up = gradient(objective, moved(at, h, e)),
+                   down = gradient(objective, moved(at, -h, e));
+      for (std::size_t k = 0; k < 4; ++k) {
+        Vector f{};
+        f[k] = 1;
+        EXPECT_NEAR(column[k], curvature(objective, at, f).product[i], 1e-12) << i << ", " << k;
+        EXPECT_NEAR(column[k], (up[k] - down[k]) / (2 * h), 1e-6) << i << ", " << k;
+      }
+    }
+  };
+  for (const double beta : {0.25, 0.5, 2.0}) {
+    expect(Parabola(), 1 / beta, 0, beta);
+    expect(Parabola(), 0, -1 / beta, beta);
+    for (const double chosen : {-0.75, 0.0, 1.5}) {
+      expect(ExoPair{0.5}, chosen, chosen, beta);
+      expect(ApoDown(), chosen, 0, beta);
+      expect(Ipo(), chosen + 0.5 / beta, chosen, beta);
+      expect(SppoHard(), 0.5 / beta, chosen, beta);
+      expect(SppoHard(), chosen, -0.5 / beta, beta);
+    }
+  }
+}
+
 TEST(PairCurvature, HasTheClosedFormOfTheDpoLoss) {
   for (const double delta : {-30.0, -2.0, 0.0, 0.5, 12.0}) {
     const double beta = 0.3;

@@ -6,12 +6,11 @@
 #include <thread>
 #include <vector>
 
+#include "autocast.hpp"
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gmock/gmock.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/version.h>
 
 #include <sp2dpo/loss/built_in_objectives.hpp>
 #include <sp2dpo/torch/loss.hpp>
@@ -128,9 +127,9 @@ void expect_same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>&
 template <class Objective>
 LossOutput loss_of(const std::string& level, const Operands& x, const Loss<Objective>& loss,
                    const Controls& controls) {
-  LogProbs reference = x.reference;
-  if (level == "log_probs_loss") return loss(x.policy, reference, controls);
-  reference.averaged = averages_log_probs<Objective>;
+  LogProbs policy = x.policy, reference = x.reference;
+  policy.averaged = reference.averaged = averages_log_probs<Objective>;
+  if (level == "log_probs_loss") return loss(policy, reference, controls);
   if (level == "logits_loss") return loss.from_logits(x.logits, x.labels, reference, controls);
   return loss.from_hidden(x.hidden, x.head_weight, x.head_bias, x.labels, reference, controls);
 }
@@ -391,28 +390,6 @@ TEST(Operators, InferShapesAndTypesForMetaTensors) {
     }
   }
 }
-
-/// Autocast on the CPU for bfloat16, while it lives.
-struct Autocast {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-  static void enable(bool on) {
-    at::autocast::set_autocast_enabled(at::kCPU, on);
-  }
-#else
-  static void enable(bool on) {
-    at::autocast::set_cpu_enabled(on);
-  }
-#endif
-  Autocast() {
-    enable(true);
-  }
-  ~Autocast() {
-    enable(false);
-    at::autocast::clear_cache();
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-};
 
 TEST(Operators, UnderAutocastMultiplyInTheNarrowTypeAndSumInTheWideOne) {
   const Operands x;

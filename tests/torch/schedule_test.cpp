@@ -25,6 +25,18 @@ TEST(BetaTensor, JoinsByPairIdInTheOrderOfTheBatch) {
   EXPECT_TRUE(at::equal(beta, at::tensor({0.3, 0.03}, at::kDouble)));
 }
 
+TEST(BetaTensor, HasTheTypeThatIsAskedFor) {
+  const std::vector<std::string> ids{"b"};
+  const auto beta = beta_tensor(three_pairs(), ids, at::kFloat);
+  EXPECT_EQ(beta.scalar_type(), at::kFloat);
+  EXPECT_EQ(beta.item<float>(), 0.1f);
+  EXPECT_TRUE(
+      at::equal(beta_tensor(three_pairs(), ids, at::kDouble), beta_tensor(three_pairs(), ids)));
+  for (const auto dtype : {at::kHalf, at::kBFloat16, at::kLong})
+    EXPECT_THAT([&] { (void)beta_tensor(three_pairs(), ids, dtype); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("expected float64 or float32")));
+}
+
 TEST(WeightTensor, JoinsTheWeightsOfAWeightedSchedule) {
   const Schedule weighted(
       {{.id = "a", .beta = 0.1, .weight = 0.5}, {.id = "b", .beta = 0.1, .weight = 1.5}});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -263,16 +264,105 @@ TEST(EmptyRows, CountAsLogProbabilityZeroIfKept) {
   }
 }
 
-TEST(EmptyRows, OfAllPairsHaveNoMean) {
+TEST(EmptyRows, OfAllPairsGiveALossOfZeroWithoutMetrics) {
+  for (const auto dtype : {at::kBFloat16, at::kFloat, at::kDouble})
+    for (const std::int64_t pairs : {1, 3})
+      for (const auto reduction : {Reduction::mean, Reduction::sum})
+        for (const auto normalizer : {std::optional<double>(), std::optional(8.0)}) {
+          Batch batch(dtype);
+          batch.labels.fill_(masked);
+          batch.labels[pairs - 1].fill_(3);  // chosen, without a rejected one
+          const auto some = [&](const Tensor& t) { return leaf(t.narrow(0, 0, 2 * pairs)); };
+          const Tensor labels = batch.labels.narrow(0, 0, 2 * pairs);
+          const Tensor logits = some(batch.logits), hidden = some(batch.hidden),
+                       weight = leaf(batch.weight);
+          const Loss<> loss({}, {.reduction = reduction,
+                                 .normalizer = normalizer,
+                                 .empty_rows = EmptyRows::skip,
+                                 .nll_coefficient = 0.5,
+                                 .mean_logits = true});
+          for (const auto& out :
+               {loss.from_logits(logits, labels, NoReference{}, {.beta = 0.1}),
+                loss.from_hidden(hidden, weight, {}, labels, NoReference{}, {.beta = 0.1}),
+                loss.from_hidden(hidden, weight, {}, labels, NoReference{}, {.beta = 0.1},
+                                 {.workspace_bytes = 1})}) {
+            EXPECT_EQ(out.loss.item<double>(), 0);
+            EXPECT_EQ(out.valid_pairs(), 0);
+            EXPECT_TRUE(out.metrics().empty());
+            out.loss.backward();
+          }
+          for (const Tensor& gradient : {logits.grad(), hidden.grad(), weight.grad()})
+            EXPECT_EQ(gradient.abs().max().item<double>(), 0);
+        }
+}
+
+/// Whatever the states of a pair that is left out hold, the others' gradients are theirs.
+TEST(EmptyRows, KeepTheNanOfALeftOutPairFromEverythingElse) {
+  for (const auto dtype : {at::kHalf, at::kBFloat16, at::kFloat, at::kDouble})
+    for (const std::int64_t bytes : {1 << 20, 1500, 1})
+      for (const auto& objective : {0, 1}) {
+        const auto run = [&](double bad) {
+          Batch batch(dtype);
+          batch.labels.select(0, 4).fill_(masked);
+          batch.hidden.select(0, 1).fill_(bad);
+          batch.logits.select(0, 1).fill_(bad);
+          const Tensor hidden = leaf(batch.hidden), weight = leaf(batch.weight),
+                       bias = leaf(batch.bias), logits = leaf(batch.logits);
+          const LossOptions options{.empty_rows = EmptyRows::skip,
+                                    .nll_coefficient = 0.3 * objective,
+                                    .mean_logits = true};
+          const Controls controls{.beta = batch.beta};
+          const auto go = [&](const auto& loss) {
+            const auto out = loss.from_hidden(hidden, weight, bias, batch.labels, NoReference{},
+                                              controls, {.workspace_bytes = bytes});
+            const auto plain = loss.from_logits(logits, batch.labels, NoReference{}, controls);
+            out.loss.backward(), plain.loss.backward();
+            EXPECT_EQ(hidden.grad().select(0, 1).abs().max().template item<double>(), 0);
+            EXPECT_EQ(logits.grad().select(0, 1).abs().max().template item<double>(), 0);
+            for (const auto& metrics : {out.metrics(), plain.metrics()})
+              for (const auto& [name, value] : metrics) EXPECT_TRUE(std::isfinite(value)) << name;
+            return std::vector{out.loss,      plain.loss,  hidden.grad(),
+                               weight.grad(), bias.grad(), logits.grad()};
+          };
+          return objective == 0 ? go(Loss<>({}, options)) : go(Loss<NcaPair>({}, options));
+        };
+        const auto plain = run(0.5);
+        for (const double bad : {std::nan(""), HUGE_VAL}) {
+          const auto got = run(bad);
+          for (std::size_t i = 0; i < got.size(); ++i)
+            EXPECT_TRUE(at::equal(got[i], plain[i])) << dtype << ", " << bytes << ", number " << i;
+        }
+      }
+}
+
+TEST(EmptyRows, AreLeftOutOfTheMeanLogits) {
   Batch batch;
-  batch.labels.fill_(masked);
-  const auto run = [&](LossOptions options) {
+  const LossOptions options{.empty_rows = EmptyRows::skip, .mean_logits = true};
+  batch.labels.select(0, 4).fill_(masked);
+  const Tensor shifted = batch.logits.clone();
+  shifted.select(0, 1).add_(1000);
+  const auto metrics = [&](const Tensor& logits) {
     return Loss<>({}, options)
-        .from_logits(batch.logits, batch.labels, batch.reference, {.beta = 0.1});
+        .from_logits(logits, batch.labels, batch.reference, {.beta = 0.1})
+        .metrics();
   };
-  EXPECT_THAT([&] { (void)run({.empty_rows = EmptyRows::skip}); },
-              ThrowsMessage<c10::Error>(HasSubstr("no pair counts")));
-  EXPECT_EQ(run({.normalizer = 8.0, .empty_rows = EmptyRows::skip}).loss.item<double>(), 0);
+  EXPECT_EQ(metrics(shifted), metrics(batch.logits));
+}
+
+TEST(FromLogits, GivesRowsOfNoPairZeroWhateverTheUpstreamGradient) {
+  const Batch batch;
+  const Tensor labels = at::randint(11, {6, 5}, at::kLong), logits = leaf(batch.logits);
+  const auto list = [](std::vector<std::int64_t> numbers) { return at::tensor(numbers); };
+  const auto out = Loss<>({}, {.reduction = Reduction::none})
+                       .from_logits(logits, labels, NoReference{}, {.beta = 0.2},
+                                    {.layout = {.order = Sequences::Layout::listed,
+                                                .chosen = list({4, 0}),
+                                                .rejected = list({2, 5})}});
+  out.loss.backward(at::tensor({std::nan(""), 1.0}, at::kDouble));
+  for (const std::int64_t sequence : {1, 3})
+    EXPECT_EQ(logits.grad()[sequence].abs().max().item<double>(), 0);
+  EXPECT_TRUE(at::isfinite(logits.grad()[5]).all().item<bool>());
+  EXPECT_TRUE(at::isnan(logits.grad()[4]).all().item<bool>());
 }
 
 /// Every objective at every level, through the level below it.

@@ -17,6 +17,10 @@
 /// 0: if it is the label's, the log-probability is −inf; if all others are −inf (or vocab is 1), it
 /// is 0. NaN or +inf anywhere makes the row NaN.
 ///
+/// Logits of any type may lie in ±1e9. A row whose largest logit is above is NaN, log-probability
+/// and gradient alike. Logits below −1e9, such as the type's lowest number, count as masked: their
+/// probability is 0, and a row of nothing else is NaN.
+///
 /// Each call throws InvalidArgument, before it writes, for null arrays, an invalid shape, a row
 /// number outside the logits, and a label outside [0, vocab) that is not `ignored`, naming it and
 /// its row.

@@ -68,36 +68,59 @@ template <class To, class From>
   return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
 }
 
+/// Reads element i of an array. On the host it may lie at any address; on a device the compiler
+/// would read it byte by byte.
+template <class T>
+[[nodiscard]] SP2DPO_HD inline T read_element(const void* data, std::int64_t i) {
+#ifdef __CUDA_ARCH__
+  return static_cast<const T*>(data)[i];
+#else
+  T value;
+  __builtin_memcpy(&value, static_cast<const char*>(data) + i * std::int64_t{sizeof(T)}, sizeof(T));
+  return value;
+#endif
+}
+
+/// Writes element i of an array likewise.
+template <class T>
+SP2DPO_HD inline void write_element(void* data, std::int64_t i, T value) {
+#ifdef __CUDA_ARCH__
+  static_cast<T*>(data)[i] = value;
+#else
+  __builtin_memcpy(static_cast<char*>(data) + i * std::int64_t{sizeof(T)}, &value, sizeof(T));
+#endif
+}
+
 [[nodiscard]] SP2DPO_HD inline double load(const void* data, DType dtype, std::int64_t i) {
   switch (dtype) {
     case DType::float16:
-      return float_from_float16(static_cast<const std::uint16_t*>(data)[i]);
+      return float_from_float16(read_element<std::uint16_t>(data, i));
     case DType::bfloat16:
-      return float_from_bfloat16(static_cast<const std::uint16_t*>(data)[i]);
+      return float_from_bfloat16(read_element<std::uint16_t>(data, i));
     case DType::float32:
-      return static_cast<const float*>(data)[i];
+      return read_element<float>(data, i);
     case DType::float64:
       break;
   }
-  return static_cast<const double*>(data)[i];
+  return read_element<double>(data, i);
 }
 
 /// Rounds once, from double to the element type; the 16-bit types go through float.
 SP2DPO_HD inline void store(void* data, DType dtype, std::int64_t i, double value) {
   switch (dtype) {
     case DType::float16:
-      static_cast<std::uint16_t*>(data)[i] = float16_from_float(static_cast<float>(value));
+      write_element<std::uint16_t>(data, i, float16_from_float(static_cast<float>(value)));
       return;
     case DType::bfloat16:
-      static_cast<std::uint16_t*>(data)[i] = bfloat16_from_float(static_cast<float>(value));
+      write_element<std::uint16_t>(data, i, bfloat16_from_float(static_cast<float>(value)));
       return;
     case DType::float32:
-      static_cast<float*>(data)[i] = static_cast<float>(value);
+      write_element<float>(data, i, static_cast<float>(value));
       return;
     case DType::float64:
       break;
   }
-  static_cast<double*>(data)[i] = value;
+  write_element<double>(data, i, value);
 }
 
 }  // namespace detail

@@ -34,9 +34,10 @@ struct HiddenRows {
   ConstMatrix head;            ///< [V, H], of hidden's element type
   const void* bias = nullptr;  ///< [V], of the same element type, or null
   RowLabels labels;
-  Matrix d_hidden{};  ///< [R, H], of the same element type; rows of no sequence become zero
-  Matrix d_head{};    ///< [V, H], float32 or, for float64, float64
-  Matrix d_bias{};    ///< [1, V], float32 or, for float64, float64
+  /// [R, H], of the same element type or, on the host, float32; rows of no sequence become zero
+  Matrix d_hidden{};
+  Matrix d_head{};  ///< [V, H], float32 or, for float64, float64
+  Matrix d_bias{};  ///< [1, V], float32 or, for float64, float64
   /// Adds the gradient to what d_head and d_bias hold, instead of overwriting it. When overwriting,
   /// d_head may have hidden's element type if one chunk holds all rows.
   bool add = true;

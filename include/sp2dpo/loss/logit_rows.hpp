@@ -81,8 +81,8 @@ struct LogitsJob {
   RowLabels labels;
   GradientRows gradient{};  ///< no data: the loss alone is computed
   /// An array [rows] of 1.0 for a unit gradient, which one pass computes before the loss is known:
-  /// row r becomes onehot − softmax, and whoever uses it multiplies it by the row's coefficient.
-  /// Null for the gradient itself.
+  /// row r becomes onehot − softmax, and the caller multiplies it by the row's coefficient where
+  /// it is used. 0.0 for rows of no gradient. Null for the gradient itself.
   const double* unit = nullptr;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cfloat>
 #include <cmath>
 #include <concepts>
 #include <cstdio>
@@ -8,6 +9,11 @@
 #include <type_traits>
 
 #include <sp2dpo/loss/detail/host_device.hpp>
+
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__ || defined(__ASSOCIATIVE_MATH__)
+#error \
+    "sp2dpo: the loss needs exact floating-point arithmetic; compile without -ffast-math and -Ofast"
+#endif
 
 namespace sp2dpo {
 
@@ -89,10 +95,15 @@ inline constexpr bool averages_log_probs = [] {
 namespace detail {
 
 /// Returns factor · x, or 0 where the factor is 0, even at an infinite x: the limit of anything
-/// that decays exponentially.
+/// that decays exponentially. Of dual numbers, each term of the product rule vanishes by itself.
 template <class T>
 SP2DPO_HD T vanishing(T factor, T x) {
-  return factor == 0 ? factor : factor * x;
+  if constexpr (requires { factor.slope; }) {
+    return {vanishing(factor.value, x.value),
+            vanishing(factor.slope, x.value) + vanishing(factor.value, x.slope)};
+  } else {
+    return factor == 0 ? factor : factor * x;
+  }
 }
 
 }  // namespace detail
@@ -129,6 +140,9 @@ SP2DPO_HD Decay<T> decay(T x) {
 /// Returns log(1 + e^x) without overflow or cancellation; `by` is decay(x).
 template <class T>
 SP2DPO_HD T softplus(T x, const Decay<T>& by) {
+#ifdef __clang__  // which has no macro that tells of -funsafe-math-optimizations
+#pragma clang fp reassociate(off)
+#endif
   using std::log;
   // log1p(e) at half the cost: the last term restores, to first order, what the sum rounded away.
   const T sum = T(1) + by.e;
@@ -153,7 +167,9 @@ SP2DPO_HD T sigmoid(T x) {
 template <class T>
 SP2DPO_HD ZTerm<T> tilted_logistic(T z, double tilt) {
   const Decay<T> by = decay(-z);  // of −z, which also gives the right derivatives at 0
-  return {softplus(-z, by) + vanishing(T(tilt), z), T(tilt) - sigmoid(-z, by)};
+  // At −∞ the first term is (1 − tilt) · ∞ alone; the sum would be ∞ − ∞.
+  const T line = z < -DBL_MAX ? T(0) : vanishing(T(tilt), z);
+  return {softplus(-z, by) + line, T(tilt) - sigmoid(-z, by)};
 }
 
 /// Returns "" if `ok`, else a complaint() about `parameter`.

@@ -78,7 +78,8 @@ struct DiscoPop {
     const T rest = detail::sigmoid(-steep * z);
     const T logistic = detail::softplus(-z);
     // e^−z and m share one exponent: where one overflows, the other is 0.
-    const T exponential = exp((z >= 0 ? -z : (steep - 1) * z) - detail::softplus(-steep * fabs(z)));
+    const T exponential = exp((z >= 0 ? -z : detail::vanishing(T(steep - 1), z)) -
+                              detail::softplus(-steep * fabs(z)));
     return {detail::vanishing(rest, logistic) + exponential,
             -detail::sigmoid(-z) * rest - steep * detail::vanishing(m * rest, logistic) +
                 exponential * (steep * rest - 1)};

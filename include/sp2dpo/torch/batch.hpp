@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <variant>
@@ -22,11 +23,13 @@ struct LogProbs {
 /// One number per pair: a float32 or float64 tensor [P], or one number for all pairs. Any other
 /// shape is an error, since nothing is broadcast.
 struct PerPair {
-  PerPair(double value) : number(value) {}                   // NOLINT: implicit on purpose
-  PerPair(at::Tensor values) : tensor(std::move(values)) {}  // NOLINT: implicit on purpose
+  PerPair(double value) : number(value) {}  // NOLINT: implicit on purpose
+  PerPair(at::Tensor values)                // NOLINT: implicit on purpose
+      : tensor(std::move(values)), from_tensor(true) {}
 
   at::Tensor tensor;  ///< undefined if `number` stands for all pairs
-  double number = 0;
+  double number = NAN;
+  bool from_tensor = false;  ///< made from a tensor; a call then refuses an undefined one
 };
 
 /// The numbers of each pair that are fixed before training: z = beta · delta − margin, and the
@@ -40,13 +43,15 @@ struct Controls {
 /// Stands for no reference model: its log-probabilities count as 0.
 struct NoReference {};
 
-/// The reference model's logits, for the same rows and labels as the policy's.
+/// The reference model's logits, for the same rows, labels and vocabulary as the policy's. With
+/// LogitsOptions::vocab_size the two may have different numbers of padding columns.
 struct ReferenceLogits {
   at::Tensor logits;
 };
 
 /// The reference model's hidden states, for the same rows as the policy's, and its head: weight
-/// [V, H], and bias [V] or undefined. H may differ from the policy's.
+/// [V, H], and bias [V] or undefined. H may differ from the policy's; V is the policy's, apart from
+/// padding beyond vocab_size.
 struct ReferenceHidden {
   at::Tensor hidden;
   at::Tensor head_weight;

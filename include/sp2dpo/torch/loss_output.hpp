@@ -54,7 +54,9 @@ class LossOutput {
   /// rewards/accuracies, rewards/margins, logps/chosen, logps/rejected; if requested,
   /// logits/chosen, logits/rejected (over the responses' own tokens) and nll_loss. Also beta/mean,
   /// beta/min, beta/max, logratios/margin and loss/saturated_frac (the share of pairs with
-  /// sigmoid(−z) < 0.05). Waits for the device if the tensors are on one.
+  /// sigmoid(−z) < 0.05). Empty if no pair counts. Reads beta and margin, and from
+  /// log-probabilities also these, from the tensors of the call: call it before they are used for
+  /// another batch. Waits for the device if the tensors are on one.
   [[nodiscard]] std::map<std::string, double> metrics() const;
 
   /// Throws c10::Error for a beta, margin, weight or label on a device that is out of range. Such a

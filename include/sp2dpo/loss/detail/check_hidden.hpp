@@ -41,10 +41,16 @@ inline void check_gradient(const char* call, const char* name, const Matrix& m,
           expected.columns, expected.dense ? ", dense" : "");
 }
 
+/// What a device can write gradients to.
+struct GradientForms {
+  bool dense;                ///< only matrices whose stride equals their columns
+  bool wide_hidden = false;  ///< d_hidden in the type of sums, too
+};
+
 /// Checks the matrices of a loss from hidden states, everything but the labels' values.
 /// `one_chunk`: one chunk holds all rows, so that d_head may be of the head's own type.
 inline void check_hidden(const char* call, const HiddenRows& rows, const PairRows& pairs,
-                         bool one_chunk, bool dense_gradients) {
+                         bool one_chunk, const GradientForms& forms) {
   const DType dtype = rows.hidden.dtype;
   require(rows.hidden.data != nullptr, "{}: hidden.data is null", call);
   require(rows.head.data != nullptr, "{}: head.data is null", call);
@@ -63,11 +69,12 @@ inline void check_hidden(const char* call, const HiddenRows& rows, const PairRow
             *last, rows.hidden.rows);
   const bool in_own_type = one_chunk && !rows.add && rows.d_head.dtype == dtype;
   const DType sums = sum_type(dtype);
+  const bool wide = forms.wide_hidden && rows.d_hidden.dtype == sums;
   check_gradient(call, "d_hidden", rows.d_hidden,
-                 {rows.hidden.rows, rows.hidden.columns, dtype, dense_gradients});
+                 {rows.hidden.rows, rows.hidden.columns, wide ? sums : dtype, forms.dense});
   check_gradient(call, "d_head", rows.d_head,
-                 {rows.head.rows, rows.head.columns, in_own_type ? dtype : sums, dense_gradients});
-  check_gradient(call, "d_bias", rows.d_bias, {1, rows.head.rows, sums, dense_gradients});
+                 {rows.head.rows, rows.head.columns, in_own_type ? dtype : sums, forms.dense});
+  check_gradient(call, "d_bias", rows.d_bias, {1, rows.head.rows, sums, forms.dense});
 }
 
 inline void check_chunk(const char* call, std::int64_t chunk_rows) {
