@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "../loss/pair_columns.hpp"
 #include "ptx/device.hpp"
 #include "ptx/device_array.hpp"
 #include "ptx/schedules.hpp"
@@ -257,15 +258,7 @@ TEST(CudaPairLossRun, NamesTheErrorOfAnInvalidStream) {
 }
 
 TEST(CudaPairLossRun, RefusesANullArrayByNameBeforeAnyLaunch) {
-  const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
-      {&PairInputs::policy_chosen, "policy_chosen"},
-      {&PairInputs::policy_rejected, "policy_rejected"},
-      {&PairInputs::reference_chosen, "reference_chosen"},
-      {&PairInputs::reference_rejected, "reference_rejected"},
-      {&PairInputs::beta, "beta"},
-      {&PairInputs::margin, "margin"},
-      {&PairInputs::weight, "weight"}};
-  for (const auto& [input, name] : inputs) {
+  for (const auto& [input, name] : test::pair_inputs) {
     PairLossArgs args{.in = {.beta = 0.1}, .pairs = 3};
     args.in.*input = {nullptr, DType::bfloat16};
     const auto refuses = ThrowsMessage<InvalidArgument>(

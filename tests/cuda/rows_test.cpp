@@ -115,6 +115,15 @@ struct OnDevice {
     row_log_probs_and_gradient(logits, row_labels, all, statistics(), coefficient.data(),
                                in_place(), masked, row_memory(), nullptr);
   }
+  /// Log-probabilities and gradient in one call, or in two.
+  void find(bool at_once) const {
+    if (at_once) {
+      find_both();
+    } else {
+      find_log_probs();
+      find_gradient();
+    }
+  }
 
   DeviceArray<unsigned char> memory;
   DeviceArray<std::int64_t> labels;
@@ -418,12 +427,7 @@ TEST(CudaRows, GiveLogitsOfMinusInfinityProbabilityZero) {
     batch.labels = {7, 7, 7};
     for (const bool at_once : {false, true}) {
       const OnDevice device(batch);
-      if (at_once) {
-        device.find_both();
-      } else {
-        device.find_log_probs();
-        device.find_gradient();
-      }
+      device.find(at_once);
       Batch gradient = batch;
       gradient.memory = device.memory.get();
       const auto log_prob = device.log_prob.get();
@@ -447,12 +451,7 @@ TEST(CudaRows, BecomeNanForNanAndPlusInfinity) {
           batch.label(0) = 7;
           batch.set(0, place, bad);
           const OnDevice device(batch);
-          if (at_once) {
-            device.find_both();
-          } else {
-            device.find_log_probs();
-            device.find_gradient();
-          }
+          device.find(at_once);
           EXPECT_TRUE(std::isnan(device.log_prob.get()[0]));
           Batch gradient = batch;
           gradient.memory = device.memory.get();
@@ -492,12 +491,7 @@ TEST(CudaRows, ReportTheFirstInvalidLabelAndBecomeNan) {
     batch.label(1) = 50;
     batch.label(2) = -1;
     const OnDevice device(batch);
-    if (at_once) {
-      device.find_both();
-    } else {
-      device.find_log_probs();
-      device.find_gradient();
-    }
+    device.find(at_once);
     EXPECT_EQ(device.bad_row.get()[0], 1u);
     const auto log_prob = device.log_prob.get();
     EXPECT_TRUE(std::isnan(log_prob[1]) && std::isnan(log_prob[2]));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "pair_columns.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/error.hpp>
@@ -19,14 +20,9 @@
 namespace sp2dpo {
 namespace {
 
-using Column = std::vector<double>;
-
-PairValues view(const Column& column) {
-  return {column.data(), DType::float64};
-}
-PairSink sink(Column& column) {
-  return {column.data(), DType::float64};
-}
+using test::Column;
+using test::sink;
+using test::view;
 
 struct Batch {
   Column policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta, margin, weight;
@@ -355,16 +351,8 @@ TEST(PairLoss, KeepsTheNanOfOnePairFromTheOthers) {
 // A null array.
 
 TEST(PairLoss, RefusesANullArrayByName) {
-  const std::pair<PairValues PairInputs::*, std::string> inputs[] = {
-      {&PairInputs::policy_chosen, "policy_chosen"},
-      {&PairInputs::policy_rejected, "policy_rejected"},
-      {&PairInputs::reference_chosen, "reference_chosen"},
-      {&PairInputs::reference_rejected, "reference_rejected"},
-      {&PairInputs::beta, "beta"},
-      {&PairInputs::margin, "margin"},
-      {&PairInputs::weight, "weight"}};
   const PairOutputs out{};
-  for (const auto& [input, name] : inputs) {
+  for (const auto& [input, name] : test::pair_inputs) {
     PairInputs in{.beta = 0.1};
     in.*input = {nullptr, DType::float32};
     const auto refuses =

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "pair_columns.hpp"
 #include <gtest/gtest.h>
 
 #include <sp2dpo/loss/sequence_loss.hpp>
@@ -10,14 +11,9 @@
 namespace sp2dpo {
 namespace {
 
-using Column = std::vector<double>;
-
-PairValues view(const Column& column) {
-  return {column.data(), DType::float64};
-}
-PairSink sink(Column& column) {
-  return {column.data(), DType::float64};
-}
+using test::Column;
+using test::sink;
+using test::view;
 
 /// Three pairs in halves, sequences of two rows; the rejected sequence of pair 1 is all masked.
 const std::vector<std::int64_t> labels{1, 2, 3, 4, 5, -100, 7, 8, -100, -100, 2, 3};

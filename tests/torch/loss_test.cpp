@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "reduced.hpp"
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
@@ -89,9 +90,7 @@ TEST_P(LossAgainstTorch, ValueAndGradientAgree) {
                m = wide(margin);
   const Tensor z = b * ((pc - wide(reference.chosen)) - (pr - wide(reference.rejected))) - m;
   const Tensor losses = -wide(weight) * (0.9 * at::log_sigmoid(z) + 0.1 * at::log_sigmoid(-z));
-  const Tensor expected = reduction == Reduction::none   ? losses
-                          : reduction == Reduction::mean ? losses.mean()
-                                                         : losses.sum();
+  const Tensor expected = test::reduced(losses, reduction);
   const Tensor upstream = at::rand(expected.sizes(), at::kDouble) + 0.5;
   (out.loss * upstream).sum().backward();
   (expected * upstream).sum().backward();

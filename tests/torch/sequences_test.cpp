@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "reduced.hpp"
 #include <gmock/gmock.h>
 
 #include <sp2dpo/loss/built_in_objectives.hpp>
@@ -39,9 +40,7 @@ TEST_P(FromLogits, AgreesWithTheCompositionOfLibtorchsOperations) {
   const Tensor losses =
       batch.share * plain_loss(log_probs.narrow(0, 0, 3), log_probs.narrow(0, 3, 3),
                                batch.reference, plain_beta, plain_margin);
-  const Tensor expected = reduction == Reduction::none   ? losses
-                          : reduction == Reduction::mean ? losses.mean()
-                                                         : losses.sum();
+  const Tensor expected = test::reduced(losses, reduction);
   const Tensor upstream = at::rand(expected.sizes(), at::kDouble) + 0.5;
   (out.loss * upstream).sum().backward();
   (expected * upstream).sum().backward();
