@@ -13,7 +13,7 @@ if [ ! -e "$root/.made" ]; then
   command -v debootstrap >/dev/null ||
     { apt-get update && apt-get install -y --no-install-recommends debootstrap; } >/dev/null
   # The mirror that this machine uses.
-  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
+  mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null || true; } |
     sed -nE 's/^(URIs:|deb( \[[^]]*\])?) +([^ ]+\/debian)\/?( .*)?$/\3/p' | head -n 1)
   [ -n "$mirror" ] || { echo "debian13: no mirror of Debian in /etc/apt" >&2; exit 1; }
   echo "debian13: making build/debian13 (two minutes)"
