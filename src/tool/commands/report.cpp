@@ -235,7 +235,7 @@ report::Page page_of(const io::ScheduleFile& file) {
   const auto& manifest = *file.manifest;
   page.envelope = envelope_of(manifest.mapper).value_or(Linear::default_envelope);
   const auto& counts = manifest.counts;
-  for (const auto& [name, value] : {std::pair{"pairs in the file of pairs", counts.pairs},
+  for (const auto& [name, value] : {std::pair{"pairs read", counts.pairs},
                                     {"annotations", counts.annotations},
                                     {"pairs without a gap", counts.missing},
                                     {"gaps clipped at the lower end", counts.clipped_low},
