@@ -30,6 +30,23 @@ bool is_device(const std::filesystem::path& path) {
   return name.starts_with("/dev/") || name.starts_with("/proc/");
 }
 
+/// Opens a file without a name in the folder of `target`. Returns -1 if the file system cannot, or
+/// could not name the file later.
+int open_unnamed(const std::filesystem::path& target) {
+#ifdef O_TMPFILE
+  if (::access("/proc/self/fd", X_OK) != 0) return -1;
+  const auto folder = target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
+  return ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, default_mode);
+#else
+  return -1;
+#endif
+}
+
+bool give_name(int descriptor, const std::filesystem::path& name) {
+  const auto link = fmt::format("/proc/self/fd/{}", descriptor);
+  return ::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
 }  // namespace
 
 OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
@@ -39,6 +56,7 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
 
   struct stat known {};
   const bool exists = ::stat(path_.c_str(), &known) == 0;
+  if (!exists && errno != ENOENT) fail(path_, errno);
   if (exists && S_ISDIR(known.st_mode)) fail(path_, EISDIR);
   if (exists && (!S_ISREG(known.st_mode) || is_device(path_))) {
     descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -47,9 +65,12 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   }
 
   static std::atomic<unsigned> count = 0;
-  temporary_ = target_;
-  temporary_ += fmt::format(".{}-{}.tmp", ::getpid(), count++);
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, default_mode);
+  temporary_ = target_.parent_path() / fmt::format(".sp2dpo-{}-{}.tmp", ::getpid(), count++);
+  descriptor_ = open_unnamed(target_);
+  if (descriptor_ < 0) {
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, default_mode);
+    named_ = descriptor_ >= 0;
+  }
   if (descriptor_ < 0) fail(path_, errno);
   if (exists) (void)::fchmod(descriptor_, known.st_mode & 0777);
 }
@@ -57,7 +78,7 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
 OutputFile::~OutputFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (named_) ::unlink(temporary_.c_str());
 }
 
 void OutputFile::write(std::string_view bytes) {
@@ -82,8 +103,10 @@ void OutputFile::commit() {
   if (!temporary_.empty()) {
     // Some file systems report a full disk only here, and may rename before they write the data.
     if (::fsync(descriptor_) != 0) fail(path_, errno);
+    if (!named_ && !give_name(descriptor_, temporary_)) fail(path_, errno);
+    named_ = true;
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, errno);
-    temporary_.clear();
+    named_ = false;
   }
   if (::close(std::exchange(descriptor_, -1)) != 0) fail(path_, errno);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <csignal>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -7,6 +8,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sp2dpo/io/output_file.hpp>
@@ -79,6 +81,36 @@ TEST(OutputFile, NamesThePathAndTheReasonIfItCannotBeCreated) {
   EXPECT_THAT(error_of([&] { OutputFile file(folder / "."); }).what(), HasSubstr("Is a directory"));
   EXPECT_THAT(error_of([&] { OutputFile file(folder / "file/out.txt"); }).what(),
               HasSubstr("Not a directory"));
+}
+
+TEST(OutputFile, AKilledProcessLeavesNothingBehind) {
+  const Folder folder;
+  const int unnamed = ::open((folder / ".").c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (unnamed < 0) GTEST_SKIP() << "the file system has no files without a name";
+  ::close(unnamed);
+  folder.write("out.txt", "old");
+  const auto child = ::fork();
+  if (child == 0) {
+    OutputFile file(folder / "out.txt");
+    file.write(std::string(1'000'000, 'x'));
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_THAT(folder.names(), ElementsAre("out.txt"));
+  EXPECT_EQ(slurp(folder / "out.txt"), "old");
+}
+
+TEST(OutputFile, TakesTheLongestNameAndRefusesALongerOneAtOnce) {
+  const Folder folder;
+  const std::string longest(255, 'n');
+  OutputFile file(folder / longest);
+  file.write("x");
+  file.commit();
+  EXPECT_EQ(slurp(folder / longest), "x");
+  EXPECT_THAT(error_of([&] { OutputFile too_long(folder / (longest + "n")); }).what(),
+              HasSubstr("File name too long"));
 }
 
 TEST(OutputFile, RefusesAReadOnlyFolder) {

@@ -7,8 +7,10 @@
 
 namespace sp2dpo::io {
 
-/// Writes a file atomically: to a temporary file beside it, which commit() renames into place. A
-/// target that exists and is not a regular file (/dev/stdout, a pipe) is written to directly.
+/// Writes a file atomically: to a temporary file in its folder, which commit() renames into place.
+/// The temporary file has no name until then where the file system can do so (Linux: most local
+/// ones), so that a killed process leaves nothing behind. A target that exists and is not a regular
+/// file (/dev/stdout, a pipe) is written to directly.
 /// Errors throw DataError with path and reason. Not thread-safe.
 ///
 ///     OutputFile out("metrics.csv");
@@ -36,7 +38,8 @@ class OutputFile {
 
   std::filesystem::path path_;       // as given; used in messages
   std::filesystem::path target_;     // symbolic links resolved
-  std::filesystem::path temporary_;  // empty: target_ is written directly
+  std::filesystem::path temporary_;  // beside target_; empty: target_ is written directly
+  bool named_ = false;               // temporary_ exists
   std::string buffer_;
   int descriptor_ = -1;
 };
