@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include <args.hpp>
 #include <fmt/format.h>
 #ifdef __GLIBC__
@@ -55,8 +59,11 @@ int run(int argc, char** argv) {
   }
 
   if (const auto status = program.parse(argc, argv)) return *status;
+  sp2dpo::tool::add_files(program.files());
   for (const auto& [part, command] : runs)
     if (part.chosen()) command();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    throw std::system_error(errno, std::generic_category(), "standard output cannot be written");
   return success;
 }
 
@@ -67,6 +74,8 @@ int main(int argc, char** argv) {
   // Return large blocks to the system as soon as they are freed.
   mallopt(M_MMAP_THRESHOLD, 1 << 17);
 #endif
+  // A limit on the size of files (ulimit -f) is an error of the write, not the end.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return run(argc, argv);
   } catch (const sp2dpo::tool::UsageError& error) {

@@ -22,6 +22,24 @@ using Target =
     std::variant<std::string*, std::vector<std::string>*, int*, std::int64_t*, std::uint64_t*,
                  double*, std::optional<std::int64_t>*, std::optional<double>*>;
 
+/// What the program does with the file that an option names. `-` names standard input for `read`
+/// and standard output for `write`; the help shows the use as the option's type.
+enum class FileUse : std::uint8_t {
+  read,          ///< FILE
+  read_folder,   ///< FOLDER
+  write,         ///< OUTFILE
+  write_folder,  ///< OUTFOLDER: files in it
+  write_prefix,  ///< PREFIX: files whose names begin with it
+  write_store  ///< STORE: a database, read and written, with the files that SQLite keeps beside it
+};
+
+/// A file of the command line.
+struct NamedFile {
+  FileUse use;
+  std::string option;  ///< as written: `--out`, or `OUT` for an argument
+  std::string path;
+};
+
 /// Handle of an option or flag that a Command owns.
 class Option {
  public:
@@ -42,6 +60,8 @@ class Option {
   Option& non_negative();
   Option& between(std::int64_t lowest, std::int64_t highest);
   Option& one_of(std::vector<std::string> values);
+  /// Declares that the values name files, for Program::files().
+  Option& file(FileUse use);
   Option& existing_file();
   Option& existing_folder();
 
@@ -92,6 +112,10 @@ class Program : public Command {
   /// Reads the command line into the variables. Returns the status to exit with if the program ends
   /// here: 0 after printing help or the version, 2 after printing what is wrong to stderr.
   [[nodiscard]] std::optional<int> parse(int argc, char** argv);
+
+  /// Returns the files that the parsed command line names, in the order of the declarations. An
+  /// empty name is kept.
+  [[nodiscard]] std::vector<NamedFile> files() const;
 
  private:
   std::unique_ptr<CLI::App> owned_;

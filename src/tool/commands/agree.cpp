@@ -16,6 +16,7 @@
 #include "input/annotations.hpp"
 #include "input/pairs.hpp"
 #include "input/ratings_table.hpp"
+#include "named_files.hpp"
 #include "output/figures.hpp"
 #include "text/counted.hpp"
 #include "text/json_writer.hpp"
@@ -23,7 +24,6 @@
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/annotations.hpp>
-#include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/schedule/aggregator.hpp>
 #include <sp2dpo/stats/agreement.hpp>
 #include <sp2dpo/stats/diagnostics.hpp>
@@ -107,12 +107,10 @@ void add_other_scales(Figures& figures, const Table& table, const stats::Bootstr
         figure([&] { return gwet_ac(table.ratings, agreement, table.categories, bootstrap); });
 }
 
-void save(const std::string& file, std::string json) {
+void save_json(const std::string& file, std::string json) {
   if (file.empty()) return;
   json += '\n';
-  io::OutputFile out(file);
-  out.write(json);
-  out.commit();
+  save(file, json);
 }
 
 void run_ratings(const AgreeOptions& options) {
@@ -126,7 +124,7 @@ void run_ratings(const AgreeOptions& options) {
   json.open('{');
   write_json(json, figures, table.raters);
   json.close('}');
-  save(options.json, std::move(text));
+  save_json(options.json, std::move(text));
   print(fmt::format("Agreement of {} raters on {} units, with 95 % intervals", table.raters.size(),
                     table.ratings.n_units()),
         figures, table.raters);
@@ -250,7 +248,7 @@ void run_annotations(const AgreeOptions& options) {
   }
   json.close('}');
   json.close('}');
-  save(options.json, std::move(text));
+  save_json(options.json, std::move(text));
 }
 
 }  // namespace
@@ -260,12 +258,15 @@ Run declare_agree(args::Command app) {
   options->pairs.declare(app, PairOptions::Need::optional);
   options->categories.declare(app);
   const auto annotations = app.option("--annotations", &options->annotations,
-                                      "Annotations, .jsonl, .jsonl.gz or .parquet");
+                                      "Annotations, .jsonl, .jsonl.gz or .parquet")
+                               .file(args::FileUse::read);
   app.option("--ratings", &options->ratings,
              "CSV with the columns unit, rater, value; a blank value is missing")
+      .file(args::FileUse::read)
       .excludes(annotations)
       .excludes("--pairs");
-  app.option("--json", &options->json, "Write the figures to this file, .json");
+  app.option("--json", &options->json, "Write the figures to this file, .json")
+      .file(args::FileUse::write);
   app.option("--replicates", &options->bootstrap.replicates,
              "Bootstrap resamples of the units for the intervals; 0 omits the intervals")
       .non_negative()

@@ -14,6 +14,7 @@
 #include "input/annotations.hpp"
 #include "input/gold.hpp"
 #include "input/pairs.hpp"
+#include "named_files.hpp"
 #include "output/figures.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
@@ -22,7 +23,6 @@
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/stats/mean.hpp>
 
 namespace sp2dpo::tool {
@@ -192,9 +192,7 @@ void run(const CompareOptions& options) {
       rows.front().spec);
   print(rows);
   if (options.json.empty()) return;
-  io::OutputFile out(options.json);
-  out.write(to_json(rows, options, gold, gold_ties));
-  out.commit();
+  save(options.json, to_json(rows, options, gold, gold_ties));
 }
 
 }  // namespace
@@ -206,6 +204,7 @@ Run declare_compare(args::Command app) {
   declare_annotations(app, &options->annotations);
   app.option("--gold", &options->gold,
              "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
+      .file(args::FileUse::read)
       .required();
   app.option("--aggregator", &options->aggregators,
              "Aggregator, as for `schedule`; may be repeated, and the first is the reference "
@@ -216,7 +215,8 @@ Run declare_compare(args::Command app) {
       .non_negative()
       .show_default();
   app.option("--seed", &options->bootstrap.seed, "Seed of the resampling").show_default();
-  app.option("--json", &options->json, "Write the figures to this file, .json");
+  app.option("--json", &options->json, "Write the figures to this file, .json")
+      .file(args::FileUse::write);
   app.footer(list_aggregators() +
              "\n\nExample:\n"
              "  sp2dpo compare --pairs p.jsonl --annotations a.jsonl --gold gold.csv \\\n"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "command.hpp"
@@ -56,7 +58,9 @@ void print_entry(const io::ScheduleFile& file, const ScheduleEntry& entry,
 std::vector<Annotation> annotations_of(const ExplainOptions& options,
                                        const Categories& categories) {
   std::vector<Annotation> found;
-  if (options.annotations.empty()) return found;
+  std::error_code none;
+  if (options.annotations.empty() || std::filesystem::file_size(options.annotations, none) == 0)
+    return found;  // an empty file: no question has a usable reply
   read_annotations(options.annotations, {.categories = categories},
                    [&](const Annotation& annotation, io::AnnotationReader&) {
                      if (annotation.pair_id == options.id) found.push_back(annotation);
@@ -121,10 +125,14 @@ void run(const ExplainOptions& options) {
 Run declare_explain(args::Command app) {
   const auto options = std::make_shared<ExplainOptions>();
   app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+      .file(args::FileUse::read)
       .required();
-  app.option("--store", &options->store, "Store of the panel's replies").required();
+  app.option("--store", &options->store, "Store of the panel's replies")
+      .file(args::FileUse::read)
+      .required();
   app.option("--annotations", &options->annotations,
-             "Annotations of the schedule, to show next to the replies");
+             "Annotations of the schedule, to show next to the replies")
+      .file(args::FileUse::read);
   app.option("ID", &options->id, "Id of the pair").required();
   app.flag("--brief", &options->brief, "Omit the texts of requests and replies");
   options->categories.declare(app);

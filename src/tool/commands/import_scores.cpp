@@ -11,6 +11,7 @@
 #include "input/numbers.hpp"
 #include "input/pairs.hpp"
 #include "input/skipped_rows.hpp"
+#include "named_files.hpp"
 #include "output/progress.hpp"
 #include <fmt/format.h>
 
@@ -113,7 +114,7 @@ void run(const ImportScoresOptions& options) {
   }
 
   io::PairReader pairs = open_pairs(options.pairs);
-  io::AnnotationWriter writer(options.out, categories);
+  io::AnnotationWriter writer(checked_output(options.out), categories);
   std::array<std::int64_t, 3> preferred{};
   annotate::AnnotateCounts counts;
   {
@@ -174,7 +175,9 @@ Run declare_import_scores(args::Command app) {
   app.option("--prompt", &options->prompt, "Name of the prompt in the annotations").show_default();
   app.option("--confidence", &options->confidence, "Confidence of every annotation, in [0, 1]")
       .show_default();
-  app.option("--out", &options->out, "Annotations to write, .jsonl").required();
+  app.option("--out", &options->out, "Annotations to write, .jsonl")
+      .file(args::FileUse::write)
+      .required();
   app.footer(
       "The response with the higher score is preferred, and the magnitude of the annotation is\n"
       "|difference| / (HIGH - LOW). Equal scores are a tie of magnitude 0. A pair with a null\n"

@@ -8,6 +8,7 @@
 #include "input/annotations.hpp"
 #include "input/pairs.hpp"
 #include "input/skipped_rows.hpp"
+#include "named_files.hpp"
 #include "text/counted.hpp"
 #include <fmt/format.h>
 
@@ -67,7 +68,7 @@ io::VoteImportOptions import_options(const ImportVotesOptions& options) {
 
 void run(const ImportVotesOptions& options) {
   const auto import = import_options(options);
-  io::AnnotationWriter writer(options.out, import.categories);
+  io::AnnotationWriter writer(checked_output(options.out), import.categories);
   io::PairReader pairs = open_pairs(options.pairs);
   io::VoteImportCounts counts;
   try {
@@ -98,6 +99,7 @@ Run declare_import_votes(args::Command app) {
   options->categories.declare(app);
   app.option("--votes", &options->votes,
              "CSV with the columns pair_id, llm, prompt_variant, swapped, winner")
+      .file(args::FileUse::read)
       .required();
   app.option("--annotators", &options->annotators, "Values of llm to import: A,B,C")
       .required()
@@ -111,7 +113,9 @@ Run declare_import_votes(args::Command app) {
   app.option("--category-map", &options->category_map,
              "Translation of the field's values: VALUE=CATEGORY,...")
       .separated_by(',');
-  app.option("--out", &options->out, "Annotations to write, .jsonl").required();
+  app.option("--out", &options->out, "Annotations to write, .jsonl")
+      .file(args::FileUse::write)
+      .required();
   app.footer(
       "A vote is 1 or 2; meta.gold_label of the pair says which of the two responses is the chosen "
       "one.\n"

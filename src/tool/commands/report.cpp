@@ -18,6 +18,7 @@
 #include "command.hpp"
 #include "input/annotations.hpp"
 #include "input/pairs.hpp"
+#include "named_files.hpp"
 #include "output/dataset_card.hpp"
 #include "output/files.hpp"
 #include "parts/calibration.hpp"
@@ -27,7 +28,6 @@
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/annotations.hpp>
-#include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/io/schedule.hpp>
 #include <sp2dpo/report/page.hpp>
 #include <sp2dpo/schedule/aggregator.hpp>
@@ -54,12 +54,6 @@ struct ReportOptions {
   std::string license;
   stats::Bootstrap bootstrap;
 };
-
-void write_file(const std::filesystem::path& path, std::string_view text) {
-  io::OutputFile out(path);
-  out.write(text);
-  out.commit();
-}
 
 /// Warns about a file that the schedule's manifest does not name.
 void warn_if_another(const io::ScheduleFile& file, const io::InputFile& input) {
@@ -193,7 +187,7 @@ void write_high_disagreement(const ReportOptions& options, const Schedule& sched
       if (votes.contains(pair.id)) texts.insert_or_assign(pair.id, pair);
   }
 
-  io::OutputFile out(options.high_disagreement);
+  io::OutputFile out(checked_output(options.high_disagreement));
   std::string line;
   for (const auto* const entry : order) {
     line.clear();
@@ -256,15 +250,23 @@ void write_pictures(const std::filesystem::path& folder, const Schedule& schedul
                     const report::Page& page) {
   std::filesystem::create_directories(folder);
   const report::HistogramOptions options{.envelope = page.envelope};
-  write_file(folder / "beta_histogram.svg", report::beta_histogram_svg(schedule, options));
-  write_file(folder / "beta_ecdf.svg", report::beta_ecdf_svg(schedule, options));
+  save((folder / "beta_histogram.svg").string(), report::beta_histogram_svg(schedule, options));
+  save((folder / "beta_ecdf.svg").string(), report::beta_ecdf_svg(schedule, options));
   if (!page.annotators.empty())
-    write_file(folder / "annotators.svg", report::annotator_gaps_svg(page.annotators));
+    save((folder / "annotators.svg").string(), report::annotator_gaps_svg(page.annotators));
   if (!page.reliability.empty())
-    write_file(folder / "reliability.svg", report::reliability_svg(page.reliability));
+    save((folder / "reliability.svg").string(), report::reliability_svg(page.reliability));
+}
+
+/// The charts that write_pictures() may write.
+void add_pictures(const std::filesystem::path& folder) {
+  for (const char* const name :
+       {"beta_histogram.svg", "beta_ecdf.svg", "annotators.svg", "reliability.svg"})
+    named_files().add(args::FileUse::write, fmt::format("--svg (for its {})", name), folder / name);
 }
 
 void run(const ReportOptions& options) {
+  if (!options.pictures.empty()) add_pictures(options.pictures);
   const io::ScheduleFile file = io::read_schedule(rows_of(options.schedule));
   const Schedule& schedule = file.schedule;
   if (schedule.size() == 0) throw DataError(options.schedule, 0, "", "has no pairs");
@@ -295,11 +297,11 @@ void run(const ReportOptions& options) {
 
   if (!options.high_disagreement.empty()) write_high_disagreement(options, schedule, builder);
   if (!options.pictures.empty()) write_pictures(options.pictures, schedule, page);
-  if (!options.page.empty()) write_file(options.page, report::html_page(schedule, page));
+  if (!options.page.empty()) save(options.page, report::html_page(schedule, page));
   const Publication publication{
       options.name, std::filesystem::path(options.schedule).filename().string(), options.license};
-  if (!options.card.empty()) write_file(options.card, dataset_card(file, page, publication));
-  if (!options.croissant.empty()) write_file(options.croissant, croissant(file, page, publication));
+  if (!options.card.empty()) save(options.card, dataset_card(file, page, publication));
+  if (!options.croissant.empty()) save(options.croissant, croissant(file, page, publication));
 
   std::size_t found = 0;
   for (const auto& check : page.checks) {
@@ -322,18 +324,22 @@ Run declare_report(args::Command app) {
   const auto options = std::make_shared<ReportOptions>();
   options->pairs.declare(app, PairOptions::Need::optional);
   app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+      .file(args::FileUse::read)
       .required();
   const auto annotations =
       app.option("--annotations", &options->annotations,
-                 "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated");
+                 "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated")
+          .file(args::FileUse::read);
   app.flag("--check", &options->check, "Exit with status 5 if a check warns");
   auto high_disagreement = app.option("--high-disagreement", &options->high_disagreement,
                                       "File for the pairs on which judges disagree most, .jsonl")
+                               .file(args::FileUse::write)
                                .needs(annotations);
   app.option("--high-disagreement-pairs", &options->n_high_disagreement, "Number of these pairs")
       .needs(high_disagreement)
       .show_default();
   const auto contested = app.option("--contested", &options->high_disagreement, "Old name")
+                             .file(args::FileUse::write)
                              .needs(annotations)
                              .excludes(high_disagreement)
                              .group("");
@@ -341,10 +347,13 @@ Run declare_report(args::Command app) {
       app.option("--contested-pairs", &options->n_high_disagreement, "Old name")
           .needs(contested)
           .group("");
-  app.option("--out", &options->page, "HTML report, .html");
-  app.option("--svg", &options->pictures, "Folder for the report's charts, as SVG files");
-  app.option("--card", &options->card, "Dataset card, README.md for the Hugging Face Hub");
-  app.option("--croissant", &options->croissant, "Croissant metadata, .json");
+  app.option("--out", &options->page, "HTML report, .html").file(args::FileUse::write);
+  app.option("--svg", &options->pictures, "Folder for the report's charts, as SVG files")
+      .file(args::FileUse::write_folder);
+  app.option("--card", &options->card, "Dataset card, README.md for the Hugging Face Hub")
+      .file(args::FileUse::write);
+  app.option("--croissant", &options->croissant, "Croissant metadata, .json")
+      .file(args::FileUse::write);
   app.option("--name", &options->name,
              "Name of the data set, and title of the report [the file's]");
   app.option("--license", &options->license, "Licence for --card and --croissant [none is named]");

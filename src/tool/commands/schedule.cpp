@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -157,18 +156,7 @@ std::string findings_of(const SpooledSchedule& schedule, std::span<const double>
   return text;
 }
 
-/// Returns stderr if an output file is stdout (`--out /dev/stdout`), so that messages do not mix
-/// with the schedule.
-std::FILE* message_stream(const ScheduleOptions& options) {
-  for (const auto& file : {options.out, options.join, options.manifest}) {
-    std::error_code none;
-    if (!file.empty() && std::filesystem::equivalent(file, "/dev/stdout", none)) return stderr;
-  }
-  return stdout;
-}
-
 void run(const ScheduleOptions& options) {
-  std::FILE* const messages = message_stream(options);
   if (!options.join.empty() && !std::filesystem::is_regular_file(options.pairs.file))
     throw UsageError("--join reads the pairs twice; --pairs must be a regular file");
   if (!options.join.empty() && is_parquet(options.join) && !is_parquet(options.pairs.file))
@@ -231,7 +219,7 @@ void run(const ScheduleOptions& options) {
                             : fmt::format("given beta {}", policy.beta));
   text += fmt::format("\n{}{}\n{}\nwrote {}: {}\n", aggregator.summary, coverage,
                       distribution.get(), options.out, text::counted(schedule.size(), "beta"));
-  fmt::print(messages, "{}", text);
+  fmt::print("{}", text);
 }
 
 }  // namespace
@@ -241,12 +229,16 @@ Run declare_schedule(args::Command app) {
   options->pairs.declare(app);
   options->categories.declare(app);
   declare_annotations(app, &options->annotations);
-  app.option("--out", &options->out, "Schedule to write, .jsonl or .parquet").required();
+  app.option("--out", &options->out, "Schedule to write, .jsonl or .parquet")
+      .file(args::FileUse::write)
+      .required();
   app.option("--manifest", &options->manifest,
-             "Write the manifest to this file instead of the schedule's first line");
+             "Write the manifest to this file instead of the schedule's first line")
+      .file(args::FileUse::write);
   const auto join =
       app.option("--join", &options->join,
-                 "Write the pairs with the columns beta and sp2dpo added, .jsonl or .parquet");
+                 "Write the pairs with the columns beta and sp2dpo added, .jsonl or .parquet")
+          .file(args::FileUse::write);
   app.flag("--overwrite", &options->overwrite,
            "With --join: replace existing columns of these names")
       .needs(join);

@@ -10,6 +10,7 @@
 #include "command.hpp"
 #include "input/numbers.hpp"
 #include "input/winrate_input.hpp"
+#include "named_files.hpp"
 #include "text/counted.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
@@ -17,7 +18,6 @@
 
 #include <sp2dpo/error.hpp>
 #include <sp2dpo/io/csv.hpp>
-#include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/stats/win_rate.hpp>
 
 namespace sp2dpo::tool {
@@ -48,6 +48,7 @@ class Strengths {
       return;
     }
     file_ = option.substr(0, colon);
+    named_files().add(args::FileUse::read, "--c", file_);
     io::CsvReader rows(file_);
     const auto model = rows.column("model"), c = rows.column(option.substr(colon + 1));
     while (rows.next()) {
@@ -220,9 +221,7 @@ void run(const WinRateOptions& options) {
   json.open('[');
   for (const auto& result : results) write(json, result, names);
   json.close(']');
-  io::OutputFile out(options.json);
-  out.write(text + '\n');
-  out.commit();
+  save(options.json, text + '\n');
 }
 
 }  // namespace
@@ -231,22 +230,27 @@ Run declare_winrate(args::Command app) {
   const auto options = std::make_shared<WinRateOptions>();
   app.option("--preferences", &options->preferences,
              "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
-             "baseline wins, 2: the model wins, 0: draw)");
+             "baseline wins, 2: the model wins, 0: draw)")
+      .file(args::FileUse::read);
   app.option("--alpaca-eval", &options->official,
              "AlpacaEval's annotations.json instead; may be repeated")
+      .file(args::FileUse::read)
       .excludes("--preferences");
   app.option("--difficulty", &options->difficulty,
              "CSV with the columns index, difficulty; with --alpaca-eval "
-             "instruction_sha256_16, difficulty");
+             "instruction_sha256_16, difficulty")
+      .file(args::FileUse::read);
   app.option("--gamed", &options->gamed,
-             "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference");
+             "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference")
+      .file(args::FileUse::read);
   app.option("--c", &options->c,
              "Inverse strength of the penalty, or FILE.csv:COLUMN for a value per model")
       .show_default();
   app.option(
       "--judge", &options->judge,
       fmt::format("Judge that gave the preferences [from the files, else {}]", alpaca_judge));
-  app.option("--json", &options->json, "Write the figures to this file, .json");
+  app.option("--json", &options->json, "Write the figures to this file, .json")
+      .file(args::FileUse::write);
   app.footer(
       "Without --difficulty and --gamed, or with another judge, the figure is LC-style and not "
       "comparable\nwith AlpacaEval 2.");

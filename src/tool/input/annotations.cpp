@@ -31,6 +31,7 @@ Categories CategoryOptions::categories() const {
 
 void declare_annotations(args::Command app, std::vector<std::string>* files) {
   app.option("--annotations", files, "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
+      .file(args::FileUse::read)
       .required();
 }
 

@@ -9,6 +9,7 @@ namespace sp2dpo::tool {
 
 void PairOptions::declare(args::Command app, Need need) {
   app.option("--pairs", &file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
+      .file(args::FileUse::read)
       .required(need == Need::required);
   app.option("--id-field", &reader.id_field,
              "Column with the ids [id, or a hash of the pair if the rows have no id]");

@@ -2,6 +2,7 @@
 #include "output/files.hpp"
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include <fmt/format.h>
 #ifdef SP2DPO_WITH_PARQUET
 #include <sp2dpo/parquet/join.hpp>
@@ -39,11 +40,14 @@ void save_schedule(const std::filesystem::path& path, const ScheduleView& schedu
 #ifdef SP2DPO_WITH_PARQUET
   if (is_parquet(path)) write = io::write_parquet_schedule;
 #endif
+  (void)checked_output(path.string());
+  if (!manifest_file.empty()) (void)checked_output(manifest_file.string());
   write(path, schedule, manifest, manifest_file);
 }
 
 io::JoinCounts save_join(const std::filesystem::path& pairs, const ScheduleView& schedule,
                          const std::filesystem::path& out, const io::JoinOptions& options) {
+  (void)checked_output(out.string());
 #ifdef SP2DPO_WITH_PARQUET
   if (is_parquet(out)) {
     return io::join_parquet_schedule(pairs, schedule, out, options);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include "parts/spec.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -169,6 +170,7 @@ AnnotatorWeights read_weights(io::CsvReader& rows, const std::set<std::string>& 
 AggregatorMaker weighted(Spec& spec, const AggregatorDefaults& defaults) {
   const auto table = spec.text("table");
   if (!table) throw UsageError(fmt::format("{} needs table=FILE.csv", spec.what()));
+  named_files().add(args::FileUse::read, fmt::format("the table of {}", spec.what()), *table);
   return {[name = spec.name(), file = *table, defaults](const VoteTable& annotations) {
     std::set<std::string> annotators;
     annotations.for_each_pair([&](const auto& votes) {

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/error.hpp>
-#include <sp2dpo/io/output_file.hpp>
 #include <sp2dpo/report/reliability.hpp>
 #include <sp2dpo/schedule/controls.hpp>
 #include <sp2dpo/stats/calibration.hpp>
@@ -107,12 +107,14 @@ void FitOptions::declare(args::Command app) {
   const auto gold_option =
       app.option("--gold", &gold,
                  "Calibrate gaps by these gold labels: CSV with the columns pair_id, "
-                 "preferred (chosen, rejected or tie)");
+                 "preferred (chosen, rejected or tie)")
+          .file(args::FileUse::read);
   app.option("--calibration", &calibration, "Calibration method: isotonic or platt")
       .one_of({"isotonic", "platt"})
       .needs(gold_option)
       .show_default();
   app.option("--reliability", &picture, "Write a reliability diagram to this file, .svg")
+      .file(args::FileUse::write)
       .needs(gold_option);
 }
 
@@ -149,12 +151,10 @@ SpooledGaps calibrated(const SpooledGaps& gaps, const FitOptions& options, const
       "the latter in {}-fold cross-validation\n",
       options.calibration, n, ece(before), ece(after), folds);
   if (!options.picture.empty()) {
-    io::OutputFile out(options.picture);
     const report::ReliabilitySeries series[] = {
         {"uncalibrated", stats::reliability(before)},
         {options.calibration + ", cross-validated", stats::reliability(after)}};
-    out.write(report::reliability_svg(series, "Reliability of the panel's judgments"));
-    out.commit();
+    save(options.picture, report::reliability_svg(series, "Reliability of the panel's judgments"));
   }
   return gaps.changed([to_probability = fit(options.calibration, judged.verdicts)](PairGap& pair) {
     if (!pair.gap || std::abs(pair.gap->value) <= tie_below) return;
