@@ -16,6 +16,7 @@
 namespace sp2dpo::annotate {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -58,14 +59,14 @@ class BatchTest : public testing::Test {
   Store store;
 };
 
-TEST_F(BatchTest, ReadsResultsInAnyOrderAndKeepsTheFirstOfTwo) {
+TEST_F(BatchTest, ReadsResultsInAnyOrderAndKeepsBothOfTwoThatDiffer) {
   const auto results = read(line(key('b'), body("2")) + "\n" + line(key('a'), body("1")) +
                             line(key('b'), body("2")) + line(key('b'), body("other")));
   EXPECT_EQ(results.replies, 2);
   EXPECT_EQ(results.known, 1);
   EXPECT_EQ(results.different, 1);
   EXPECT_THAT(bodies('a'), ElementsAre(body("1")));
-  EXPECT_THAT(bodies('b'), ElementsAre(body("2")));
+  EXPECT_THAT(bodies('b'), ElementsAre(body("2"), body("other")));
   EXPECT_EQ(store.replies(key('a'))[0].usage, (Usage{3, 4}));
   EXPECT_EQ(store.replies(key('a'))[0].request_id, "r");
   EXPECT_EQ(read(line(key('a'), body("1"))).known, 1);
@@ -107,6 +108,35 @@ TEST_F(BatchTest, StoresAReplyToASecondAttemptSeparately) {
   EXPECT_EQ(results.replies, 2);
   EXPECT_EQ(results.unknown, 2);
   EXPECT_THAT(bodies('a'), ElementsAre(body("first"), body("second")));
+}
+
+TEST_F(BatchTest, AByteOrderMarkCostsNoLine) {
+  const auto results = read("\xEF\xBB\xBF" + line(key('a'), body("1")));
+  EXPECT_EQ(results.replies, 1);
+  EXPECT_EQ(results.unreadable, 0);
+}
+
+TEST_F(BatchTest, NamesAFileWithoutASingleResultOfTheStore) {
+  EXPECT_THAT(read("<html>log in</html>\n").foreign,
+              ElementsAre(AllOf(HasSubstr("of another kind"), HasSubstr("<html>log in"))));
+  EXPECT_THAT(read(line(key('x'), body("1"))).foreign,
+              ElementsAre(HasSubstr("another store or judge")));
+  EXPECT_THAT(read("\n\n").foreign, ElementsAre());
+  EXPECT_THAT(read(line(key('a'), "null", 500)).foreign, ElementsAre());
+}
+
+TEST_F(BatchTest, KnowsTheStatesOfBatches) {
+  using Kind = BatchStatus::Kind;
+  for (const char* state : {"validating", "in_progress", "IN-PROGRESS", "finalizing", "cancelling"})
+    EXPECT_EQ(kind_of_state(state), Kind::running) << state;
+  for (const char* state : {"completed", "Completed", "succeeded"})
+    EXPECT_EQ(kind_of_state(state), Kind::completed) << state;
+  for (const char* state : {"failed", "expired", "cancelled", "canceled", "FAILED"})
+    EXPECT_EQ(kind_of_state(state), Kind::failed) << state;
+  for (const char* state : {"", "done?", "complet", "completed_with_errors"}) {
+    EXPECT_EQ(kind_of_state(state), Kind::unknown) << state;
+    EXPECT_FALSE(is_final(state)) << state;
+  }
 }
 
 TEST_F(BatchTest, KeepsTheBodyByteForByte) {

@@ -197,7 +197,7 @@ TEST(Endpoint, WithdrawReturnsUnsentRequests) {
     endpoint.submit(request(fmt::format("{}", i)), [&](const ChatRequest& asked, const ChatReply&) {
       answered.insert(asked.key);
     });
-  endpoint.poll(milliseconds(1));
+  while (provider.counts().requests < 3) endpoint.poll(milliseconds(1));
   const auto back = endpoint.withdraw();
   EXPECT_EQ(back.size(), 7U);
   EXPECT_EQ(endpoint.unfinished(), 3U);

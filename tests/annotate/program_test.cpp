@@ -237,7 +237,7 @@ TEST_F(ProgramTest, StopsAtALimitAndContinuesFromThere) {
   EXPECT_THAT(stopped.err, HasSubstr("stopped by --max-requests: 130 questions are unanswered"));
   EXPECT_EQ(lines("a.jsonl"), 50U);
   EXPECT_EQ(lines("a.jsonl.failures"), 130U);
-  EXPECT_EQ(annotate("--store s.db --out a.jsonl --max-cost 0").status, 3);
+  EXPECT_EQ(annotate("--store s.db --out a.jsonl --max-cost 0").status, 2);
   EXPECT_EQ(fake->counts().requests, 50);
   EXPECT_EQ(annotate().status, 0);
   EXPECT_EQ(fake->counts().requests, 180);

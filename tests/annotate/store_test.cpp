@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
@@ -7,10 +8,14 @@
 #include <vector>
 
 #include "../io/files.hpp"
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,13 +136,65 @@ TEST_F(StoreTest, AFailureIsNotAReply) {
   EXPECT_EQ(store.count_replies("k"), 0);
 }
 
-TEST_F(StoreTest, KeepsTheFirstOfTwoRepliesToOneAttempt) {
+TEST_F(StoreTest, KeepsEveryReplyThatDiffersUnderAnAskOfItsOwn) {
   Store store(file("s.db"));
   EXPECT_TRUE(store.add(reply("k", "first")));
-  EXPECT_FALSE(store.add(reply("k", "second")));
-  EXPECT_TRUE(store.add(reply("k", "asked again", 1)));
+  EXPECT_FALSE(store.add(reply("k", "first")));
+  EXPECT_TRUE(store.add(reply("k", "asked again", 3)));
+  EXPECT_TRUE(store.add(reply("k", "another first")));
+  EXPECT_FALSE(store.add(reply("k", "another first")));
   store.commit();
-  EXPECT_THAT(bodies(store, "k"), ElementsAre("first", "asked again"));
+  EXPECT_THAT(bodies(store, "k"), ElementsAre("first", "asked again", "another first"));
+  EXPECT_EQ(store.replies("k").back().ask, 4);
+}
+
+TEST_F(StoreTest, RefusesNamesUnderWhichNothingIsKept) {
+  std::filesystem::create_directory(file("folder"));
+  ASSERT_EQ(::mkfifo(file("pipe").c_str(), 0600), 0);
+  for (const std::string& name :
+       {std::string(), std::string(":memory:"), std::string("file:x?mode=memory"),
+        std::string("file::memory:"), "file:" + file("x.db").string(), std::string("/dev/null"),
+        std::string("/dev/stdout"), std::string("/proc/self/fd/1"), file("folder").string(),
+        file("pipe").string()})
+    for (const auto access : {Store::Access::write, Store::Access::read})
+      EXPECT_THROW(Store(name, access), DataError) << name;
+  EXPECT_FALSE(std::filesystem::exists(file("x.db")));
+}
+
+TEST_F(StoreTest, TheLockFollowsTheFileNotItsName) {
+  Store store(file("s.db"));
+  std::filesystem::create_directory(file("folder"));
+  std::filesystem::create_symlink(file("s.db"), file("symbolic.db"));
+  std::filesystem::create_directory_symlink(file("."), file("folder/up"));
+  ASSERT_EQ(::link(file("s.db").c_str(), file("hard.db").c_str()), 0);
+  for (const char* name : {"symbolic.db", "hard.db", "folder/up/s.db", "folder/../s.db"})
+    EXPECT_THAT([&] { Store(file(name)); },
+                ThrowsMessage<DataError>(HasSubstr("another process is writing")))
+        << name;
+  // In another process too, and the refusals have not taken the first writer's own locks away.
+  for (const char* name : {"symbolic.db", "hard.db"}) {
+    const auto child = ::fork();
+    if (child == 0) {
+      const int other = ::open(file(name).c_str(), O_RDWR);
+      ::_exit(::flock(other, LOCK_EX | LOCK_NB) == 0 ? 1 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << name;
+  }
+  store.add(reply("k", "1"));
+  store.commit();
+  EXPECT_EQ(store.count_replies("k"), 1);
+}
+
+TEST_F(StoreTest, ADanglingLinkNamesTheFileThatItPointsTo) {
+  std::filesystem::create_symlink("real.db", file("link.db"));
+  {
+    Store store(file("link.db"));
+    store.add(reply("k", "1"));
+    store.commit();
+  }
+  EXPECT_EQ(Store(file("real.db"), Store::Access::read).count_replies("k"), 1);
 }
 
 TEST_F(StoreTest, UncommittedAdditionsAreLost) {
@@ -229,10 +286,10 @@ TEST_F(StoreTest, MergesPartsAndReportsRepliesThatDiffer) {
   for (int time = 0; time < 2; ++time) {
     const auto merged = store.merge(file("part.db"));
     EXPECT_EQ(merged.replies, time == 0 ? 1 : 0);
-    EXPECT_EQ(merged.known, time == 0 ? 1 : 2);
-    EXPECT_EQ(merged.different, 1);
+    EXPECT_EQ(merged.known, time == 0 ? 1 : 3);
+    EXPECT_EQ(merged.different, time == 0 ? 1 : 0);
   }
-  EXPECT_THAT(bodies(store, "differs"), ElementsAre("ours"));
+  EXPECT_THAT(bodies(store, "differs"), ElementsAre("ours", "theirs"));
   EXPECT_THAT(bodies(store, "new"), ElementsAre("n"));
   EXPECT_EQ(store.questions("p").size(), 1U);
   EXPECT_EQ(store.failures("x").size(), 1U);
@@ -277,6 +334,107 @@ TEST_F(StoreTest, AFullDiskIsReportedAndKeepsCommittedReplies) {
   const Store store(file("s.db"));
   EXPECT_EQ(store.count_replies("kept"), 1);
   EXPECT_EQ(store.count_replies("0"), 1);
+}
+
+/// Runs `act` in a child under a limit on the size of files, which fails the same writes as a full
+/// disk. Returns its exit status.
+template <class Act>
+int with_file_limit(rlim_t bytes, Act act) {
+  const auto child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, bytes};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      ::_exit(act());
+    } catch (const std::exception& error) {
+      ::fprintf(stderr, "%s\n", error.what());
+      ::_exit(99);
+    }
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(StoreTest, TheReserveKeepsWhatTheDiskRefuses) {
+  constexpr int full = 7;
+  int added = 0;
+  const auto status = with_file_limit(1'500'000, [&] {
+    Store store(file("s.db"));
+    store.reserve(1'200'000);
+    int after = 0;
+    for (int i = 0; i < 1000; ++i) {
+      // Replies that are under way when the disk turns out to be full.
+      if (!store.disk_error().empty() && ++after > 20) break;
+      store.add(reply(fmt::format("{:03}", i), std::string(30'000, 'z')));
+      store.commit();
+      std::ofstream(file("count")) << i + 1;
+    }
+    if (store.disk_error().empty()) return 1;
+    const auto rescued = store.recover();
+    return rescued == file("s.db").string() + ".reserve" ? full : 2;
+  });
+  ASSERT_EQ(status, full);
+  std::ifstream(file("count")) >> added;
+  ASSERT_GT(added, 25);
+  EXPECT_TRUE(std::filesystem::exists(file("s.db.reserve")));
+  const Store store(file("s.db"));
+  for (int i = 0; i < added; ++i) EXPECT_EQ(store.count_replies(fmt::format("{:03}", i)), 1) << i;
+  EXPECT_FALSE(std::filesystem::exists(file("s.db.reserve")));
+}
+
+TEST_F(StoreTest, AReserveThatTheDiskHasNoRoomForIsRefused) {
+  const auto status = with_file_limit(1'000'000, [&] {
+    Store store(file("s.db"));
+    try {
+      store.reserve(2'000'000);
+    } catch (const DataError& error) {
+      return std::string(error.what()).find("no room on the disk") != std::string::npos ? 7 : 1;
+    }
+    return 2;
+  });
+  EXPECT_EQ(status, 7);
+  EXPECT_FALSE(std::filesystem::exists(file("s.db.reserve")));
+}
+
+TEST_F(StoreTest, AnUnusedReserveLeavesNoFile) {
+  {
+    Store store(file("s.db"));
+    store.reserve(3'000'000);
+    EXPECT_GE(std::filesystem::file_size(file("s.db.reserve")), 3'000'000U);
+    store.add(reply("k", "1"));
+    store.commit();
+    EXPECT_EQ(store.recover(), "");
+    EXPECT_FALSE(std::filesystem::exists(file("s.db.reserve")));
+    store.reserve(1'000'000);
+  }
+  EXPECT_FALSE(std::filesystem::exists(file("s.db.reserve")));
+}
+
+TEST_F(StoreTest, ATornReserveGivesItsWholeAdditions) {
+  const auto status = with_file_limit(1'500'000, [&] {
+    Store store(file("s.db"));
+    store.reserve(1'200'000);
+    for (int i = 0; store.disk_error().empty(); ++i) {
+      store.add(reply(fmt::format("{:03}", i), std::string(30'000, 'z')));
+      store.commit();
+      std::ofstream(file("count")) << i + 1;
+    }
+    ::kill(::getpid(), SIGKILL);  // with the reserve not even shrunk
+    return 0;
+  });
+  ASSERT_EQ(status, -1);
+  int added = 0;
+  std::ifstream(file("count")) >> added;
+  {
+    const Store store(file("s.db"));
+    EXPECT_EQ(store.count_replies(fmt::format("{:03}", added - 1)), 1);
+  }
+  // Garbage in the place of the reserve harms nothing.
+  std::ofstream(file("s.db.reserve")) << "sp2dpo reserve1\n" << std::string(100, '\x7f');
+  const Store store(file("s.db"));
+  EXPECT_EQ(store.count_replies(fmt::format("{:03}", added - 1)), 1);
 }
 
 }  // namespace

@@ -41,13 +41,17 @@ struct BatchFile {
 struct BatchResults {
   std::int64_t replies = 0;     ///< new in the store
   std::int64_t known = 0;       ///< stored already with the same bytes
-  std::int64_t different = 0;   ///< stored already with other bytes, which stay
+  std::int64_t different = 0;   ///< stored already with other bytes; both are kept
   std::int64_t failed = 0;      ///< errors, recorded as failures
   std::int64_t unknown = 0;     ///< a custom_id without a request in the store
   std::int64_t unreadable = 0;  ///< lines that cannot be parsed
   /// The first lines without a new reply, for people.
   std::vector<std::string> notes{};
+  /// Files without a single result of a request in the store: of another store or kind.
+  std::vector<std::string> foreign{};
 
+  /// Lines that belong to a request in the store.
+  [[nodiscard]] std::int64_t matched() const { return replies + known + different + failed; }
   BatchResults& operator+=(const BatchResults& other);
 };
 
@@ -55,15 +59,45 @@ struct BatchResults {
 /// returns. A bad line does not affect the others. Throws DataError if the file cannot be read.
 [[nodiscard]] BatchResults read_batch(const std::filesystem::path& path, Store& store);
 
-/// Sends a file to the provider, starts a batch, and records it in the store. Returns false, and
-/// sends nothing, if the store has a batch of this file that is running or complete.
-bool submit_batch(const std::filesystem::path& file, const std::string& judge, Endpoint& endpoint,
-                  Store& store);
+/// What submit_batch() did.
+struct BatchSubmission {
+  bool sent = false;
+  std::int64_t lines = 0;  ///< that were sent
+  std::string note{};      ///< for people: why nothing or not every line was sent
+};
 
-/// Asks for a batch's state and returns it as the provider spells it. Once the state is final,
-/// downloads the results to `folder`, reads them into the store, and adds the counts to `results`.
-[[nodiscard]] std::string collect_batch(const StoredBatch& batch, Endpoint& endpoint, Store& store,
-                                        const std::filesystem::path& folder, BatchResults& results);
+/// Sends the lines of a file that have no reply in the store, starts a batch, and records it in the
+/// store. Sends nothing if a batch of this file is running. If the reply to an earlier submission
+/// was lost, looks for its batch at the provider first; `resend` does not. Throws DataError for a
+/// file that write_batch() did not write for this judge, before anything is sent.
+BatchSubmission submit_batch(const std::filesystem::path& file, const std::string& judge,
+                             Endpoint& endpoint, Store& store, bool resend = false);
+
+/// What a provider says of a batch, and the results that were read.
+struct BatchStatus {
+  /// The meaning of the state.
+  enum class Kind : std::uint8_t {
+    running,
+    completed,  ///< with at least one reply
+    failed,     ///< failed, expired or cancelled (some results may have come), or without a reply
+    unknown     ///< a state that is not listed
+  };
+
+  std::string state;  ///< as the provider spells it
+  Kind kind{};
+  std::vector<std::string> details{};  ///< the provider's counts and reasons
+  BatchResults results{};
+};
+
+/// Asks for a batch's state. Once it is final, downloads the results to `folder`, however large,
+/// and reads them into the store. `interrupted` ends waits and downloads: an Error is thrown then.
+/// Throws Error if the provider does not answer as it should.
+[[nodiscard]] BatchStatus collect_batch(const StoredBatch& batch, Endpoint& endpoint, Store& store,
+                                        const std::filesystem::path& folder,
+                                        const std::function<bool()>& interrupted = {});
+
+/// Returns what a batch's state means. Letter case does not matter.
+[[nodiscard]] BatchStatus::Kind kind_of_state(std::string_view batch_state);
 
 /// Returns true for a state that no longer changes.
 [[nodiscard]] bool is_final(std::string_view batch_state);

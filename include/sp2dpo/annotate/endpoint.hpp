@@ -52,6 +52,14 @@ class Endpoint {
   std::size_t poll(std::chrono::milliseconds timeout);
   /// Runs one round for several endpoints in one thread.
   static std::size_t poll(std::span<Endpoint* const> endpoints, std::chrono::milliseconds timeout);
+  /// The same, sending nothing once `may_send` returns false. It is called before every request.
+  static std::size_t poll(std::span<Endpoint* const> endpoints, std::chrono::milliseconds timeout,
+                          const std::function<bool()>& may_send);
+
+  /// Receives the key and the reply of every attempt that failed and will be repeated, inside
+  /// poll(), in the thread that called it. An empty function ends it.
+  using Observer = std::function<void(const std::string& key, const ChatReply& reply)>;
+  void observe(Observer observer);
 
   /// Submits a request and blocks until its reply is final.
   [[nodiscard]] ChatReply ask(ChatRequest request);
@@ -61,7 +69,8 @@ class Endpoint {
 
   /// Requests whose callbacks have not run yet.
   [[nodiscard]] std::size_t unfinished() const;
-  /// Takes back the requests that wait to be sent (again). Those in flight run to their end.
+  /// Takes back the requests that wait to be sent (again), and those of which no byte has been sent
+  /// because their connection is not open yet. Those in flight run to their end.
   std::vector<ChatRequest> withdraw();
   /// Returns why the endpoint has stopped (a refused key, an exhausted quota, an outage); empty
   /// while it works. A stopped endpoint returns every request at once, with 0 attempts.

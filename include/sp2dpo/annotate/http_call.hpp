@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -15,6 +16,11 @@ struct HttpCall {
   /// If set, the POST is a form with this file as its field `file`, and `fields`.
   std::filesystem::path file{};
   std::map<std::string, std::string> fields{};
+  /// If set, a GET saves the reply's body to this file, atomically and without a limit on its size,
+  /// instead of returning it. The endpoint's key is redacted line by line.
+  std::filesystem::path save_to{};
+  /// Called often; once it returns true, a GET and the waits between attempts end.
+  std::function<bool()> interrupted{};
 };
 
 }  // namespace sp2dpo::annotate

@@ -43,10 +43,15 @@ struct PanelProgress {
   std::int64_t answered = 0;     ///< answered by this run
   std::int64_t failed = 0;       ///< without a reply in this run
   std::int64_t asked_again = 0;  ///< repeated because the reply was unusable
+  std::int64_t replies = 0;      ///< that arrived in this run
+  std::int64_t unusable = 0;     ///< of them, those without a verdict
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
   double cost = 0;      ///< of the replies so far
   double reserved = 0;  ///< upper bound for the requests in flight
+  std::int64_t in_flight = 0;
+  /// The last failed attempt, as "judge: reason"; empty once that judge has answered again.
+  std::string trouble{};
   /// Questions that this run is finished with.
   [[nodiscard]] std::int64_t done() const { return stored + shared + answered + failed; }
 };
@@ -57,6 +62,9 @@ struct RunOptions {
   std::optional<std::int64_t> max_requests{};  ///< questions sent; an endpoint's retries are free
   /// Called once a round, in the calling thread; returning true ends the run softly.
   std::function<bool(const PanelProgress&)> should_stop{};
+  /// Called before every request, in the calling thread: once it returns true, nothing is sent. A
+  /// signal's flag belongs here; should_stop must return true as well then.
+  std::function<bool()> interrupted{};
 };
 
 /// How a run ended.
@@ -67,11 +75,17 @@ struct RunResult {
     max_cost,
     max_requests,
     stopped,   ///< by should_stop
+    disk,      ///< the disk refused the store; what was in flight is kept
     endpoints  ///< at least one endpoint stopped with questions left
   };
   End end = End::complete;
   PanelProgress progress;
-  std::vector<std::string> endpoints_stopped{};  ///< the reason of each endpoint that stopped
+  std::vector<std::string> endpoints_stopped{};  ///< "judge: reason" of each that stopped
+  std::string disk_error{};                      ///< what the disk refused
+  std::string rescued{};  ///< file with replies that are not in the store yet; empty: all are
+  /// With End::max_cost and nothing sent: the reserve of the first request. A higher limit is
+  /// needed for any.
+  double needed_cost = 0;
 };
 
 /// Asks every question that has no usable reply in the store, and commits the replies of each round
@@ -90,12 +104,26 @@ struct PanelOutcome {
   std::string_view key;                  ///< of the request
   AnnotationOutcome outcome;             ///< of the first usable reply, else of the last one
   std::span<const StoredReply> replies;  ///< all of them; empty: the question is unanswered
+  double cost;  ///< of the replies; one without plausible usage counts with its whole reserve
 };
 
 /// Reads the outcome of every question from the store, pair by pair, members in their order. Throws
 /// InvalidArgument as plan_panel() does.
 void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMember> members,
                 const Store& store, const std::function<void(const PanelOutcome&)>& sink);
+
+/// What one question to a judge brought.
+struct JudgeCheck {
+  std::string outcome;  ///< for people: the verdict, or what is wrong
+  bool usable = false;
+  double seconds = 0;
+  double cost = 0;
+};
+
+/// Asks a member's endpoint its question about a pair, whether it has a reply or not, and stores
+/// what comes. Blocks. Throws InvalidArgument for a member without an endpoint.
+[[nodiscard]] JudgeCheck check_judge(const PreferencePair& pair, const PanelMember& member,
+                                     Store& store);
 
 /// Returns true if the pair belongs to shard `index` of `count`, counted from 0: the first 8 bytes
 /// of SHA-256 of its id, big-endian, modulo `count`. Throws InvalidArgument unless index < count.

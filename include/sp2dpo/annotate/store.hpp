@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -78,9 +79,10 @@ class Store {
   /// Opens the file for reading only, or for writing too.
   enum class Access : std::uint8_t { read, write };
 
-  /// Opens the file; creates it for Access::write if it is missing. Throws DataError for a file
-  /// that cannot be opened, is damaged, is no store, has another version, or is being written by
-  /// another process.
+  /// Opens the file; creates it for Access::write if it is missing. Throws DataError for a name
+  /// under which nothing would be kept (an empty one, `:memory:`, `file:…`, a device), and for a
+  /// file that cannot be opened, is damaged, is no store, has another version, or is being written
+  /// by another process under any name.
   explicit Store(std::filesystem::path path, Access access = Access::write);
   ~Store();
   Store(const Store&) = delete;
@@ -122,7 +124,8 @@ class Store {
   void add(const StoredRequest& request);
   /// Adds a question, or replaces the key of the stored one.
   void add(const StoredQuestion& question);
-  /// Adds a reply. Returns false, and keeps the stored one, if its key and ask exist.
+  /// Adds a reply. If its key and ask exist with another body, adds it under the next free ask: it
+  /// was paid for, and may be the usable one. Returns false if the request has this body already.
   bool add(const StoredReply& reply);
   /// Adds a failed attempt.
   void add(const StoredFailure& failure);
@@ -131,6 +134,22 @@ class Store {
   /// Makes all additions so far durable.
   void commit();
 
+  /// Allocates room for so many bytes beside the store (`STORE.reserve`). From here on, additions
+  /// that the disk refuses are kept there, and disk_error() says so. Throws DataError if the disk
+  /// has no such room.
+  void reserve(std::size_t bytes);
+  /// What the disk has refused; empty if nothing. Additions are not visible to readers then.
+  [[nodiscard]] std::string disk_error() const;
+  /// Gives back the room that is left, and tries to move the refused additions into the store.
+  /// Returns the file that still holds them, which the next Store of this name reads; empty if all
+  /// are in the store.
+  [[nodiscard]] std::string recover();
+
+  /// Removes a batch, durably at once.
+  void remove_batch(std::string_view id);
+  /// The keys of all requests to a judge.
+  [[nodiscard]] std::vector<std::string> keys_of(std::string_view annotator) const;
+
   /// All batches in the order in which they were sent.
   [[nodiscard]] std::vector<StoredBatch> batches() const;
 
@@ -138,7 +157,7 @@ class Store {
   struct Merged {
     std::int64_t replies = 0;    ///< new here
     std::int64_t known = 0;      ///< stored here with the same bytes
-    std::int64_t different = 0;  ///< stored here with other bytes; the ones here stay
+    std::int64_t different = 0;  ///< differ from those here; kept as replies to further attempts
   };
   /// Copies everything from another store; durable when this returns. Throws DataError if the two
   /// were begun with different pairs files.

@@ -5,13 +5,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
+#include "batch_lines.hpp"
 #include "pending.hpp"
 #include "text/json_writer.hpp"
 #include "text/lines.hpp"
-#include "text/sha256.hpp"
+#include "wire/error_body.hpp"
 #include "wire/reply_verdict.hpp"
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -26,21 +28,10 @@ namespace {
 
 constexpr std::size_t max_notes = 100;
 
-/// Returns the name with every unusual character replaced, for use in a file name.
-std::string file_name(std::string_view judge) {
-  std::string name(judge);
-  for (char& c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '-';
-    if (!plain) c = '_';
-  }
-  return name;
-}
-
 /// Writes the files of one judge and starts a new one when a limit is reached.
 class BatchWriter {
  public:
-  BatchWriter(std::string judge, std::filesystem::path prefix, const BatchLimits& limits)
+  BatchWriter(std::string judge, std::string prefix, const BatchLimits& limits)
       : judge_(std::move(judge)), prefix_(std::move(prefix)), limits_(limits) {}
 
   void write(std::string_view line) {
@@ -50,8 +41,7 @@ class BatchWriter {
                     limits_.bytes);
     if (file_ && (files_.back().lines == limits_.lines || bytes_ + size > limits_.bytes)) finish();
     if (!file_) {
-      const auto path =
-          fmt::format("{}.{}.{:04}.jsonl", prefix_.string(), file_name(judge_), files_.size() + 1);
+      const auto path = fmt::format("{}.{:04}.jsonl", prefix_, files_.size() + 1);
       file_ = std::make_unique<io::OutputFile>(path);
       files_.push_back({path, judge_, 0});
       bytes_ = 0;
@@ -68,7 +58,7 @@ class BatchWriter {
 
  private:
   std::string judge_;
-  std::filesystem::path prefix_;
+  std::string prefix_;  // with the judge's name
   BatchLimits limits_;
   std::vector<BatchFile> files_;
   std::unique_ptr<io::OutputFile> file_;
@@ -126,18 +116,6 @@ ResultLine parse(std::string_view text, simdjson::ondemand::parser& parser) {
   return line;
 }
 
-/// `KEY` or `KEY.N`.
-std::optional<std::pair<std::string, int>> parse_id(std::string_view id) {
-  constexpr std::size_t digits = 64;
-  int ask = 0;
-  if (id.size() > digits) {
-    const char* const end = id.data() + id.size();
-    const auto number = std::from_chars(id.data() + digits + 1, end, ask);
-    if (id[digits] != '.' || number.ec != std::errc() || number.ptr != end || ask < 1) return {};
-  }
-  return std::pair{std::string(id.substr(0, digits)), ask};
-}
-
 class BatchReader {
  public:
   explicit BatchReader(Store& store) : store_(store) {}
@@ -151,7 +129,7 @@ class BatchReader {
       note(number, fmt::format("cannot be read: {}", error.what()));
       return;
     }
-    const auto id = parse_id(line.custom_id);
+    const auto id = parse_custom_id(line.custom_id);
     if (!id || !store_.request(id->first)) {
       ++results_.unknown;
       note(number, fmt::format("the store has no request \"{}\"", line.custom_id.substr(0, 80)));
@@ -174,6 +152,9 @@ class BatchReader {
                                .created = now});
       return;
     }
+    const auto stored = store_.replies(key);
+    const bool differs =
+        std::ranges::any_of(stored, [&](const StoredReply& other) { return other.ask == ask; });
     const bool is_new = store_.add(StoredReply{.key = key,
                                                .ask = ask,
                                                .http_status = static_cast<int>(line.status),
@@ -181,17 +162,13 @@ class BatchReader {
                                                .body = line.body,
                                                .usage = verdict.usage,
                                                .created = now});
-    if (is_new) {
-      ++results_.replies;
-      return;
-    }
-    const auto stored = store_.replies(key);
-    const auto same = std::ranges::find(stored, ask, &StoredReply::ask);
-    if (same != stored.end() && same->body == line.body) {
+    if (!is_new) {
       ++results_.known;
+    } else if (!differs) {
+      ++results_.replies;
     } else {
       ++results_.different;
-      note(number, fmt::format("the store has another reply to request {}", key));
+      note(number, fmt::format("the store has another reply to request {}; both are kept", key));
     }
   }
   [[nodiscard]] BatchResults& results() noexcept { return results_; }
@@ -221,32 +198,52 @@ void make_line(std::string& line, const ChatRequest& request, int ask) {
   line += '\n';
 }
 
-/// Returns a text field of a reply's JSON object; empty if it is missing or null.
-std::string text_in(const ChatReply& reply, std::string_view field, std::string_view what) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  std::string_view text;
-  if (parser.parse(reply.body).get(root) != simdjson::SUCCESS || !root.is_object())
-    throw Error(fmt::format("{}: the provider's reply is not a JSON object", what));
-  if (root[field].get(text) != simdjson::SUCCESS) return {};
-  return std::string(text);
-}
-
-ChatReply call(Endpoint& endpoint, const HttpCall& made, std::string_view what) {
-  auto reply = endpoint.call(made);
-  if (reply.kind != ChatReply::Kind::answered)
-    throw Error(fmt::format("{}: {}", what, reply.detail));
-  return reply;
-}
-
-std::string sha256_of(const std::filesystem::path& file) {
-  text::Lines lines(file);
-  for (std::string_view line; lines.next(line);) {
-  }
-  return lines.sha256();
+/// Returns a file name for each judge that no other judge has, also where letter case counts for
+/// nothing: "a/b" and "a_b" become "a_b" and "a_b-2".
+std::map<std::string, std::string, std::less<>> file_names(std::span<const PanelMember> members) {
+  std::map<std::string, std::string, std::less<>> names;
+  std::set<std::string> taken;
+  const auto lower = [](std::string name) {
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return name;
+  };
+  // Names that need no change are given first, so that they stay as they are.
+  for (const bool changed : {false, true})
+    for (const auto& member : members) {
+      const auto& judge = member.judge->name;
+      const auto plain = batch_file_name(judge);
+      if ((plain != judge) != changed || names.contains(judge)) continue;
+      auto name = plain;
+      for (int number = 2; !taken.insert(lower(name)).second; ++number)
+        name = fmt::format("{}-{}", plain, number);
+      names[judge] = name;
+    }
+  return names;
 }
 
 }  // namespace
+
+std::string batch_file_name(std::string_view name) {
+  std::string plain(name);
+  for (char& c : plain) {
+    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    if (!is_plain) c = '_';
+  }
+  return plain;
+}
+
+std::optional<std::pair<std::string, int>> parse_custom_id(std::string_view id) {
+  constexpr std::size_t digits = 64;
+  int ask = 0;
+  if (id.size() > digits) {
+    const char* const end = id.data() + id.size();
+    const auto number = std::from_chars(id.data() + digits + 1, end, ask);
+    if (id[digits] != '.' || number.ec != std::errc() || number.ptr != end || ask < 1) return {};
+  }
+  return std::pair{std::string(id.substr(0, digits)), ask};
+}
 
 BatchResults& BatchResults::operator+=(const BatchResults& other) {
   replies += other.replies;
@@ -255,6 +252,7 @@ BatchResults& BatchResults::operator+=(const BatchResults& other) {
   failed += other.failed;
   unknown += other.unknown;
   unreadable += other.unreadable;
+  foreign.insert(foreign.end(), other.foreign.begin(), other.foreign.end());
   for (const auto& text : other.notes)
     if (notes.size() < max_notes) notes.push_back(text);
   return *this;
@@ -265,15 +263,17 @@ std::vector<BatchFile> write_batch(std::span<const PreferencePair> pairs,
                                    const std::filesystem::path& prefix, const BatchLimits& limits) {
   check_members(members);
   detail::require(limits.lines > 0 && limits.bytes > 0, "a batch file needs room for a line");
-  check_members(members);
+  const auto names = file_names(members);
   std::vector<std::unique_ptr<BatchWriter>> writers;
   std::map<std::string, BatchWriter*, std::less<>> by_judge;
   for (const auto& member : members) {
     auto& writer = by_judge[member.judge->name];
     if (writer == nullptr)
-      writer =
-          writers.emplace_back(std::make_unique<BatchWriter>(member.judge->name, prefix, limits))
-              .get();
+      writer = writers
+                   .emplace_back(std::make_unique<BatchWriter>(
+                       member.judge->name,
+                       fmt::format("{}.{}", prefix.string(), names.at(member.judge->name)), limits))
+                   .get();
   }
   KeySet seen;
   std::string line;
@@ -302,76 +302,23 @@ BatchResults read_batch(const std::filesystem::path& path, Store& store) {
   text::Lines lines(path);
   BatchReader reader(store);
   constexpr std::int64_t lines_a_commit = 5000;
+  std::string begins;  // the first line that is not empty
   for (std::string_view line; lines.next(line);) {
+    if (lines.line() == 1 && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (begins.empty()) begins = one_line(line.substr(0, 60));
     reader.take(line, lines.line());
     if (lines.line() % lines_a_commit == 0) store.commit();
   }
   store.commit();
+  if (reader.results().matched() == 0 && !begins.empty())
+    reader.results().foreign.push_back(
+        fmt::format("{}: no line is a result of a request in this store; {}", path.string(),
+                    reader.results().unknown > 0
+                        ? "the results belong to another store or judge"
+                        : fmt::format("the file is of another kind, it begins with: {}", begins)));
   for (auto& note : reader.results().notes) note.insert(0, path.string() + ":");
   return std::move(reader.results());
-}
-
-bool submit_batch(const std::filesystem::path& file, const std::string& judge, Endpoint& endpoint,
-                  Store& store) {
-  const auto sha256 = sha256_of(file);
-  const auto batches = store.batches();
-  const auto dead = [](const StoredBatch& batch) {
-    return batch.state == "failed" || batch.state == "cancelled" || batch.state == "expired";
-  };
-  if (std::ranges::any_of(batches, [&](const StoredBatch& batch) {
-        return batch.file_sha256 == sha256 && !dead(batch);
-      }))
-    return false;
-  const auto what = file.string();
-  const auto sent = call(
-      endpoint,
-      {.method = "POST", .path = "/files", .file = file, .fields = {{"purpose", "batch"}}}, what);
-  const auto input = text_in(sent, "id", what);
-  if (input.empty()) throw Error(fmt::format("{}: the provider gave the file no id", what));
-  std::string body;
-  text::JsonWriter json(body);
-  json.open('{');
-  json.key("completion_window").text("24h");
-  json.key("endpoint").text("/v1/chat/completions");
-  json.key("input_file_id").text(input);
-  json.close('}');
-  const auto begun = call(endpoint, {.method = "POST", .path = "/batches", .body = body}, what);
-  const auto id = text_in(begun, "id", what);
-  if (id.empty()) throw Error(fmt::format("{}: the provider gave the batch no id", what));
-  store.add(StoredBatch{id, judge, sha256, text_in(begun, "status", what)});
-  store.commit();
-  return true;
-}
-
-bool is_final(std::string_view state) {
-  return state == "completed" || state == "failed" || state == "expired" || state == "cancelled";
-}
-
-std::string collect_batch(const StoredBatch& batch, Endpoint& endpoint, Store& store,
-                          const std::filesystem::path& folder, BatchResults& results) {
-  const auto what = "batch " + batch.id;
-  const auto reply = call(endpoint, {.method = "GET", .path = "/batches/" + batch.id}, what);
-  const auto state = text_in(reply, "status", what);
-  if (is_final(state)) {
-    for (const char* field : {"output_file_id", "error_file_id"}) {
-      const auto id = text_in(reply, field, what);
-      if (id.empty()) continue;
-      const auto content =
-          call(endpoint, {.method = "GET", .path = "/files/" + id + "/content"}, what);
-      const auto path =
-          folder /
-          fmt::format("{}.{}.jsonl", file_name(batch.id),
-                      std::string_view(field).substr(0, 5) == "error" ? "errors" : "output");
-      io::OutputFile file(path);
-      file.write(content.body);
-      file.commit();
-      if (!content.body.empty()) results += read_batch(path, store);
-    }
-  }
-  store.add(StoredBatch{batch.id, batch.judge, batch.file_sha256, state});
-  store.commit();
-  return state;
 }
 
 }  // namespace sp2dpo::annotate

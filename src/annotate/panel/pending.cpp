@@ -78,10 +78,11 @@ bool wants_another_reply(const AnnotationOutcome& outcome) {
 int next_ask(const Question& question, const PreferencePair& pair, const Store& store,
              std::string_view key) {
   const auto replies = store.replies(key);
-  const int asked = static_cast<int>(replies.size());
-  if (asked == 0) return 0;
-  if (asked > question.judge->reasks) return -1;
-  return wants_another_reply(read_replies(question, pair, replies)) ? asked : -1;
+  if (replies.empty()) return 0;
+  if (static_cast<int>(replies.size()) > question.judge->reasks) return -1;
+  if (!wants_another_reply(read_replies(question, pair, replies))) return -1;
+  // Not their number: results of another store may begin with a later ask.
+  return replies.back().ask + 1;
 }
 
 }  // namespace sp2dpo::annotate

@@ -44,7 +44,7 @@ void record_question(Store& store, std::string_view pair_id, const PanelMember& 
 /// Returns true for a failure that the same question may repair.
 [[nodiscard]] bool wants_another_reply(const AnnotationOutcome& outcome);
 
-/// Returns how often the question has been answered if it is to be asked (again), else -1.
+/// Returns the next free ask of the question's request if it is to be asked (again), else -1.
 [[nodiscard]] int next_ask(const Question& question, const PreferencePair& pair, const Store& store,
                            std::string_view key);
 

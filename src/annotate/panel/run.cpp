@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <ctime>
 #include <deque>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -11,6 +12,8 @@
 
 #include "pending.hpp"
 #include "text/sha256.hpp"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <sp2dpo/annotate/run.hpp>
 #include <sp2dpo/detail/require.hpp>
@@ -29,6 +32,14 @@ double cost(const std::optional<ListPrice>& price, double prompt_tokens, double 
 /// Upper bound on the cost of one request: one prompt token per byte, the longest reply.
 double max_cost(const std::optional<ListPrice>& price, const ChatRequest& request) {
   return cost(price, static_cast<double>(request.prompt_bytes), request.max_tokens);
+}
+
+/// Cost of one reply: by its usage, or the whole reserve if the server has stated none.
+double cost_of(const std::optional<ListPrice>& price, const ChatRequest& request,
+               const std::optional<Usage>& usage) {
+  if (!usage) return max_cost(price, request);
+  return cost(price, static_cast<double>(usage->prompt_tokens),
+              static_cast<double>(usage->completion_tokens));
 }
 
 StoredFailure::Kind failure_kind(ChatReply::Kind kind) {
@@ -53,25 +64,44 @@ class Run {
     for (const auto& lane : lanes_)
       if (lane.endpoint != nullptr) endpoints_.push_back(lane.endpoint);
     result_.progress.questions = std::ssize(pairs) * std::ssize(members);
+    for (auto& lane : lanes_)
+      if (lane.endpoint != nullptr)
+        lane.endpoint->observe([this, &lane](const std::string& key, const ChatReply& reply) {
+          on_failed_attempt(lane, key, reply);
+        });
   }
+  ~Run() {
+    for (auto* const endpoint : endpoints_) endpoint->observe({});
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   RunResult operator()() {
+    reserve_room();
     for (bool more = true; more;) {
       more = false;
       for (auto& lane : lanes_) more |= fill(lane);
       const bool waiting = in_flight() > 0;
       if (waiting) round(more && !blocked_ ? 0ms : 100ms);
       store_.commit();
+      keep_room();
       if (blocked_ && in_flight() == 0) end(RunResult::End::max_cost);
+      result_.progress.in_flight = static_cast<std::int64_t>(in_flight());
       more |= in_flight() > 0 || anything_ready();
       if (options_.should_stop && options_.should_stop(result_.progress) && !stopping_) {
         end(RunResult::End::stopped);
-        for (auto& lane : lanes_) withdraw(lane);
+        sends_nothing_ = true;
       }
+      // Every round, since a request in flight may fail and wait for its next attempt.
+      if (sends_nothing_)
+        for (auto& lane : lanes_) withdraw(lane);
     }
-    for (const auto* endpoint : endpoints_) {
-      const auto why = endpoint->stopped();
-      if (!why.empty()) result_.endpoints_stopped.push_back(why);
+    if (!store_.disk_error().empty()) result_.disk_error = store_.disk_error();
+    result_.rescued = store_.recover();
+    for (const auto& lane : lanes_) {
+      const auto why = lane.endpoint == nullptr ? std::string() : lane.endpoint->stopped();
+      if (!why.empty())
+        result_.endpoints_stopped.push_back(fmt::format("{}: {}", judges_of(lane), why));
     }
     if (!result_.endpoints_stopped.empty() && result_.end == RunResult::End::complete)
       result_.end = RunResult::End::endpoints;
@@ -99,6 +129,49 @@ class Run {
     for (auto& lane : lanes_)
       if (lane.endpoint == endpoint) return lane;
     return lanes_.emplace_back(Lane{.endpoint = endpoint});
+  }
+
+  [[nodiscard]] std::string judges_of(const Lane& lane) const {
+    std::set<std::string> names;
+    for (const auto index : lane.members) names.insert(members_[index].judge->name);
+    return fmt::format("{}", fmt::join(names, ", "));
+  }
+
+  /// Allocates room for all replies that can be in flight at once.
+  void reserve_room() {
+    constexpr std::size_t least = 1'000'000;
+    std::size_t most = 0;
+    for (const auto* const endpoint : endpoints_)
+      most += static_cast<std::size_t>(endpoint->options().max_concurrent);
+    most = std::min(most, static_cast<std::size_t>(result_.progress.questions));
+    if (most > 0) store_.reserve(most * std::max(least, largest_));
+    reserved_for_ = std::max(least, largest_);
+  }
+
+  /// Makes the room larger with the largest reply so far, and sends nothing more once the disk is
+  /// full.
+  void keep_room() {
+    if (store_.disk_error().empty() && largest_ > reserved_for_) {
+      try {
+        reserve_room();
+      } catch (const DataError& full) {
+        result_.disk_error = full.what();
+      }
+    }
+    if (sends_nothing_ || (store_.disk_error().empty() && result_.disk_error.empty())) return;
+    end(RunResult::End::disk);
+    sends_nothing_ = true;
+  }
+
+  void on_failed_attempt(const Lane& lane, const std::string& key, const ChatReply& reply) {
+    result_.progress.trouble = fmt::format("{}: {}", judges_of(lane), reply.detail);
+    trouble_ = &lane;
+    if (!noted_.insert(key)) return;
+    store_.add(StoredFailure{.key = key,
+                             .kind = failure_kind(reply.kind),
+                             .http_status = reply.http_status,
+                             .detail = reply.detail,
+                             .created = static_cast<std::int64_t>(std::time(nullptr))});
   }
 
   [[nodiscard]] std::size_t in_flight() const {
@@ -172,9 +245,10 @@ class Run {
     }
     if (options_.max_cost && progress.cost + progress.reserved + reserve > *options_.max_cost) {
       blocked_ = true;
+      if (sent_ == 0 && result_.needed_cost == 0) result_.needed_cost = reserve;
       return false;
     }
-    ++sent_;
+    if (++sent_ == 1) result_.needed_cost = 0;
     ++lane.in_flight;
     progress.reserved += reserve;
     reserves_[call.request.key] = reserve;
@@ -202,8 +276,10 @@ class Run {
     release(lane, key);
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     if (reply.kind != ChatReply::Kind::answered) {
-      if (reply.attempts == 0) return;  // the endpoint has stopped and never sent it
-      ++progress.failed;
+      // With 0 attempts the endpoint has stopped, or can never send it; the reason is kept too.
+      if (reply.attempts > 0 || lane.endpoint->stopped().empty()) ++progress.failed;
+      progress.trouble = fmt::format("{}: {}", judges_of(lane), reply.detail);
+      trouble_ = &lane;
       store_.add(StoredFailure{.key = key,
                                .kind = failure_kind(reply.kind),
                                .http_status = reply.http_status,
@@ -221,9 +297,13 @@ class Run {
                            .attempts = reply.attempts,
                            .created = now});
     charge(call, reply.usage);
+    largest_ = std::max(largest_, reply.body.size() + 1000);
+    if (trouble_ == &lane) progress.trouble.clear();
     const Question question = members_[call.member].about(call.pair->id);
-    if (call.ask < question.judge->reasks && !stopping_ &&
-        wants_another_reply(read_reply(question, *call.pair, key, reply.body))) {
+    const auto outcome = read_reply(question, *call.pair, key, reply.body);
+    ++progress.replies;
+    if (!std::holds_alternative<Annotation>(outcome)) ++progress.unusable;
+    if (call.ask < question.judge->reasks && !stopping_ && wants_another_reply(outcome)) {
       ++progress.asked_again;
       ++call.ask;
       lane.ready.push_front(std::move(call));
@@ -234,15 +314,10 @@ class Run {
 
   void charge(const Call& call, const std::optional<Usage>& usage) {
     auto& progress = result_.progress;
-    const auto& price = members_[call.member].judge->price;
-    if (!usage) {
-      progress.cost += max_cost(price, call.request);
-      return;
-    }
+    progress.cost += cost_of(members_[call.member].judge->price, call.request, usage);
+    if (!usage) return;
     progress.prompt_tokens += usage->prompt_tokens;
     progress.completion_tokens += usage->completion_tokens;
-    progress.cost += cost(price, static_cast<double>(usage->prompt_tokens),
-                          static_cast<double>(usage->completion_tokens));
   }
 
   void withdraw(Lane& lane) {
@@ -252,7 +327,10 @@ class Run {
 
   void round(std::chrono::milliseconds timeout) {
     try {
-      Endpoint::poll(endpoints_, timeout);
+      const auto may_send = [this] {
+        return !sends_nothing_ && !(options_.interrupted && options_.interrupted());
+      };
+      Endpoint::poll(endpoints_, timeout, may_send);
     } catch (...) {
       store_.commit();  // the replies before the failure are paid for
       throw;
@@ -268,8 +346,13 @@ class Run {
   KeySet seen_;
   std::unordered_map<std::string, double> reserves_;
   std::int64_t sent_ = 0;
-  bool blocked_ = false;   // by max_cost, until a request in flight returns
-  bool stopping_ = false;  // nothing new is sent
+  bool blocked_ = false;           // by max_cost, until a request in flight returns
+  bool stopping_ = false;          // no further question is sent
+  bool sends_nothing_ = false;     // not even the next attempt of one that has failed
+  KeySet noted_;                   // keys with a failed attempt on record
+  const Lane* trouble_ = nullptr;  // of progress.trouble
+  std::size_t largest_ = 0;        // reply so far, bytes
+  std::size_t reserved_for_ = 0;
   RunResult result_;
 };
 
@@ -315,7 +398,8 @@ void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMemb
   for (const auto& pair : pairs) {
     for (std::size_t i = 0; i < members.size(); ++i) {
       const Question question = members[i].about(pair.id);
-      const std::string key = make_request(question, pair).key;
+      const ChatRequest request = make_request(question, pair);
+      const std::string& key = request.key;
       const auto replies = store.replies(key);
       AnnotationOutcome outcome = read_replies(question, pair, replies);
       if (replies.empty()) {
@@ -323,9 +407,50 @@ void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMemb
         if (!attempts.empty())
           std::get<AnnotationFailure>(outcome).detail += "; last came " + attempts.back().detail;
       }
-      sink({pair, i, question, key, std::move(outcome), replies});
+      double paid = 0;
+      for (const auto& reply : replies)
+        paid += cost_of(question.judge->price, request, reply.usage);
+      sink({pair, i, question, key, std::move(outcome), replies, paid});
     }
   }
+}
+
+JudgeCheck check_judge(const PreferencePair& pair, const PanelMember& member, Store& store) {
+  detail::require(member.endpoint != nullptr, "judge {} has no endpoint", member.judge->name);
+  const Question question = member.about(pair.id);
+  const ChatRequest request = make_request(question, pair);
+  record_question(store, pair.id, member, question, request);
+  store.commit();
+  const auto reply = member.endpoint->ask(request);
+  JudgeCheck check{.outcome = reply.detail, .seconds = reply.seconds};
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  if (reply.kind != ChatReply::Kind::answered) {
+    store.add(StoredFailure{.key = request.key,
+                            .kind = failure_kind(reply.kind),
+                            .http_status = reply.http_status,
+                            .detail = reply.detail,
+                            .created = now});
+  } else {
+    store.add(StoredReply{.key = request.key,
+                          .ask = 0,
+                          .http_status = reply.http_status,
+                          .request_id = reply.request_id,
+                          .body = reply.body,
+                          .usage = reply.usage,
+                          .seconds = reply.seconds,
+                          .attempts = reply.attempts,
+                          .created = now});
+    check.cost = cost_of(member.judge->price, request, reply.usage);
+    const auto outcome = read_reply(question, pair, request.key, reply.body);
+    if (const auto* const failure = std::get_if<AnnotationFailure>(&outcome)) {
+      check.outcome = fmt::format("{}: {}", name(failure->kind), failure->detail);
+    } else {
+      check.usable = true;
+      check.outcome = fmt::format("a verdict ({})", name(std::get<Annotation>(outcome).preferred));
+    }
+  }
+  store.commit();
+  return check;
 }
 
 bool in_shard(std::string_view pair_id, std::uint32_t index, std::uint32_t count) {

@@ -4,23 +4,31 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
+#include "addition.hpp"
 #include <sqlite3.h>
 
 #include <sp2dpo/error.hpp>
 
 namespace sp2dpo::annotate {
 
+/// The disk is full or refuses to write for another reason.
+struct DiskError : DataError {
+  using DataError::DataError;
+};
+
 /// A connection. Failures throw DataError with the file's name and SQLite's message.
 class Database {
  public:
-  Database(std::string name, int flags) : name_(std::move(name)) {
+  /// `name` is for messages. `file` is an absolute path, or a URI with SQLITE_OPEN_URI.
+  Database(std::string name, const std::string& file, int flags) : name_(std::move(name)) {
     sqlite3* opened = nullptr;
-    const int status = sqlite3_open_v2(name_.c_str(), &opened, flags, nullptr);
+    const int status = sqlite3_open_v2(file.c_str(), &opened, flags, nullptr);
     handle_.reset(opened);
     check(status);
     check(sqlite3_extended_result_codes(opened, 1));
@@ -28,7 +36,12 @@ class Database {
 
   void check(int status) const {
     if (status == SQLITE_OK || status == SQLITE_ROW || status == SQLITE_DONE) return;
-    fail(handle_ == nullptr ? sqlite3_errstr(status) : sqlite3_errmsg(handle_.get()));
+    const char* const message =
+        handle_ == nullptr ? sqlite3_errstr(status) : sqlite3_errmsg(handle_.get());
+    constexpr int primary_code = 0xff;
+    if ((status & primary_code) == SQLITE_FULL || (status & primary_code) == SQLITE_IOERR)
+      throw DiskError(name_, 0, "", message);
+    fail(message);
   }
   [[noreturn]] void fail(const std::string& message) const {
     throw DataError(name_, 0, "", message);
@@ -39,6 +52,8 @@ class Database {
 
   [[nodiscard]] sqlite3* handle() const noexcept { return handle_.get(); }
   [[nodiscard]] std::int64_t changes() const { return sqlite3_changes64(handle_.get()); }
+  /// True between BEGIN and its end, which some errors bring about.
+  [[nodiscard]] bool in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
 
  private:
   struct Close {
@@ -47,11 +62,6 @@ class Database {
 
   std::string name_;
   std::unique_ptr<sqlite3, Close> handle_;
-};
-
-/// Bytes that need not be text.
-struct Blob {
-  std::string_view bytes;
 };
 
 /// A prepared statement.
@@ -70,6 +80,14 @@ class Statement {
     sqlite3_reset(handle_.get());
     int place = 0;
     (bind(++place, values), ...);
+    return *this;
+  }
+  /// The same with a list of values.
+  Statement& with_all(const std::vector<Value>& values) {
+    sqlite3_reset(handle_.get());
+    int place = 0;
+    for (const auto& value : values)
+      std::visit([&](const auto& held) { bind(++place, held); }, value);
     return *this;
   }
   /// Advances to the next row. Returns false at the end, and holds no lock then.
@@ -108,10 +126,9 @@ class Statement {
                                          text.size(), SQLITE_STATIC, SQLITE_UTF8));
   }
   void bind(int place, const std::string& text) { bind(place, std::string_view(text)); }
-  void bind(int place, const Blob& blob) {
-    database_->check(sqlite3_bind_blob64(handle_.get(), place,
-                                         blob.bytes.data() ? blob.bytes.data() : "",
-                                         blob.bytes.size(), SQLITE_STATIC));
+  void bind(int place, const Bytes& blob) {
+    database_->check(sqlite3_bind_blob64(handle_.get(), place, blob.bytes.data(), blob.bytes.size(),
+                                         SQLITE_STATIC));
   }
   void bind(int place, std::int64_t value) {
     database_->check(sqlite3_bind_int64(handle_.get(), place, value));
@@ -123,15 +140,6 @@ class Statement {
   void bind(int place, std::nullptr_t) {
     database_->check(sqlite3_bind_null(handle_.get(), place));
   }
-  template <class T>
-  void bind(int place, const std::optional<T>& value) {
-    if (value) {
-      bind(place, *value);
-    } else {
-      bind(place, nullptr);
-    }
-  }
-
   struct Finalize {
     void operator()(sqlite3_stmt* handle) const { sqlite3_finalize(handle); }
   };

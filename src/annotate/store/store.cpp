@@ -3,9 +3,12 @@
 #include <array>
 #include <charconv>
 #include <span>
+#include <system_error>
 #include <utility>
 
+#include "reserve.hpp"
 #include "sqlite.hpp"
+#include "store_file.hpp"
 #include "writer_lock.hpp"
 #include <fmt/format.h>
 
@@ -46,14 +49,21 @@ bool has_tables(const Database& database) {
   return value_of(database, "SELECT count(*) FROM sqlite_master") != 0;
 }
 
-/// Opens the database and checks that it is a store.
-Database open(const std::filesystem::path& path, Store::Access access) {
+Database open_for_reading(const std::string& name, const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) throw DataError(name, 0, "", "no such store");
+  if (is_frozen(file))
+    return {name, immutable_uri(file),
+            SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY | SQLITE_OPEN_URI};
+  return {name, file.string(), SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY};
+}
+
+/// Opens the database and checks that it is a store. `name` is for messages.
+Database open(const std::string& name, const std::filesystem::path& file, Store::Access access) {
   const bool write = access == Store::Access::write;
-  if (!write && !std::filesystem::exists(path))
-    throw DataError(path.string(), 0, "", "no such store");
-  Database database(path.string(),
-                    SQLITE_OPEN_NOMUTEX | (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                                 : SQLITE_OPEN_READONLY));
+  Database database =
+      write ? Database(name, file.string(),
+                       SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
+            : open_for_reading(name, file);
   database.check(sqlite3_busy_timeout(database.handle(), 10'000));
   const bool is_new = !has_tables(database);
   if (!is_new || !write) {
@@ -132,28 +142,97 @@ class Store::State {
  public:
   State(std::filesystem::path where, Access how)
       : path(std::move(where)),
+        file(store_file(path)),
         access(how),
-        lock(path, how == Access::write),
-        database(open(path, how)) {}
+        lock(path.string(), file, how == Access::write),
+        database(open(path.string(), file, how)),
+        reserve(file) {
+    if (how == Access::write) take_reserve();
+  }
 
   void begin() {
     detail::require(access == Access::write, "{}: the store was opened for reading", path.string());
-    if (in_transaction) return;
-    database.run("BEGIN IMMEDIATE");
-    in_transaction = true;
+    if (!database.in_transaction()) database.run("BEGIN IMMEDIATE");
   }
+
+  /// Adds a row and returns how many rows that changed. With a reserve, an error of the disk is
+  /// only remembered.
+  std::int64_t add(Addition addition) {
+    if (full.empty()) {
+      try {
+        begin();
+        const auto changed = insert(addition);
+        if (reserve.is_open()) uncommitted.push_back(std::move(addition));
+        return changed;
+      } catch (const DiskError& error) {
+        if (!reserve.is_open()) throw;
+        full = error.what();
+      }
+    }
+    uncommitted.push_back(std::move(addition));
+    return 1;
+  }
+
   void commit() {
-    if (!in_transaction) return;
-    database.run("COMMIT");
-    in_transaction = false;
+    if (full.empty()) {
+      if (!database.in_transaction()) return;
+      try {
+        database.run("COMMIT");
+        uncommitted.clear();
+        return;
+      } catch (const DiskError& error) {
+        if (!reserve.is_open()) throw;
+        full = error.what();
+      }
+    }
+    if (database.in_transaction()) database.run("ROLLBACK");
+    if (uncommitted.empty()) return;
+    try {
+      reserve.append(uncommitted);
+    } catch (const std::system_error& error) {
+      throw DiskError(path.string(), 0, "",
+                      fmt::format("{}; the reserve refuses the answers of this round too: {}", full,
+                                  error.what()));
+    }
+    uncommitted.clear();
+  }
+
+  /// Moves what the reserve holds into the database.
+  void take_reserve() {
+    const auto additions = reserve.read();
+    if (!additions.empty()) {
+      begin();
+      for (const auto& addition : additions) insert(addition);
+      database.run("COMMIT");
+    }
+    reserve.clear();
+  }
+
+  std::int64_t insert(const Addition& addition) {
+    switch (addition.kind) {
+      case Addition::Kind::request:
+        return add_request.with_all(addition.values).run();
+      case Addition::Kind::question:
+        return add_question.with_all(addition.values).run();
+      case Addition::Kind::reply:
+        return add_reply.with_all(addition.values).run();
+      case Addition::Kind::failure:
+        return add_failure.with_all(addition.values).run();
+      case Addition::Kind::batch:
+        break;
+    }
+    return add_batch.with_all(addition.values).run();
   }
   Statement prepare(std::string_view sql) const { return {database, sql}; }
 
-  std::filesystem::path path;
+  std::filesystem::path path;  // as given; used in messages
+  std::filesystem::path file;  // absolute, links followed
   Access access;
   WriterLock lock;
   Database database;
-  bool in_transaction = false;
+  Reserve reserve;
+  std::vector<Addition> uncommitted;  // kept while there is a reserve
+  std::string full;                   // what the disk refused; empty: nothing
 
   Statement find_replies =
       prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask", reply_columns));
@@ -172,6 +251,8 @@ class Store::State {
   Statement add_reply =
       prepare("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   Statement add_failure = prepare("INSERT INTO failures VALUES (?, ?, ?, ?, ?)");
+  Statement add_batch = prepare(
+      "INSERT INTO batches VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state");
 };
 
 Store::Store(std::filesystem::path path, Access access)
@@ -195,7 +276,7 @@ void Store::set_pairs_sha256(std::string_view sha256) {
 
 bool Store::has_begun(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return false;
-  return has_tables(Database(path.string(), SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY));
+  return has_tables(open_for_reading(path.string(), store_file(path)));
 }
 
 std::optional<int> Store::prompt_version() const {
@@ -268,52 +349,98 @@ void Store::each_reply(const std::function<void(const StoredReply&)>& f) const {
 }
 
 void Store::add(const StoredRequest& request) {
-  state_->begin();
-  state_->add_request.with(request.key, request.family, request.model, request.body).run();
+  state_->add(
+      {Addition::Kind::request, {request.key, request.family, request.model, request.body}});
 }
 
 void Store::add(const StoredQuestion& question) {
-  state_->begin();
-  state_->add_question
-      .with(question.pair_id, question.annotator, question.prompt,
-            question.order ? name(*question.order) : std::string_view(), question.sample,
-            question.key)
-      .run();
+  state_->add({Addition::Kind::question,
+               {question.pair_id, question.annotator, question.prompt,
+                std::string(question.order ? name(*question.order) : std::string_view()),
+                std::int64_t{question.sample}, question.key}});
 }
 
 bool Store::add(const StoredReply& reply) {
-  state_->begin();
-  std::optional<std::int64_t> prompt_tokens;
-  std::optional<std::int64_t> completion_tokens;
-  if (reply.usage) {
-    prompt_tokens = reply.usage->prompt_tokens;
-    completion_tokens = reply.usage->completion_tokens;
+  const auto row = [&](int ask) {
+    const auto tokens = [&](std::int64_t Usage::*count) {
+      return reply.usage ? Value((*reply.usage).*count) : Value(nullptr);
+    };
+    return Addition{
+        Addition::Kind::reply,
+        {reply.key, std::int64_t{ask}, std::int64_t{reply.http_status}, reply.request_id,
+         Bytes{reply.body}, tokens(&Usage::prompt_tokens), tokens(&Usage::completion_tokens),
+         reply.seconds, std::int64_t{reply.attempts}, reply.created}};
+  };
+  if (state_->add(row(reply.ask)) == 1) return true;
+  int next = 0;
+  for (const auto& stored : replies(reply.key)) {
+    if (stored.body == reply.body) return false;
+    next = stored.ask + 1;
   }
-  return state_->add_reply
-             .with(reply.key, reply.ask, reply.http_status, reply.request_id, Blob{reply.body},
-                   prompt_tokens, completion_tokens, reply.seconds, reply.attempts, reply.created)
-             .run() == 1;
+  return state_->add(row(next)) == 1;
 }
 
 void Store::add(const StoredFailure& failure) {
-  state_->begin();
-  state_->add_failure
-      .with(failure.key, name(failure.kind), failure.http_status, failure.detail, failure.created)
-      .run();
+  state_->add({Addition::Kind::failure,
+               {failure.key, std::string(name(failure.kind)), std::int64_t{failure.http_status},
+                failure.detail, failure.created}});
 }
 
 void Store::add(const StoredBatch& batch) {
-  state_->begin();
-  state_
-      ->prepare(
-          "INSERT INTO batches VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = "
-          "excluded.state")
-      .with(batch.id, batch.judge, batch.file_sha256, batch.state)
-      .run();
+  state_->add({Addition::Kind::batch, {batch.id, batch.judge, batch.file_sha256, batch.state}});
 }
 
 void Store::commit() {
   state_->commit();
+}
+
+void Store::reserve(std::size_t bytes) {
+  try {
+    state_->reserve.require(bytes);
+  } catch (const std::system_error& error) {
+    constexpr std::size_t megabyte = 1'000'000;
+    throw DataError(
+        path().string(), 0, "",
+        fmt::format("no room on the disk for the answers under way: {} MB are needed in {}: {}. "
+                    "Free some room, or lower max_concurrent",
+                    (bytes + megabyte - 1) / megabyte, state_->reserve.path(),
+                    error.code().message()));
+  }
+}
+
+std::string Store::disk_error() const {
+  return state_->full;
+}
+
+std::string Store::recover() {
+  state_->commit();
+  if (state_->full.empty()) {
+    if (state_->reserve.is_open()) state_->reserve.clear();
+    return {};
+  }
+  state_->reserve.shrink();
+  try {
+    state_->take_reserve();
+  } catch (const DiskError&) {
+    if (state_->database.in_transaction()) state_->database.run("ROLLBACK");
+    return state_->reserve.path();
+  }
+  state_->full.clear();
+  return {};
+}
+
+void Store::remove_batch(std::string_view id) {
+  state_->begin();
+  state_->prepare("DELETE FROM batches WHERE id = ?").with(id).run();
+  state_->commit();
+}
+
+std::vector<std::string> Store::keys_of(std::string_view annotator) const {
+  std::vector<std::string> keys;
+  auto row = state_->prepare("SELECT key FROM questions WHERE annotator = ?");
+  row.with(annotator);
+  while (row.next()) keys.push_back(row.text(0));
+  return keys;
 }
 
 std::vector<StoredBatch> Store::batches() const {
@@ -338,15 +465,30 @@ Store::Merged Store::merge(const std::filesystem::path& other) {
                     fmt::format("was begun with another pairs file (SHA-256 {}) than {} ({})",
                                 theirs, path().string(), ours));
   commit();
-  state_->prepare("ATTACH ? AS other").with(other.string()).run();
+  state_->prepare("ATTACH ? AS other").with(store_file(other).string()).run();
   state_->begin();
   Merged merged;
-  auto same = state_->prepare(
-      "SELECT mine.body = theirs.body FROM other.answers theirs JOIN main.answers mine USING (key, "
-      "ask)");
-  while (same.next()) ++(same.integer(0) != 0 ? merged.known : merged.different);
   const auto take = [&](const std::string& sql) { return state_->prepare(sql).run(); };
-  merged.replies = take("INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers");
+  {
+    auto known = state_->prepare(
+        "SELECT count(*) FROM other.answers theirs WHERE EXISTS (SELECT 1 FROM main.answers mine "
+        "WHERE mine.key = theirs.key AND mine.body = theirs.body)");
+    while (known.next()) merged.known = known.integer(0);
+    // Replies to the same attempts with other bytes: perhaps only one of them is usable.
+    std::vector<StoredReply> further;
+    auto others = state_->prepare(fmt::format(
+        "SELECT {} FROM other.answers theirs WHERE EXISTS (SELECT 1 FROM main.answers mine WHERE "
+        "mine.key = theirs.key AND mine.ask = theirs.ask) AND NOT EXISTS (SELECT 1 FROM "
+        "main.answers mine WHERE mine.key = theirs.key AND mine.body = theirs.body) ORDER BY key, "
+        "ask",
+        reply_columns));
+    while (others.next()) further.push_back(reply_in(others));
+    merged.replies = take(
+        "INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers theirs WHERE NOT EXISTS "
+        "(SELECT 1 FROM main.answers mine WHERE mine.key = theirs.key AND mine.body = "
+        "theirs.body)");
+    for (const auto& reply : further) merged.different += add(reply) ? 1 : 0;
+  }
   for (const char* table : {"requests", "questions", "meta", "batches"})
     take(fmt::format("INSERT OR IGNORE INTO main.{0} SELECT * FROM other.{0}", table));
   take("INSERT INTO main.failures SELECT * FROM other.failures EXCEPT SELECT * FROM main.failures");

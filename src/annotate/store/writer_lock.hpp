@@ -1,43 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cerrno>
 #include <filesystem>
-#include <system_error>
-
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <sp2dpo/error.hpp>
+#include <string>
 
 namespace sp2dpo::annotate {
 
-/// Admits one writing process at a time. It locks a separate file, because SQLite's locks on the
-/// store are lost when the process closes any other descriptor of the store.
+/// Admits one writing process at a time to a file, whatever name it is opened by. It locks the file
+/// itself (flock, which SQLite's own locks do not meet on a local file system) and, for versions
+/// that lock by name and for network file systems, a second file: `STORE.lock`.
 class WriterLock {
  public:
-  WriterLock(const std::filesystem::path& store, bool wanted) {
-    if (!wanted) return;
-    const auto name = store.string() + ".lock";
-    descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0)
-      throw DataError(
-          store.string(), 0, "",
-          fmt::format("cannot create {}: {}", name, std::generic_category().message(errno)));
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-    ::close(descriptor_);
-    throw DataError(store.string(), 0, "", "another process is writing to this store");
-  }
+  /// Creates the file if it is missing. Throws DataError, with the store's `name`, if another
+  /// writer has the file.
+  WriterLock(const std::string& name, const std::filesystem::path& file, bool wanted);
   WriterLock(const WriterLock&) = delete;
   WriterLock& operator=(const WriterLock&) = delete;
-  ~WriterLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
+  ~WriterLock();
 
  private:
-  int descriptor_ = -1;
+  struct Inode;  // of this process
+
+  void lock_inode(const std::string& name, const std::filesystem::path& file);
+
+  int by_name_ = -1;
+  Inode* inode_ = nullptr;
 };
 
 }  // namespace sp2dpo::annotate

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
@@ -28,6 +29,35 @@ using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
 using ReplyKind = ChatReply::Kind;
 using Next = ReplyVerdict::Next;
+
+/// True for a failure at which the server has not been heard, and may not exist.
+bool is_silence(CURL* easy, CURLcode result) {
+  long status = 0;
+  curl_off_t connected = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+  if (status != 0) return false;
+  static constexpr std::array silent = {
+      CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT,
+      CURLE_GOT_NOTHING,           CURLE_SEND_ERROR,           CURLE_RECV_ERROR,
+      CURLE_SSL_CONNECT_ERROR};
+  return std::ranges::find(silent, result) != silent.end() ||
+         (result == CURLE_OPERATION_TIMEDOUT && connected == 0);
+}
+
+/// True once the connection of a transfer is open.
+bool is_connected(CURL* easy) {
+  curl_off_t time = 0;
+  curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &time);
+  return time > 0;
+}
+
+/// True if no byte of the request has been sent.
+bool is_unsent(CURL* easy) {
+  long size = 0;
+  curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &size);
+  return size == 0;
+}
 
 /// Upper bound on the tokens of a request and its reply.
 double max_tokens_of(const ChatRequest& request) {
@@ -85,7 +115,13 @@ class Endpoint::State {
 
   ChatReply call(const HttpCall& call);
 
-  static std::size_t round(std::span<State* const> states, milliseconds timeout) {
+  void observe(Observer observer) {
+    const std::scoped_lock lock(mutex_);
+    observer_ = std::move(observer);
+  }
+
+  static std::size_t round(std::span<State* const> states, milliseconds timeout,
+                           const std::function<bool()>& may_send = {}) {
     const NoSigpipe guard;
     std::vector<Driver> drivers;
     drivers.reserve(states.size());
@@ -96,6 +132,7 @@ class Endpoint::State {
     std::vector<pollfd> sockets;
     for (State* const state : states) {
       const std::scoped_lock lock(state->mutex_);
+      state->may_send_ = may_send ? &may_send : nullptr;
       until = std::min(until, state->advance(Clock::now()));
       idle = idle && state->unfinished_ == 0;
       state->waiting_ = true;
@@ -117,6 +154,7 @@ class Endpoint::State {
       if (happened[0].revents != 0) state->wake_.drain();
       const std::size_t count = state->loop_.sockets().size();
       state->act(happened.subspan(1, count));
+      state->may_send_ = nullptr;
       happened = happened.subspan(1 + count);
     }
     std::size_t ran = 0;
@@ -137,6 +175,14 @@ class Endpoint::State {
     for (auto& job : fresh_) taken.push_back(std::move(job.request));
     later_.clear();
     fresh_.clear();
+    for (std::size_t i = busy_.size(); i-- > 0;) {
+      Sent& sent = *busy_[i];
+      if (!is_unsent(sent.easy.get())) continue;
+      loop_.remove(sent.easy.get());
+      traffic_.withdrawn();
+      taken.push_back(std::move(sent.job.request));
+      retire(sent);
+    }
     unfinished_ -= taken.size();
     return taken;
   }
@@ -192,7 +238,11 @@ class Endpoint::State {
   /// Finishes what libcurl has finished and starts what may start. Returns the time at which it
   /// must be called again even without a socket event.
   Time advance(Time now);
+  /// Stops the endpoint if nobody has answered for max_silence.
+  void check_silence(Time now);
   void start(Job job, Time now);
+  /// Keeps the handle of a finished transfer for the next one.
+  void retire(Sent& sent);
   void act(std::span<const pollfd> happened);
   void finish(Sent& sent, CURLcode result, Time now);
   void stop(ChatReply reply);
@@ -217,7 +267,14 @@ class Endpoint::State {
   std::vector<std::unique_ptr<Sent>> busy_;
   std::vector<std::unique_ptr<Sent>> idle_;
   std::deque<Done> done_;
+  std::deque<std::pair<std::string, ChatReply>> failed_;  // attempts, for the observer
+  Observer observer_;
+  const std::function<bool()>* may_send_ = nullptr;
   std::size_t unfinished_ = 0;
+
+  bool heard_ = false;                // a byte of the server
+  std::optional<Time> first_sent_{};  // when the first attempt began
+  std::string silence_{};             // the last failure without a byte
   std::optional<ChatReply> stop_;
   EndpointCounts counts_;
 
@@ -230,7 +287,13 @@ Time Endpoint::State::advance(Time now) {
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &sent);
     finish(*static_cast<Sent*>(reinterpret_cast<Transfer*>(sent)), result, now);
   });
-  const auto alarm = [&] { return loop_.alarm().value_or(Time::max()); };
+  check_silence(now);
+  const auto alarm = [&] {
+    Time next = loop_.alarm().value_or(Time::max());
+    if (!stop_ && !heard_ && !silence_.empty())
+      next = std::min(next, *first_sent_ + options_.max_silence);
+    return next;
+  };
   if (stop_) {
     for (auto& job : later_) end(std::move(job), *stop_);
     later_.clear();
@@ -240,6 +303,7 @@ Time Endpoint::State::advance(Time now) {
   while (true) {
     const bool is_late = !later_.empty() && later_.front().ready <= now;
     if (!is_late && fresh_.empty()) break;
+    if (may_send_ != nullptr && !(*may_send_)()) return done_.empty() ? alarm() : now;
     const double tokens = max_tokens_of((is_late ? later_.front() : fresh_.front()).request);
     if (traffic_.possible(tokens)) {
       const Time ready = traffic_.ready(tokens, now);
@@ -267,7 +331,17 @@ Time Endpoint::State::advance(Time now) {
   return later_.empty() ? alarm() : std::min(alarm(), later_.front().ready);
 }
 
+void Endpoint::State::check_silence(Time now) {
+  if (stop_ || heard_ || silence_.empty() || now - *first_sent_ < options_.max_silence) return;
+  if (std::ranges::any_of(busy_, [](const auto& sent) { return is_connected(sent->easy.get()); }))
+    return;
+  stop({.kind = ReplyKind::transport,
+        .detail = fmt::format("{}: {}; no server answered for {} s", options_.base_url, silence_,
+                              options_.max_silence.count() / 1000)});
+}
+
 void Endpoint::State::start(Job job, Time now) {
+  if (!first_sent_) first_sent_ = now;
   if (idle_.empty()) {
     auto sent = std::make_unique<Sent>();
     server_.prepare(*sent, "/chat/completions", true);
@@ -299,6 +373,11 @@ void Endpoint::State::act(std::span<const pollfd> happened) {
 
 void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
   ReplyVerdict verdict = server_.conclude(sent, result, true, parser_);
+  if (is_silence(sent.easy.get(), result)) {
+    if (!heard_) silence_ = verdict.detail;
+  } else {
+    heard_ = true;
+  }
   curl_off_t microseconds = 0;
   curl_easy_getinfo(sent.easy.get(), CURLINFO_TOTAL_TIME_T, &microseconds);
   ChatReply reply{.kind = verdict.kind,
@@ -342,21 +421,29 @@ void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
   if (verdict.next == Next::stop) stop(reply);
 
   Job job = std::move(sent.job);
-  const std::size_t place = sent.place;
-  std::swap(busy_[place], busy_.back());
-  busy_[place]->place = place;
-  idle_.push_back(std::move(busy_.back()));
-  busy_.pop_back();
+  retire(sent);
 
   const bool again = verdict.next == Next::retry || verdict.next == Next::slower;
   if (!again || stop_ || job.attempts >= options_.max_attempts) {
     end(std::move(job), std::move(reply));
     return;
   }
+  if (observer_) {
+    reply.body.clear();
+    failed_.emplace_back(job.request.key, std::move(reply));
+  }
   job.ready =
       now + std::max(traffic_.backoff(job.attempts), verdict.retry_after.value_or(milliseconds(0)));
   later_.push_back(std::move(job));
   std::ranges::push_heap(later_, &is_later);
+}
+
+void Endpoint::State::retire(Sent& sent) {
+  const std::size_t place = sent.place;
+  std::swap(busy_[place], busy_.back());
+  busy_[place]->place = place;
+  idle_.push_back(std::move(busy_.back()));
+  busy_.pop_back();
 }
 
 void Endpoint::State::stop(ChatReply reply) {
@@ -378,6 +465,14 @@ std::size_t Endpoint::State::deliver() {
   std::size_t ran = 0;
   while (true) {
     std::unique_lock lock(mutex_);
+    if (!failed_.empty()) {
+      const auto [key, reply] = std::move(failed_.front());
+      failed_.pop_front();
+      const Observer observer = observer_;
+      lock.unlock();
+      if (observer) observer(key, reply);
+      continue;
+    }
     if (done_.empty()) return ran;
     Done done = std::move(done_.front());
     done_.pop_front();
@@ -414,13 +509,22 @@ std::size_t Endpoint::poll(milliseconds timeout) {
 }
 
 std::size_t Endpoint::poll(std::span<Endpoint* const> endpoints, milliseconds timeout) {
+  return poll(endpoints, timeout, {});
+}
+
+void Endpoint::observe(Observer observer) {
+  state_->observe(std::move(observer));
+}
+
+std::size_t Endpoint::poll(std::span<Endpoint* const> endpoints, milliseconds timeout,
+                           const std::function<bool()>& may_send) {
   std::vector<State*> states;
   states.reserve(endpoints.size());
   for (const Endpoint* const endpoint : endpoints) states.push_back(endpoint->state_.get());
   // Without duplicates, and in the same order in every thread, which avoids deadlock.
   std::ranges::sort(states, std::less<>());
   states.erase(std::ranges::unique(states).begin(), states.end());
-  return State::round(states, timeout);
+  return State::round(states, timeout, may_send);
 }
 
 ChatReply Endpoint::ask(ChatRequest request) {

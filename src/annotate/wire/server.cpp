@@ -67,7 +67,7 @@ void check(const EndpointOptions& options) {
         std::pair("timeout", options.timeout), std::pair("backoff", options.backoff),
         std::pair("max_backoff", options.max_backoff),
         std::pair("max_retry_after", options.max_retry_after),
-        std::pair("max_outage", options.max_outage)})
+        std::pair("max_outage", options.max_outage), std::pair("max_silence", options.max_silence)})
     require(time.count() > 0 && time <= std::chrono::hours(24 * 7),
             "{} must be above 0 and at most a week, got {} ms", name, time.count());
   require(options.ca_file.empty() || std::ifstream(options.ca_file).good(),
@@ -170,7 +170,8 @@ void Server::prepare(Transfer& transfer, std::string_view path, bool json) const
   set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   set(easy, CURLOPT_ACCEPT_ENCODING, "");
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  set(easy, CURLOPT_PIPEWAIT, 1L);
+  // Without TLS nothing is multiplexed, and waiting for the first reply only delays the others.
+  set(easy, CURLOPT_PIPEWAIT, base_.starts_with("https") ? 1L : 0L);
 }
 
 std::string Server::header(const Transfer& transfer, const char* name) const {

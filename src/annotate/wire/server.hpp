@@ -33,6 +33,8 @@ class Server {
   /// Collects the reply of a finished transfer, redacts the key, and classifies it.
   [[nodiscard]] ReplyVerdict conclude(Transfer& transfer, CURLcode result, bool chat,
                                       simdjson::dom::parser& parser) const;
+  /// Redacts the key in a text.
+  void redact(std::string& text) const { secret_.redact(text); }
   /// Returns a header of the reply with the key redacted; empty if it is absent.
   [[nodiscard]] std::string header(const Transfer& transfer, const char* name) const;
 

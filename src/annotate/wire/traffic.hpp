@@ -35,12 +35,14 @@ class Traffic {
   /// Returns false if a request of this many tokens exceeds the limit per minute by itself.
   [[nodiscard]] bool possible(double tokens) const;
 
-  /// Records that a request is sent. One of the next four calls must follow when it returns.
+  /// Records that a request is sent. One of the next five calls must follow when it returns.
   Permit send(double tokens, Time now);
   void answered(const Permit& permit, std::optional<double> tokens);
   void throttled(std::optional<Wait> retry_after, Time now);
   void failed(Time now);
   void rejected();
+  /// The request was taken back before it reached the server.
+  void withdrawn() { --under_way_; }
 
   /// Returns the wait before attempt number `attempts` + 1.
   [[nodiscard]] Wait backoff(int attempts);

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include "panel/panel.hpp"
 #include "panel/panel_progress.hpp"
 #include "panel/panel_table.hpp"
 #include <fmt/format.h>
 
+#include <sp2dpo/error.hpp>
 #include <sp2dpo/io/annotations.hpp>
 
 namespace sp2dpo::tool {
@@ -28,6 +30,8 @@ struct AnnotateOptions {
   std::string failures;
   bool plan = false;
   bool reparse = false;
+  bool check = false;
+  std::optional<std::int64_t> wait_for_servers;
   std::optional<double> max_cost;
   std::optional<std::int64_t> max_requests;
 };
@@ -45,18 +49,21 @@ std::string failures_file(const AnnotateOptions& options) {
   return options.failures.empty() ? options.out + ".failures" : options.failures;
 }
 
+/// The files of a run, opened before anything is paid for.
+struct Outputs {
+  io::AnnotationWriter annotations;
+  FailureWriter failures;
+};
+
 /// Writes annotations and failures pair by pair, and returns their table.
-PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
-                         const annotate::Store& store) {
+PanelTable write_answers(Outputs& outputs, const PanelRun& panel, const annotate::Store& store) {
   PanelTable table(panel);
-  io::AnnotationWriter out(options.out, panel.config.prompts.front().categories());
-  FailureWriter failures(failures_file(options));
   std::vector<Annotation> of_pair;
   const auto flush = [&] {
     std::ranges::sort(of_pair, {}, [](const Annotation& a) {
       return std::tie(a.annotator, a.prompt, a.order, a.sample);
     });
-    for (const auto& annotation : of_pair) out.write(annotation);
+    for (const auto& annotation : of_pair) outputs.annotations.write(annotation);
     of_pair.clear();
   };
   annotate::read_panel(panel.pairs, panel.members, store, [&](const annotate::PanelOutcome& read) {
@@ -65,12 +72,12 @@ PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
     if (const auto* annotation = std::get_if<Annotation>(&read.outcome)) {
       of_pair.push_back(*annotation);
     } else {
-      failures.write(read);
+      outputs.failures.write(read);
     }
   });
   flush();
-  out.finish();
-  failures.finish();
+  outputs.annotations.finish();
+  outputs.failures.finish();
   return table;
 }
 
@@ -81,6 +88,13 @@ PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
       fmt::format("{} questions are unanswered, listed in {}; run the same command to continue",
                   unanswered, failures_file(options));
   switch (result.end) {
+    case End::disk:
+      throw Unfinished(
+          4, fmt::format("stopped by the disk ({}); {}; free some room: {}", result.disk_error,
+                         result.rescued.empty() ? "every reply is in the store"
+                                                : "the last replies are in " + result.rescued +
+                                                      ", which the next run reads",
+                         rest));
     case End::max_cost:
       throw Unfinished(3, "stopped by --max-cost: " + rest);
     case End::max_requests:
@@ -95,30 +109,83 @@ PanelTable write_answers(const AnnotateOptions& options, const PanelRun& panel,
   throw Unfinished(4, why + rest);
 }
 
+annotate::RunResult ask(const AnnotateOptions& options, const PanelRun& panel,
+                        annotate::Store& store) {
+  const Interrupt interrupt;
+  PanelProgress progress(options.max_cost);
+  auto result = annotate::run_panel(panel.pairs, panel.members, store,
+                                    {.max_cost = options.max_cost,
+                                     .max_requests = options.max_requests,
+                                     .should_stop =
+                                         [&](const annotate::PanelProgress& now) {
+                                           progress.show(now);
+                                           return Interrupt::asked();
+                                         },
+                                     .interrupted = [] { return Interrupt::asked(); }});
+  if (result.needed_cost > 0)
+    throw UsageError(fmt::format(
+        "--max-cost {}: nothing was sent, because one request may cost up to {:.4f} (one token per "
+        "byte, the longest reply); name a limit of at least that",
+        *options.max_cost, result.needed_cost));
+  return result;
+}
+
+/// Asks each judge one question, and keeps the replies.
+void check(const AnnotateOptions& options, PanelRun& panel) {
+  if (panel.pairs.empty()) throw Error("no pair to ask about");
+  panel.connect({.wait_seconds = options.wait_for_servers, .once = true});
+  const auto store = open_store(options.panel, panel);
+  const auto& pair = panel.pairs.front();
+  int bad = 0;
+  for (const auto& judge : panel.config.judges) {
+    const auto& member =
+        *std::ranges::find(panel.members, judge.name,
+                           [](const annotate::PanelMember& each) { return each.judge->name; });
+    const auto checked = annotate::check_judge(pair, member, *store);
+    if (!checked.usable) ++bad;
+    fmt::print("{}  {}: {} at {}: {}, {:.2f} s, cost {:.4f}\n", checked.usable ? "PASS" : "FAIL",
+               judge.name, judge.model, judge.endpoint.base_url, checked.outcome, checked.seconds,
+               checked.cost);
+  }
+  if (bad > 0)
+    throw Unfinished(
+        4, fmt::format("{} of {} judges gave no usable reply", bad, panel.config.judges.size()));
+}
+
+/// Adds the file of failures that the command line does not name.
+void add_failures_file(const AnnotateOptions& options) {
+  if (options.out.empty() || !options.failures.empty()) return;
+  if (std::filesystem::exists(options.out) && !std::filesystem::is_regular_file(options.out))
+    throw UsageError(
+        fmt::format("--out {} is not a regular file; name a file for the failures with --failures",
+                    options.out));
+  named_files().add(args::FileUse::write, "--failures (by default)", failures_file(options));
+}
+
 void run(const AnnotateOptions& options) {
+  add_failures_file(options);
   PanelRun panel(options.panel);
   if (options.plan) {
     show_plan(options, panel);
     return;
   }
-  if (options.out.empty()) throw UsageError("--out is required unless --plan is given");
+  if (options.check) {
+    check(options, panel);
+    return;
+  }
+  if (options.out.empty()) throw UsageError("--out is required unless --plan or --check is given");
+  if (!options.reparse) {
+    if (!options.panel.allow_unpriced) panel.require_prices();
+    panel.connect({.wait_seconds = options.wait_for_servers});
+  }
+  Outputs outputs{
+      io::AnnotationWriter(checked_output(options.out), panel.config.prompts.front().categories()),
+      FailureWriter(failures_file(options))};
   annotate::RunResult result;
   const auto opened = open_store(options.panel, panel);
   annotate::Store& store = *opened;
-  if (!options.reparse) {
-    if (!options.panel.allow_unpriced) panel.require_prices();
-    panel.connect();
-    const Interrupt interrupt;
-    PanelProgress progress(options.max_cost);
-    result = annotate::run_panel(panel.pairs, panel.members, store,
-                                 {.max_cost = options.max_cost,
-                                  .max_requests = options.max_requests,
-                                  .should_stop = [&](const annotate::PanelProgress& now) {
-                                    progress.show(now);
-                                    return Interrupt::asked();
-                                  }});
-  }
-  const auto table = write_answers(options, panel, store);
+  if (!options.reparse) result = ask(options, panel, store);
+  const auto table = write_answers(outputs, panel, store);
   table.print();
   if (!options.reparse) {
     const auto& now = result.progress;
@@ -142,11 +209,17 @@ void run(const AnnotateOptions& options) {
 Run declare_annotate(args::Command app) {
   const auto options = std::make_shared<AnnotateOptions>();
   options->panel.declare(app);
-  app.option("--out", &options->out, "Annotations to write, .jsonl");
+  app.option("--out", &options->out, "Annotations to write, .jsonl").file(args::FileUse::write);
   app.option("--failures", &options->failures,
-             "Questions without an annotation, and why [OUT.failures]");
+             "Questions without an annotation, and why [OUT.failures]")
+      .file(args::FileUse::write);
   app.flag("--plan", &options->plan, "Print the number of questions and their cost; send nothing");
   app.flag("--reparse", &options->reparse, "Make the annotations from the store; send nothing");
+  app.flag("--check", &options->check,
+           "Ask each judge one question, say how it went, and keep the replies");
+  app.option("--wait-for-servers", &options->wait_for_servers,
+             "Seconds to wait for a server that has not answered at all yet [30]")
+      .positive();
   app.option("--max-cost", &options->max_cost,
              "Stop before this run costs more, in the panel's currency")
       .non_negative();

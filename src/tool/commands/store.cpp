@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include "text/json_writer.hpp"
 #include <fmt/format.h>
 
@@ -28,6 +29,8 @@ struct StoreOptions {
 };
 
 void merge(const StoreOptions& options) {
+  // Before OUT is made: a missing or damaged input leaves nothing behind.
+  for (const auto& file : options.in) (void)Store(file, Store::Access::read);
   Store store(options.out);
   for (const auto& file : options.in) {
     const auto merged = store.merge(file);
@@ -77,7 +80,7 @@ void append_reply(std::string& line, const annotate::StoredReply& reply,
 
 void write(const StoreOptions& options) {
   const Store store(options.in.front(), Store::Access::read);
-  io::OutputFile out(options.out);
+  io::OutputFile out(checked_output(options.out));
   std::int64_t count = 0;
   std::string line;
   store.each_reply([&](const annotate::StoredReply& reply) {
@@ -96,11 +99,18 @@ Run declare_store(args::Command app) {
   const auto options = std::make_shared<StoreOptions>();
   app.require_subcommand();
   auto merging = app.subcommand("merge", "Merge stores into one");
-  merging.option("OUT", &options->out, "Store to merge into; created if missing").required();
-  merging.option("IN", &options->in, "Stores to read").required();
+  merging.option("OUT", &options->out, "Store to merge into; created if missing")
+      .file(args::FileUse::write_store)
+      .required();
+  merging.option("IN", &options->in, "Stores to read").file(args::FileUse::read).required();
   auto exporting = app.subcommand("export", "Write every raw reply as a line of JSON");
-  exporting.option("STORE", &options->in, "The store").required().takes(1);
-  exporting.option("--out", &options->out, "File to write, .jsonl").required();
+  exporting.option("STORE", &options->in, "The store")
+      .file(args::FileUse::read)
+      .required()
+      .takes(1);
+  exporting.option("--out", &options->out, "File to write, .jsonl")
+      .file(args::FileUse::write)
+      .required();
   return [options, merging] {
     if (merging.chosen()) {
       merge(*options);

@@ -2,8 +2,12 @@
 #include "panel/panel.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <random>
 #include <string_view>
@@ -12,6 +16,10 @@
 #include "command.hpp"
 #include "text/parse.hpp"
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <sp2dpo/error.hpp>
 
 namespace sp2dpo::tool {
 
@@ -85,14 +93,59 @@ void note_prompt_version(annotate::Store& store, const PanelRun& panel) {
 }
 
 volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t under_way = 0;
+std::atomic<std::int64_t> first_signal = 0;  // nanoseconds of the monotonic clock
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+/// Calls only what a signal handler may call.
+void say_what_is_lost(int requests) {
+  char text[160];
+  std::size_t size = 0;
+  const auto append = [&](const char* part) {
+    while (*part != '\0') text[size++] = *part++;
+  };
+  append("\nsp2dpo: ended at once");
+  if (requests > 0) {
+    append("; lost: the replies to ");
+    char digits[8];
+    int count = 0;
+    for (int rest = requests; rest > 0 && count < 8; rest /= 10)
+      digits[count++] = static_cast<char>('0' + rest % 10);
+    while (count > 0) text[size++] = digits[--count];
+    append(" requests under way, which may have to be paid for");
+  }
+  append("\n");
+  (void)!::write(STDERR_FILENO, text, size);
+}
+
+extern "C" void on_signal(int signal) {
+  constexpr std::int64_t second = 1'000'000'000;
+  const int error = errno;
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  const std::int64_t now = time.tv_sec * second + time.tv_nsec;
+  if (interrupted == 0) {
+    interrupted = 1;
+    first_signal = now;
+  } else if (now - first_signal >= second) {
+    say_what_is_lost(static_cast<int>(under_way));
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+  }
+  errno = error;
+}
 
 }  // namespace
 
 void PanelOptions::declare(args::Command app) {
   pairs.declare(app);
-  app.option("--panel", &panel, "The panel's configuration, .toml").required();
-  app.option("--prompts", &prompts, "Folder with prompt templates that replace the panel's");
+  app.option("--panel", &panel, "The panel's configuration, .toml")
+      .file(args::FileUse::read)
+      .required();
+  app.option("--prompts", &prompts, "Folder with prompt templates that replace the panel's")
+      .file(args::FileUse::read_folder);
   app.option("--store", &store, "SQLite file that keeps every reply; created if missing")
+      .file(args::FileUse::write_store)
       .required();
   app.option("--shard", &shard, "I/N: only shard I of N, counted from 0, by hash of the id");
   app.option("--limit", &limit, "Use only the first N pairs").positive();
@@ -114,10 +167,19 @@ PanelRun::PanelRun(const PanelOptions& options)
   members = annotate::panel_members(config, {});
 }
 
-void PanelRun::connect() {
+void PanelRun::connect(const Connection& connection) {
   std::vector<annotate::Endpoint*> borrowed;
-  for (const auto& judge : config.judges) {
-    endpoints.push_back(std::make_unique<annotate::Endpoint>(judge.endpoint));
+  for (auto& judge : config.judges) {
+    auto& options = judge.endpoint;
+    if (connection.wait_seconds)
+      options.max_silence = std::chrono::seconds(*connection.wait_seconds);
+    if (connection.once) options.max_attempts = 1;
+    options.seed = std::random_device{}();  // shards on several machines do not wait in step
+    try {
+      endpoints.push_back(std::make_unique<annotate::Endpoint>(options));
+    } catch (const InvalidArgument& error) {
+      throw Error(fmt::format("judge {}: {}", judge.name, error.what()));
+    }
     borrowed.push_back(endpoints.back().get());
   }
   members = annotate::panel_members(config, borrowed);
@@ -134,6 +196,8 @@ void PanelRun::require_prices() const {
 }
 
 std::unique_ptr<annotate::Store> open_store(const PanelOptions& options, const PanelRun& panel) {
+  if (std::filesystem::exists(options.store) && !annotate::Store::has_begun(options.store))
+    fmt::print(stderr, "{} is empty; a new store begins in it\n", options.store);
   auto store = std::make_unique<annotate::Store>(options.store);
   const auto begun_with = store->pairs_sha256();
   if (begun_with.empty() || options.changed_pairs) {
@@ -186,22 +250,29 @@ void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& 
     sum += factor * all.cost;
     max_cost += factor * all.max_cost;
   }
+  if (unpriced.empty())
+    fmt::print("\n{} calls, about {:.2f}, at most {:.2f} without retries\n", calls, sum, max_cost);
+  else
+    fmt::print("\n{} calls, cost unknown: no price of {}\n", calls, fmt::join(unpriced, ", "));
   fmt::print(
-      "\n{} calls, about {:.2f}, at most {:.2f} without retries\n"
       "(estimate: one token per four bytes of prompt, replies of full length; limit: one token per "
-      "byte)\n",
-      calls, sum, max_cost);
-  for (const auto& name : unpriced) fmt::print("The price of {} is unknown\n", name);
+      "byte)\n");
 }
 
 Interrupt::Interrupt() {
   interrupted = 0;
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    ::sigaction(signal, nullptr, &before);
+    if (signal == SIGHUP && before.sa_handler == SIG_IGN) continue;  // nohup
     struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = 1; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    action.sa_handler = &on_signal;
     ::sigaction(signal, &action, nullptr);
   }
+}
+
+void Interrupt::set_under_way(std::int64_t requests) {
+  under_way = static_cast<int>(std::min<std::int64_t>(requests, 999'999));
 }
 
 bool Interrupt::asked() {

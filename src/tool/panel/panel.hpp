@@ -39,8 +39,13 @@ struct PanelRun {
   PanelRun(const PanelRun&) = delete;
   PanelRun& operator=(const PanelRun&) = delete;
 
+  /// How connect() changes the endpoints of the panel's file.
+  struct Connection {
+    std::optional<std::int64_t> wait_seconds{};  ///< for a server that nobody has heard yet
+    bool once = false;                           ///< no second attempt
+  };
   /// Creates the endpoints and attaches them to the members.
-  void connect();
+  void connect(const Connection& connection);
   /// Throws Error for a judge without a price.
   void require_prices() const;
 
@@ -59,12 +64,15 @@ struct PanelRun {
 /// Prints calls, tokens and cost. `batch`: at the price of batches.
 void print_plan(const PanelRun& panel, const std::vector<annotate::MemberPlan>& plans, bool batch);
 
-/// Catches the first SIGINT or SIGTERM; the second one ends the program.
+/// Catches SIGINT, SIGTERM and SIGHUP: the first asks for a soft stop, another one within a second
+/// is ignored (`timeout` and terminals send two), and a later one ends the program.
 class Interrupt {
  public:
   Interrupt();
   /// Returns true after the first signal.
   [[nodiscard]] static bool asked();
+  /// Says how many requests a signal that ends the program would lose.
+  static void set_under_way(std::int64_t requests);
 };
 
 }  // namespace sp2dpo::tool

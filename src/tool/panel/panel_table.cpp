@@ -25,15 +25,12 @@ void PanelTable::count(const annotate::PanelOutcome& read) {
     pair_ = read.pair.id;
   }
   const auto& member = panel_.members[read.member];
-  const auto& price = member.judge->price;
   Row& row = rows_[{member.judge->name, member.prompt->name()}];
+  row.cost += read.cost;
   for (const auto& reply : read.replies) {
     ++row.replies;
     row.seconds += reply.seconds;
-    if (reply.usage && price)
-      row.cost += (price->prompt * static_cast<double>(reply.usage->prompt_tokens) +
-                   price->completion * static_cast<double>(reply.usage->completion_tokens)) /
-                  1e6;
+    if (!reply.usage) ++row.without_usage;
   }
   if (read.replies.empty()) ++unanswered_;
   if (const auto* failure = std::get_if<AnnotationFailure>(&read.outcome)) {
@@ -84,6 +81,12 @@ void PanelTable::print() const {
                row.replies == 0 ? "-" : fmt::format("{:.4g}", row.seconds / thousands),
                failed.empty() ? "-" : failed);
   }
+  std::int64_t without_usage = 0;
+  for (const auto& [name, row] : rows_) without_usage += row.without_usage;
+  if (without_usage > 0)
+    fmt::print(
+        "  replies without plausible usage: {}; they count with the most that they can cost\n",
+        without_usage);
 }
 
 void FailureWriter::write(const annotate::PanelOutcome& read) {

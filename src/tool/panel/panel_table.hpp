@@ -9,9 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "named_files.hpp"
 #include "panel/panel.hpp"
-
-#include <sp2dpo/io/output_file.hpp>
 
 namespace sp2dpo::tool {
 
@@ -41,6 +40,7 @@ class PanelTable {
     Share longer{};  // preferred the longer response
     Share agreed{};  // preferred the same response in both orders
     std::int64_t replies = 0;
+    std::int64_t without_usage = 0;
     double seconds = 0;
     double cost = 0;
   };
@@ -57,7 +57,7 @@ class PanelTable {
 /// Writes one line of JSON for each question without an annotation.
 class FailureWriter {
  public:
-  explicit FailureWriter(std::filesystem::path path) : file_(std::move(path)) {}
+  explicit FailureWriter(const std::string& path) : file_(checked_output(path)) {}
   void write(const annotate::PanelOutcome& read);
   void finish() { file_.commit(); }
 
