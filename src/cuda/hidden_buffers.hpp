@@ -15,7 +15,7 @@
 
 namespace sp2dpo::cuda {
 
-constexpr std::size_t hidden_alignment = 256;  // for cuBLASLt's fastest algorithms
+constexpr std::size_t hidden_alignment = 256;  // cuBLASLt's of its workspace, and its fastest
 constexpr std::int64_t product_bytes = std::int64_t{32} << 20;
 
 /// Returns how many sums hold the gradients of head and bias by a pair longer than a chunk.

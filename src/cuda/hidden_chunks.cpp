@@ -26,6 +26,9 @@ HiddenChunks::HiddenChunks(const char* call, const HiddenJob& job, const PairRow
   require(memory.workspace != nullptr && memory.workspace_bytes >= at.bytes,
           "{}: chunks of {} rows need {} bytes of workspace, got {}", call, job.chunk_rows,
           at.bytes, memory.workspace == nullptr ? 0 : memory.workspace_bytes);
+  require(reinterpret_cast<std::uintptr_t>(memory.workspace) % hidden_alignment == 0,
+          "{}: workspace is not aligned to {} bytes, which cuBLASLt asks for", call,
+          hidden_alignment);
   launch::gather_labels(rows_.labels, rows_.head.rows, list_, std::ssize(pairs.rows()), at.label,
                         memory.bad_row, stream);
 }
@@ -47,11 +50,13 @@ void HiddenChunks::load_with_gradient(std::int64_t first, std::int64_t count) {
   row_log_probs_and_gradient(logit_rows(), labels(at.logit), {0, count_}, statistics(),
                              at.coefficient + first_, gradient_rows(), MaskedRows::zero, scratch_,
                              stream_);
+  drop_rows();
 }
 
 void HiddenChunks::make_gradient() {
   row_gradient(logit_rows(), labels(at.logit), {0, count_}, at.lse_others + first_,
                at.coefficient + first_, gradient_rows(), MaskedRows::zero, scratch_, stream_);
+  drop_rows();
 }
 
 void HiddenChunks::backward(const Matrix& d_head, float* d_bias, bool add) {
@@ -101,8 +106,13 @@ void HiddenChunks::load_with_reference(std::int64_t first, std::int64_t count) {
 }
 
 void HiddenChunks::make_label_logits(std::int64_t from, double* logit) {
-  launch::label_logits(as_const(hidden(from)), rows_.head, rows_.bias, at.label + first_,
-                       logit + first_, stream_);
+  launch::label_logits(as_const(hidden(from)), rows_.head, rows_.bias,
+                       {at.label + first_, rows_.labels.ignored}, logit + first_, stream_);
+}
+
+void HiddenChunks::drop_rows() {
+  // Only the head's gradient reads hidden states again.
+  if (rows_.d_head.data != nullptr) launch::drop_rows(hidden(), at.coefficient + first_, stream_);
 }
 
 void HiddenChunks::multiply(const MatrixProducts::Operand& a, const MatrixProducts::Operand& b,

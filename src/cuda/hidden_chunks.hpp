@@ -62,6 +62,8 @@ class HiddenChunks {
   void make_logits(std::int64_t count);
   void load_with_reference(std::int64_t first, std::int64_t count);
   void make_label_logits(std::int64_t from, double* logit);
+  /// Keeps rows that do not count, which may be NaN, from the head's gradient.
+  void drop_rows();
   void multiply(const MatrixProducts::Operand& a, const MatrixProducts::Operand& b,
                 const Matrix& product, bool add);
 

@@ -35,11 +35,11 @@ __global__ void __launch_bounds__(threads_per_block)
 
 template <class Element>
 __global__ void __launch_bounds__(threads_per_block)
-    label_logits_kernel(ConstMatrix hidden, ConstMatrix head, const void* bias,
-                        const std::int64_t* label, double* out) {
+    label_logits_kernel(ConstMatrix hidden, ConstMatrix head, const void* bias, RowLabels labels,
+                        double* out) {
   using Memory = typename Element::Memory;
-  const std::int64_t y = label[blockIdx.x];
-  if (y < 0 || y >= head.rows) {
+  const std::int64_t y = labels.label[blockIdx.x];
+  if (y == labels.ignored || y < 0 || y >= head.rows) {
     if (threadIdx.x == 0) out[blockIdx.x] = NAN;
     return;
   }
@@ -74,7 +74,15 @@ __global__ void __launch_bounds__(threads_per_block)
       static_cast<typename Element::Memory*>(matrix.data) + list[blockIdx.x] * matrix.stride;
   const auto by = static_cast<float>(factor[blockIdx.x]);
   for (std::int64_t j = threadIdx.x; j < matrix.columns; j += threads_per_block)
-    row[j] = Element::rounded(by * Element::load(row + j));
+    row[j] = Element::rounded(by == 0 ? 0 : by * Element::load(row + j));
+}
+
+/// Sets the rows with coefficient 0 to zero, one block per row.
+__global__ void __launch_bounds__(threads_per_block)
+    drop_kernel(std::uint16_t* rows, std::int64_t units, const double* coefficient) {
+  if (coefficient[blockIdx.x] != 0) return;
+  std::uint16_t* const row = rows + blockIdx.x * units;
+  for (std::int64_t j = threadIdx.x; j < units; j += threads_per_block) row[j] = 0;
 }
 
 constexpr int sums_per_thread = 4;
@@ -91,8 +99,9 @@ __global__ void __launch_bounds__(threads_per_block)
     const std::int64_t j = begin + u * threads_per_block;
     if (j >= count) continue;
     float sum = add ? out[j] : 0;
-    if (first != nullptr) sum = fmaf(by_first, first[j], sum);
-    if (second != nullptr) sum = fmaf(by_second, second[j], sum);
+    // By 0 where the pair does not count, whose sums may be NaN.
+    if (first != nullptr && by_first != 0) sum = fmaf(by_first, first[j], sum);
+    if (second != nullptr && by_second != 0) sum = fmaf(by_second, second[j], sum);
     out[j] = sum;
   }
 }
@@ -119,9 +128,11 @@ void launch::copy_rows(const ConstMatrix& in, const std::int64_t* from, const Ma
   const auto element = static_cast<std::int64_t>(size_of(in.dtype));
   const auto copy = [&]<class Unit>(Unit) {
     constexpr auto unit = static_cast<std::int64_t>(sizeof(Unit));
-    copy_kernel<<<static_cast<unsigned>(rows), threads_per_block, 0, stream>>>(
-        static_cast<const Unit*>(in.data), in.stride * element / unit, from,
-        static_cast<Unit*>(out.data), out.stride * element / unit, to, in.columns * element / unit);
+    detail::launch("cuda::hidden_loss or cuda::hidden_log_probs, copying rows", copy_kernel<Unit>,
+                   static_cast<unsigned>(rows), threads_per_block, stream,
+                   static_cast<const Unit*>(in.data), in.stride * element / unit, from,
+                   static_cast<Unit*>(out.data), out.stride * element / unit, to,
+                   in.columns * element / unit);
   };
   const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
   const std::uint64_t together = address(in.data) | address(out.data) |
@@ -132,59 +143,62 @@ void launch::copy_rows(const ConstMatrix& in, const std::int64_t* from, const Ma
     copy(uint4{});
   else
     copy(std::uint16_t{});
-  detail::check_launch("cuda::hidden_loss or cuda::hidden_log_probs, copying rows");
 }
 
 void launch::gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64_t* rows,
                            std::int64_t count, std::int64_t* out, std::uint64_t* bad_row,
                            Stream stream) {
   if (count == 0) return;
-  labels_kernel<<<blocks_for(count), threads_per_block, 0, stream>>>(labels, vocab, rows, count,
-                                                                     out, bad_row);
-  detail::check_launch("cuda::hidden_loss or cuda::hidden_log_probs, gathering labels");
+  detail::launch("cuda::hidden_loss or cuda::hidden_log_probs, gathering labels", labels_kernel,
+                 blocks_for(count), threads_per_block, stream, labels, vocab, rows, count, out,
+                 bad_row);
 }
 
 void launch::label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
-                          const std::int64_t* label, double* out, Stream stream) {
+                          const RowLabels& labels, double* out, Stream stream) {
   visit(hidden.dtype, [&](auto element) {
-    label_logits_kernel<decltype(element)>
-        <<<static_cast<unsigned>(hidden.rows), threads_per_block, 0, stream>>>(hidden, head, bias,
-                                                                               label, out);
+    detail::launch("cuda::hidden_loss or cuda::hidden_log_probs, labels' logits",
+                   label_logits_kernel<decltype(element)>, static_cast<unsigned>(hidden.rows),
+                   threads_per_block, stream, hidden, head, bias, labels, out);
   });
-  detail::check_launch("cuda::hidden_loss or cuda::hidden_log_probs, labels' logits");
 }
 
 void launch::column_sums(const ConstMatrix& matrix, float* sum, bool add, Stream stream) {
   visit(matrix.dtype, [&](auto element) {
-    column_sums_kernel<decltype(element)>
-        <<<blocks_for(matrix.columns), threads_per_block, 0, stream>>>(matrix, sum, add);
+    detail::launch("cuda::hidden_loss, the bias's gradient", column_sums_kernel<decltype(element)>,
+                   blocks_for(matrix.columns), threads_per_block, stream, matrix, sum, add);
   });
-  detail::check_launch("cuda::hidden_loss, the bias's gradient");
 }
 
 void launch::scale_rows(const Matrix& matrix, const std::int64_t* list, const double* factor,
                         std::int64_t rows, Stream stream) {
   visit(matrix.dtype, [&](auto element) {
-    scale_kernel<decltype(element)>
-        <<<static_cast<unsigned>(rows), threads_per_block, 0, stream>>>(matrix, list, factor);
+    detail::launch("cuda::hidden_loss, scaling rows", scale_kernel<decltype(element)>,
+                   static_cast<unsigned>(rows), threads_per_block, stream, matrix, list, factor);
   });
-  detail::check_launch("cuda::hidden_loss, scaling rows");
+}
+
+void launch::drop_rows(const Matrix& matrix, const double* coefficient, Stream stream) {
+  const auto units = matrix.columns * static_cast<std::int64_t>(size_of(matrix.dtype) / 2);
+  detail::launch("cuda::hidden_loss, rows that do not count", drop_kernel,
+                 static_cast<unsigned>(matrix.rows), threads_per_block, stream,
+                 static_cast<std::uint16_t*>(matrix.data), units, coefficient);
 }
 
 void launch::add_scaled(const float* first, const float* second, const double* factor, float* out,
                         std::int64_t count, bool add, Stream stream) {
   const std::int64_t threads = (count + sums_per_thread - 1) / sums_per_thread;
-  add_scaled_kernel<<<blocks_for(threads), threads_per_block, 0, stream>>>(first, second, factor,
-                                                                           out, count, add);
-  detail::check_launch("cuda::hidden_loss, adding a long pair's sums");
+  detail::launch("cuda::hidden_loss, adding a long pair's sums", add_scaled_kernel,
+                 blocks_for(threads), threads_per_block, stream, first, second, factor, out, count,
+                 add);
 }
 
 void launch::skip_incomplete(const std::int64_t* chosen_row_counts,
                              const std::int64_t* rejected_row_counts, std::int64_t pairs,
                              const PairOutputs& outputs, double* counted, Stream stream) {
-  skip_kernel<<<blocks_for(pairs), threads_per_block, 0, stream>>>(
-      chosen_row_counts, rejected_row_counts, pairs, outputs, counted);
-  detail::check_launch("cuda::hidden_loss, pairs without rows");
+  detail::launch("cuda::hidden_loss, pairs without rows", skip_kernel, blocks_for(pairs),
+                 threads_per_block, stream, chosen_row_counts, rejected_row_counts, pairs, outputs,
+                 counted);
 }
 
 void launch::zero(void* memory, std::size_t bytes, Stream stream) {

@@ -19,16 +19,20 @@ void gather_labels(const RowLabels& labels, std::int64_t vocab, const std::int64
                    std::int64_t count, std::int64_t* out, std::uint64_t* bad_row, Stream stream);
 
 /// Sets out[i] = hidden[i] · head[label[i]] + bias[label[i]], summed in float by each thread and in
-/// double across threads; NaN if label[i] is outside the head.
+/// double across threads; NaN if label[i] is ignored or outside the head.
 void label_logits(const ConstMatrix& hidden, const ConstMatrix& head, const void* bias,
-                  const std::int64_t* label, double* out, Stream stream);
+                  const RowLabels& labels, double* out, Stream stream);
 
-/// Multiplies row list[i] of `matrix` by factor[i], for `rows` rows.
+/// Sets the rows of a dense matrix whose coefficient is 0 to zero: a product with a gradient of 0
+/// would keep their NaN.
+void drop_rows(const Matrix& matrix, const double* coefficient, Stream stream);
+
+/// Multiplies row list[i] of `matrix` by factor[i], for `rows` rows; by 0 even where it is NaN.
 void scale_rows(const Matrix& matrix, const std::int64_t* list, const double* factor,
                 std::int64_t rows, Stream stream);
 
 /// Sets out[j] to factor[0] · first[j] + factor[1] · second[j] for j < count, or adds that to it. A
-/// null sum counts as zero.
+/// null sum counts as zero, and so does one with the factor 0.
 void add_scaled(const float* first, const float* second, const double* factor, float* out,
                 std::int64_t count, bool add, Stream stream);
 

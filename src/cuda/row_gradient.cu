@@ -100,11 +100,11 @@ void launch::gradient(const RowPass& pass, int parts, Stream stream) {
   visit(pass.logits.dtype, [&](auto element) {
     if (parts > 1) {
       const auto blocks = (grid.x + scale_threads - 1) / scale_threads;
-      scales_kernel<decltype(element)><<<blocks, scale_threads, 0, stream>>>(pass);
-      detail::check_launch("cuda::row_gradient, rows in parts");
+      detail::launch("cuda::row_gradient, rows in parts", scales_kernel<decltype(element)>, blocks,
+                     scale_threads, stream, pass);
     }
-    gradient_kernel<decltype(element)><<<grid, row_threads, 0, stream>>>(pass);
-    detail::check_launch("cuda::row_gradient");
+    detail::launch("cuda::row_gradient", gradient_kernel<decltype(element)>, grid, row_threads,
+                   stream, pass);
   });
 }
 

@@ -11,7 +11,7 @@ template <class Element, bool with_plain>
 __global__ void __launch_bounds__(row_threads, 2) log_probs_kernel(launch::RowPass pass) {
   const std::int64_t row = pass.selection[blockIdx.x];
   const std::int64_t label = pass.labels.label[row];
-  const bool reads = is_label(label, pass.logits);  // masked rows are not read
+  const bool reads = is_label(label, pass);  // masked rows are not read
   const int thread = static_cast<int>(threadIdx.x);
 
   ExpSum sum;
@@ -104,15 +104,13 @@ void launch::log_probs(const RowPass& pass, int parts, Stream stream) {
   const dim3 grid(static_cast<unsigned>(pass.selection.count), static_cast<unsigned>(parts));
   visit(pass.logits.dtype, [&](auto element) {
     using Element = decltype(element);
-    if (pass.statistics.logit_sum != nullptr)
-      log_probs_kernel<Element, true><<<grid, row_threads, 0, stream>>>(pass);
-    else
-      log_probs_kernel<Element, false><<<grid, row_threads, 0, stream>>>(pass);
-    detail::check_launch("cuda::row_log_probs");
+    const auto kernel = pass.statistics.logit_sum != nullptr ? log_probs_kernel<Element, true>
+                                                             : log_probs_kernel<Element, false>;
+    detail::launch("cuda::row_log_probs", kernel, grid, row_threads, stream, pass);
     if (parts == 1) return;
     const auto blocks = (grid.x + finish_threads - 1) / finish_threads;
-    finish_kernel<Element><<<blocks, finish_threads, 0, stream>>>(pass, parts);
-    detail::check_launch("cuda::row_log_probs, parts of rows");
+    detail::launch("cuda::row_log_probs, parts of rows", finish_kernel<Element>, blocks,
+                   finish_threads, stream, pass, parts);
   });
 }
 

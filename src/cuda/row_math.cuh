@@ -4,6 +4,7 @@
 #include "elements.cuh"
 #include "row_kernels.hpp"
 
+#include <sp2dpo/loss/detail/logit_range.hpp>
 #include <sp2dpo/loss/objective.hpp>
 
 /// Shared by the row kernels: where a row's vectors lie, and the arithmetic of its sums.
@@ -14,8 +15,8 @@ inline constexpr int unroll = 4;  // vectors that a thread has in flight: 64 byt
 inline constexpr unsigned all_lanes = 0xffffffffu;
 
 inline constexpr float log2e = 1.4426950408889634f;
-/// Lower than every exponent that counts; finite, so that −inf stays below it.
-inline constexpr float lowest_exponent = -1e30f;
+using sp2dpo::detail::label_distance;
+using sp2dpo::detail::lowest_exponent;
 
 __device__ inline float exp2_approx(float x) {
   float y;
@@ -86,9 +87,12 @@ struct ExpSum : launch::PartialSum {
   __device__ ExpSum() : PartialSum{0, lowest_exponent, 0} {}
   __device__ explicit ExpSum(const PartialSum& part) : PartialSum(part) {}
 
-  /// Returns k for logits up to `max`, never too small: rounded down, it would let terms of large
-  /// logits overflow.
-  static __device__ float exponent_above(float max) { return ceilf(__fmul_ru(max, log2e)); }
+  /// Returns k for logits up to `max`. For logits of 1e9, whose exponents are multiples of 128, it
+  /// is off by up to 64, which leaves room on both sides of a float's range.
+  static __device__ float exponent_above(float max) { return ceilf(__fmul_rn(max, log2e)); }
+
+  /// False if a logit was above the range; a NaN is in the sum.
+  [[nodiscard]] __device__ bool is_in_range() const { return k <= -lowest_exponent; }
 
   __device__ void raise(float exponent) {
     const float higher = fmaxf(k, exponent);
@@ -133,13 +137,11 @@ struct ExpSum : launch::PartialSum {
     sum += even + odd;
   }
 
-  /// Returns log Σ exp(x). Dividing by the same rounded log2(e) that x was multiplied by cancels
-  /// its rounding.
+  /// Returns log Σ exp(x): −inf if all x are masked, NaN if one is out of range. Dividing by the
+  /// same rounded log2(e) that x was multiplied by cancels its rounding.
   [[nodiscard]] __device__ double log() const {
-    if (k == lowest_exponent) return -INFINITY;
-    const double exponent = static_cast<double>(k) / static_cast<double>(log2e);
-    // If no term is left, k is so large that its own rounding outweighs any logarithm.
-    return sum == 0 ? exponent : exponent + ::log(static_cast<double>(sum));
+    if (!is_in_range()) return NAN;
+    return static_cast<double>(k) / static_cast<double>(log2e) + ::log(static_cast<double>(sum));
   }
 };
 
@@ -166,19 +168,15 @@ __device__ ExpSum block_total(ExpSum part) {
   return part;
 }
 
-/// Returns d = lse_others − z_y. A label's logit of +inf would otherwise look like certainty.
-__device__ inline double label_distance(double lse_others, double z) {
-  return z == static_cast<double>(INFINITY) ? static_cast<double>(NAN) : lse_others - z;
-}
-
-[[nodiscard]] __device__ inline bool is_label(std::int64_t label, const LogitRows& logits) {
-  return label >= 0 && label < logits.vocab;
+/// Returns whether the row has a label, and is to be read: an ignored one may look like a token.
+[[nodiscard]] __device__ inline bool is_label(std::int64_t label, const launch::RowPass& pass) {
+  return label != pass.labels.ignored && label >= 0 && label < pass.logits.vocab;
 }
 
 /// Returns NaN if the row has none.
 template <class Element>
 __device__ double label_logit(const launch::RowPass& pass, std::int64_t row, std::int64_t label) {
-  if (!is_label(label, pass.logits)) return NAN;
+  if (!is_label(label, pass)) return NAN;
   if (pass.labels.logit != nullptr) return pass.labels.logit[row];
   const auto* const in = static_cast<const typename Element::Memory*>(pass.logits.data);
   return static_cast<double>(Element::load(in + pass.logits.layout.offset(row) + label));
@@ -191,7 +189,7 @@ __device__ inline void write_statistics(const launch::RowPass& pass, std::int64_
   double log_prob = 0;
   if (label == pass.labels.ignored) {
     lse_others = plain = 0;
-  } else if (is_label(label, pass.logits)) {
+  } else if (is_label(label, pass)) {
     log_prob = -sp2dpo::detail::softplus(label_distance(lse_others, z));
   } else {
     log_prob = lse_others = plain = NAN;
@@ -210,9 +208,8 @@ struct RowScale : launch::StoredScale {
     const double lse = fmax(lse_others, z) + log1p(exp(-fabs(distance)));
     const double exponent = lse * static_cast<double>(log2e);
     const auto k = static_cast<float>(ceil(exponent));
-    // The scale compensates for the rounding of k; 2^100 is for logits so large that this exceeds a
-    // float.
-    const double rest = fmin(static_cast<double>(k) - exponent, 100.0);
+    // The scale compensates for the rounding of k. NaN if the row is out of range.
+    const double rest = static_cast<double>(k) - exponent;
     return {isnan(distance) ? NAN : k, static_cast<float>(-coefficient * exp2(rest)),
             static_cast<float>(coefficient * sp2dpo::detail::sigmoid(distance))};
   }
@@ -220,13 +217,15 @@ struct RowScale : launch::StoredScale {
   /// Computed from the sums, without logarithms, which would need registers while a row is held.
   static __device__ launch::StoredScale of(double coefficient, const launch::PartialSum& others,
                                            double z) {
-    if (coefficient == 0) return {INFINITY, 0, 0};
+    if (coefficient == 0) return {0, 0, 0};
+    const double lowest = others.sum == 0 ? -INFINITY : 0;
+    if (!ExpSum(others).is_in_range() || isnan(label_distance(lowest, z))) return {NAN, NAN, NAN};
     const double exponent = z * static_cast<double>(log2e);
     const float k = fmaxf(others.k, static_cast<float>(ceil(exponent)));
     const float rest = others.sum * exp2_approx(others.k - k);
     const float all = rest + exp2_approx(static_cast<float>(exponent - static_cast<double>(k)));
     const auto c = static_cast<float>(coefficient);
-    return {isnan(label_distance(0, z)) ? NAN : k, -c / all, c * (rest / all)};
+    return {k, -c / all, c * (rest / all)};
   }
 
   [[nodiscard]] __device__ float operator()(float x) const {

@@ -50,6 +50,14 @@ __device__ __forceinline__ void remove_label(const LabelPlace& place, int begin,
   }
 }
 
+/// Writes the statistics of the cluster's row.
+__device__ __forceinline__ void write_sums(const launch::RowPass& pass,
+                                           const launch::PartialSum& of_row, double z) {
+  const std::int64_t row =
+      pass.selection[blockIdx.x / cooperative_groups::this_cluster().num_blocks()];
+  write_statistics(pass, row, pass.labels.label[row], ExpSum(of_row).log(), of_row.plain, z);
+}
+
 /// Takes one row per cluster. Each block keeps its part of the row in registers as loaded and
 /// computes the exponentials twice, which costs less than keeping them in float.
 template <class Element, bool with_plain>
@@ -60,10 +68,9 @@ __device__ void do_row(const launch::RowPass& pass) {
   const Part part{static_cast<int>(cluster.block_rank()), static_cast<int>(cluster.num_blocks())};
   const std::int64_t row = pass.selection[blockIdx.x / cluster.num_blocks()];
   const std::int64_t label = pass.labels.label[row];
-  const bool masked = label == pass.labels.ignored;
   const int thread = static_cast<int>(threadIdx.x);
   auto* const out = static_cast<Memory*>(pass.gradient.data) + pass.gradient.layout.offset(row);
-  if (masked) {  // in all blocks of the cluster, so none waits
+  if (label == pass.labels.ignored) {  // in all blocks of the cluster, so none waits
     if (part.is_first() && thread == 0) write_statistics(pass, row, label, 0, 0, 0);
     if (pass.masked == MaskedRows::zero) write_zeros<Element>(out, 0, columns(pass.logits), part);
     return;
@@ -110,6 +117,12 @@ __device__ void do_row(const launch::RowPass& pass) {
     shared = RowScale::of(pass.coefficient[row], total, z);
   }
   cluster.sync();  // also: no block leaves while others read its shared memory
+  const bool writes_sums = part.is_first() && thread == 0;
+  if (shared.scale == 0 && shared.at_label == 0) {  // coefficient 0, even where a logit is NaN
+    write_zeros<Element>(out, 0, columns(pass.logits), part);
+    if (writes_sums) write_sums(pass, of_row, z);
+    return;
+  }
 
   const RowScale scale{shared};
   const std::uint32_t label_bits = element_bits<Element>(scale.at_label);
@@ -125,11 +138,7 @@ __device__ void do_row(const launch::RowPass& pass) {
     out[single] =
         Element::rounded(single == label ? scale.at_label : scale(Element::load(in + single)));
   if (part.is_last()) write_zeros<Element>(out, pass.logits.vocab, columns(pass.logits), {0, 1});
-  // At the end, when no registers hold the row.
-  if (part.is_first() && thread == 0) {
-    const std::int64_t row = pass.selection[blockIdx.x / cluster.num_blocks()];
-    write_statistics(pass, row, pass.labels.label[row], ExpSum(of_row).log(), of_row.plain, z);
-  }
+  if (writes_sums) write_sums(pass, of_row, z);  // at the end, when no registers hold the row
 }
 #endif
 
@@ -168,6 +177,17 @@ bool has_clusters(Kernel* kernel) {
   return attributes.ptxVersion >= 90;
 }
 
+/// Returns whether a cluster of this launch finds room: a slice of a GPU, or a small one, may have
+/// no group of multiprocessors that holds all its blocks. One block always finds room.
+template <class Kernel>
+bool has_room(const cudaLaunchConfig_t& config, Kernel* kernel, int blocks) {
+  if (blocks == 1) return true;
+  int clusters = 0;
+  detail::check(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config),
+                "cuda::row_log_probs_and_gradient");
+  return clusters > 0;
+}
+
 template <class Element>
 bool launch_for(const launch::RowPass& pass, Stream stream) {
   const int blocks = cluster_size<Element>(pass.logits.vocab);
@@ -184,6 +204,7 @@ bool launch_for(const launch::RowPass& pass, Stream stream) {
   config.stream = stream;
   config.attrs = &cluster;
   config.numAttrs = 1;
+  if (!has_room(config, kernel, blocks)) return false;
   detail::check(cudaLaunchKernelEx(&config, kernel, pass), "cuda::row_log_probs_and_gradient");
   return true;
 }

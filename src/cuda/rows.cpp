@@ -31,8 +31,9 @@ void check_rows(const char* call, const LogitRows& logits, const RowLabels& labe
   require(logits.dtype != DType::float64,
           "{}: logits are float64; the kernels take float16, bfloat16 and float32", call);
   detail::check_rows(call, logits, labels, selection);
-  require(logits.vocab <= max_blocks, "{}: logits.vocab is {}; expected at most {}", call,
-          logits.vocab, max_blocks);
+  require(std::max(logits.vocab, logits.padded_vocab) <= max_blocks,
+          "{}: logits.vocab is {} and logits.padded_vocab {}; expected at most {}", call,
+          logits.vocab, logits.padded_vocab, max_blocks);
   require(selection.count <= max_blocks, "{}: the selection has {} rows; expected at most {}", call,
           selection.count, max_blocks);
 }

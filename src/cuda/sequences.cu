@@ -82,17 +82,16 @@ __global__ void __launch_bounds__(threads_per_block)
 void launch::sequence_log_probs(const SequenceRows& batch, const double* row_log_prob,
                                 bool empty_allowed, const SequenceSums& out, unsigned blocks,
                                 Stream stream) {
-  sums_kernel<<<blocks, threads_per_block, 0, stream>>>(batch, row_log_prob, empty_allowed, out);
-  detail::check_launch("cuda::sequence_log_probs");
+  detail::launch("cuda::sequence_log_probs", sums_kernel, blocks, threads_per_block, stream, batch,
+                 row_log_prob, empty_allowed, out);
 }
 
 void launch::row_coefficients(const SequenceRows& batch, const SequenceSums& sums,
                               const PairValues& d_chosen, const PairValues& d_rejected,
                               const PairValues& upstream, double nll_scale, double* coefficient,
                               unsigned blocks, Stream stream) {
-  coefficients_kernel<<<blocks, threads_per_block, 0, stream>>>(batch, sums, d_chosen, d_rejected,
-                                                                upstream, nll_scale, coefficient);
-  detail::check_launch("cuda::row_coefficients");
+  detail::launch("cuda::row_coefficients", coefficients_kernel, blocks, threads_per_block, stream,
+                 batch, sums, d_chosen, d_rejected, upstream, nll_scale, coefficient);
 }
 
 }  // namespace sp2dpo::cuda

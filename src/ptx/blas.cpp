@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
 #include <bit>
+#include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -99,6 +102,44 @@ void store(std::byte* to, cudaDataType_t type, double value) {
 
 void say(std::string_view matrix, std::string_view what) {
   device().findings().add(fmt::format("cublasLtMatmul: {} {}", matrix, what));
+}
+
+/// What an algorithm was chosen for, which a real one relies on. The algorithm's bytes hold it.
+struct Choice {
+  std::uint64_t problem;                    // see problem_of()
+  std::array<std::uint16_t, 4> alignments;  // in bytes, as the preference declares them: A, B, C, D
+  std::uint64_t workspace_bytes;
+};
+static_assert(sizeof(Choice) <= sizeof(cublasLtMatmulAlgo_t));
+
+/// Returns a hash of the types, sizes, strides and transpositions.
+std::uint64_t problem_of(const Product& product, std::initializer_list<const Layout*> layouts) {
+  std::uint64_t hash = 1469598103934665603u;
+  const auto mix = [&](std::uint64_t value) { hash = (hash ^ value) * 1099511628211u; };
+  mix(product.get(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_N));
+  mix(product.get(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N));
+  for (const Layout* layout : layouts) {
+    mix(static_cast<std::uint64_t>(layout->type));
+    mix(layout->rows);
+    mix(layout->columns);
+    mix(static_cast<std::uint64_t>(layout->leading));
+  }
+  return hash;
+}
+
+void check_choice(const Choice& choice, std::uint64_t problem,
+                  const std::array<const void*, 4>& matrices, const void* workspace,
+                  std::size_t workspace_bytes) {
+  if (choice.problem != problem) say("the algorithm", "was chosen for another product");
+  constexpr const char* names[] = {"A", "B", "C", "D"};
+  for (std::size_t i = 0; i < matrices.size(); ++i)
+    if (reinterpret_cast<std::uintptr_t>(matrices[i]) % choice.alignments[i] != 0)
+      say(names[i], fmt::format("is not aligned to {} bytes, as its preference declared",
+                                choice.alignments[i]));
+  if (workspace_bytes < choice.workspace_bytes)
+    say("the workspace", "is smaller than the algorithm's");
+  if (workspace_bytes > 0 && reinterpret_cast<std::uintptr_t>(workspace) % 256 != 0)
+    say("the workspace", "is not aligned to 256 bytes");
 }
 
 /// Returns the memory of a matrix. Adds a finding and returns null if no allocation holds it.
@@ -257,18 +298,34 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 }
 
 /// Offers one algorithm, which uses all the workspace that the preference allows.
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t preference, int,
-                                              cublasLtMatmulHeuristicResult_t results[],
-                                              int* count) {
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
+    cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t of_a,
+    cublasLtMatrixLayout_t of_b, cublasLtMatrixLayout_t of_c, cublasLtMatrixLayout_t of_d,
+    cublasLtMatmulPreference_t preference, int, cublasLtMatmulHeuristicResult_t results[],
+    int* count) {
   *count = 0;
   if (device().take_fault("cublasLtMatmulAlgoGetHeuristic")) return CUBLAS_STATUS_NOT_SUPPORTED;
   *count = 1;
   results[0] = {};
-  results[0].workspaceSize =
-      at<Attributes>(preference).get<std::size_t>(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 0);
+  const auto& wanted = at<Attributes>(preference);
+  results[0].workspaceSize = wanted.get<std::size_t>(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 0);
+  // By default cuBLASLt takes any scheme, of which some add in no fixed order, and expects matrices
+  // that are aligned to 256 bytes.
+  if (wanted.get<std::uint32_t>(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                CUBLASLT_REDUCTION_SCHEME_MASK) &
+      static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_INPLACE))
+    say("the preference", "allows sums in place, whose order is not fixed");
+  const auto alignment = [&](cublasLtMatmulPreferenceAttributes_t attribute) {
+    return static_cast<std::uint16_t>(wanted.get<std::uint32_t>(attribute, 256));
+  };
+  const Choice choice{problem_of(at<Product>(product), {&at<Layout>(of_a), &at<Layout>(of_b),
+                                                        &at<Layout>(of_c), &at<Layout>(of_d)}),
+                      {alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES),
+                       alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES),
+                       alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES),
+                       alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES)},
+                      results[0].workspaceSize};
+  std::memcpy(&results[0].algo, &choice, sizeof choice);
   results[0].state = CUBLAS_STATUS_SUCCESS;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -277,10 +334,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
                               const void* a, cublasLtMatrixLayout_t of_a, const void* b,
                               cublasLtMatrixLayout_t of_b, const void* beta, const void* c,
                               cublasLtMatrixLayout_t of_c, void* d, cublasLtMatrixLayout_t of_d,
-                              const cublasLtMatmulAlgo_t*, void* workspace,
+                              const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                               std::size_t workspace_bytes, cudaStream_t stream) {
   if (device().take_fault("cublasLtMatmul")) return CUBLAS_STATUS_EXECUTION_FAILED;
   device().launches().push_back({"cublasLtMatmul", {}, {}, {}, 0, stream});
+  if (algorithm != nullptr) {
+    Choice choice;
+    std::memcpy(&choice, algorithm, sizeof choice);
+    check_choice(choice,
+                 problem_of(at<Product>(product), {&at<Layout>(of_a), &at<Layout>(of_b),
+                                                   &at<Layout>(of_c), &at<Layout>(of_d)}),
+                 {a, b, c, d}, workspace, workspace_bytes);
+  }
   if (workspace_bytes > 0) {
     const auto place = device().memory().find(workspace, workspace_bytes);
     if (place.region == nullptr)

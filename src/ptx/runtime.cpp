@@ -66,6 +66,14 @@ std::uint64_t volume(const Extent& e) {
   return std::uint64_t{e[0]} * e[1] * e[2];
 }
 
+Extent cluster_of(const cudaLaunchConfig_t& config) {
+  for (unsigned i = 0; i < config.numAttrs; ++i)
+    if (const auto& attribute = config.attrs[i];
+        attribute.id == cudaLaunchAttributeClusterDimension)
+      return {attribute.val.clusterDim.x, attribute.val.clusterDim.y, attribute.val.clusterDim.z};
+  return {1, 1, 1};
+}
+
 /// Returns the error with which hardware would refuse the launch.
 cudaError_t check_launch(const Kernel& kernel, const void* function, const LaunchRecord& launch) {
   const Properties& properties = device().properties;
@@ -218,17 +226,11 @@ cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void**
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function,
                                 void** arguments) {
-  Extent cluster{1, 1, 1};
-  for (unsigned i = 0; i < config->numAttrs; ++i)
-    if (const auto& attribute = config->attrs[i];
-        attribute.id == cudaLaunchAttributeClusterDimension)
-      cluster = {attribute.val.clusterDim.x, attribute.val.clusterDim.y,
-                 attribute.val.clusterDim.z};
   return remember(launch(function,
                          {{},
                           extent_of(config->gridDim),
                           extent_of(config->blockDim),
-                          cluster,
+                          cluster_of(*config),
                           config->dynamicSmemBytes,
                           config->stream},
                          arguments));
@@ -250,6 +252,20 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   const auto bytes = static_cast<std::size_t>(value);
   if (bytes > device().properties.shared_per_block_optin) return remember(cudaErrorInvalidValue);
   modules().max_dynamic_shared[function] = bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void* function,
+                                           const cudaLaunchConfig_t* config) {
+  if (const auto fault = device().take_fault("cudaOccupancyMaxActiveClusters"))
+    return remember(fault);
+  if (modules().find(function, capability()) == nullptr)
+    return remember(cudaErrorNoKernelImageForDevice);
+  const auto blocks = static_cast<std::uint32_t>(volume(cluster_of(*config)));
+  const Properties& properties = device().properties;
+  *clusters = blocks <= properties.largest_cluster
+                  ? properties.multiprocessors / static_cast<int>(blocks)
+                  : 0;
   return cudaSuccess;
 }
 

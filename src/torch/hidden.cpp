@@ -141,17 +141,13 @@ Tensor scaled(const Tensor& gradient, const Tensor& upstream, bool in_place) {
     const Tensor factor = upstream.to(type);
     return in_place ? gradient.mul_(factor) : gradient * factor;
   }
-  Tensor result = in_place ? gradient : at::empty_like(gradient, at::MemoryFormat::Contiguous);
+  const Tensor result = in_place ? gradient : gradient.clone(at::MemoryFormat::Contiguous);
   // A tensor of one element, since libtorch may round a scalar to the gradient's type first. On the
   // CPU in blocks, which bound the memory for float32 copies.
-  const Tensor factor = upstream.reshape({1});
-  const Tensor from = gradient.view({-1}), to = result.view({-1});
-  const std::int64_t block = gradient.is_cpu() ? std::int64_t{1} << 20 : from.numel();
-  for (std::int64_t first = 0; first < from.numel(); first += block) {
-    const std::int64_t count = std::min(block, from.numel() - first);
-    Tensor part = to.narrow(0, first, count);
-    at::mul_out(part, from.narrow(0, first, count), factor);
-  }
+  const Tensor factor = upstream.reshape({1}), all = result.view({-1});
+  const std::int64_t block = gradient.is_cpu() ? std::int64_t{1} << 20 : all.numel();
+  for (std::int64_t first = 0; first < all.numel(); first += block)
+    all.narrow(0, first, std::min(block, all.numel() - first)).mul_(factor);
   return result;
 }
 

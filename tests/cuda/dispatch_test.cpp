@@ -129,6 +129,19 @@ TEST(CudaRowsDispatch, ReadsOnceOnlyWithClusters) {
   EXPECT_THAT(kernels_launched(), testing::ElementsAre("log_probs_kernel", "gradient_kernel"));
 }
 
+/// A slice of a GPU may hold no cluster of the size that a row needs.
+TEST(CudaRowsDispatch, ReadsTwiceWhereNoClusterFindsRoom) {
+  for (const auto& [vocab, largest] : {std::pair{70000, 2u}, {140000, 4u}}) {
+    const Rows rows(vocab);
+    const auto in_a_cluster = rows.on_device(true);
+    EXPECT_THAT(kernels_launched(), testing::ElementsAre("unit_gradient_kernel"));
+    ptx::device().properties.largest_cluster = largest;
+    expect_close(rows, rows.on_device(true), in_a_cluster);
+    EXPECT_THAT(kernels_launched(), testing::Not(testing::Contains("unit_gradient_kernel")));
+    ptx::device().properties.largest_cluster = 8;
+  }
+}
+
 TEST(CudaRowsDispatch, UsesAsManyBlocksAsTheRowNeeds) {
   const auto cluster_of = [](std::int64_t vocab, DType dtype) {
     (void)Rows(vocab, dtype).on_device(true);

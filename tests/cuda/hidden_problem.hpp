@@ -145,7 +145,7 @@ struct Problem {
     MatrixProducts products;
     for (int i = 0; i < calls; ++i)
       around([&] {
-        hidden_loss(device.job, device.loss, device.out, device.memory, products, nullptr);
+        hidden_loss(device.job, device.loss, device.out, device.memory, products, stream);
       });
     if (bad_row != nullptr) *bad_row = device.bad.get()[0];
     return {device.policy.get(),
@@ -172,7 +172,7 @@ struct Problem {
     if (change) change(device.call());
     MatrixProducts products;
     hidden_log_probs(device.job, device.pair_rows, average, device.out.sums, device.memory,
-                     products, nullptr);
+                     products, stream);
     return {device.policy.get(), device.counts.get()};
   }
 
@@ -213,6 +213,7 @@ struct Problem {
   /// Makes the call on the device.
   std::function<void(const std::function<void()>&)> around = [](const auto& call) { call(); };
   bool with_bias = true, add = true, average = false, skip_incomplete = false;
+  Stream stream = nullptr;
   bool lists_masked = false;  // as if the labels had not been read
   double margin = 0, nll_scale = 0;
   Bytes hidden, head, bias;

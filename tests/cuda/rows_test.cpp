@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ptx/device_array.hpp"
+#include <cuda_runtime_api.h>
 #include <gmock/gmock.h>
 
 #include <sp2dpo/cuda/rows.hpp>
@@ -459,14 +460,225 @@ TEST(CudaRows, BecomeNanForNanAndPlusInfinity) {
         }
 }
 
-TEST(CudaRows, HandleLargeLogits) {
-  for (const DType dtype : {DType::bfloat16, DType::float32})
-    for (const double offset : {-1e6, 1e6, 1e9, -1e9, 1e20, -1e20}) {
-      Batch batch(dtype, 1, 200);
-      for (std::int64_t j = 0; j < 200; ++j) batch.set(0, j, offset);
-      const OnDevice device(batch);
+/// Statistics and gradient of the first row, in one pass or two.
+struct FirstRow {
+  FirstRow(const Batch& batch, bool at_once) : gradient(batch) {
+    const OnDevice device(batch);
+    if (at_once) {
+      device.find_both();
+    } else {
       device.find_log_probs();
-      EXPECT_NEAR(device.log_prob.get()[0], -std::log(200.0), std::fabs(offset) * 3e-7) << offset;
+      device.find_gradient();
+    }
+    log_prob = device.log_prob.get()[0];
+    gradient.memory = device.memory.get();
+  }
+  double log_prob;
+  Batch gradient;
+};
+
+/// No column but the label is finite: NaN must not look like certainty.
+TEST(CudaRows, BecomeNanForNanBesideNothingElse) {
+  for (const DType dtype : all_dtypes)
+    for (const std::int64_t vocab : {2, 9, 100, 20000})
+      for (const bool at_once : {false, true}) {
+        Batch batch(dtype, 1, vocab);
+        batch.label(0) = 0;
+        for (std::int64_t j = 1; j < vocab; ++j) batch.set(0, j, -inf);
+        batch.set(0, vocab - 1, nan);
+        const FirstRow row(batch, at_once);
+        EXPECT_TRUE(std::isnan(row.log_prob)) << name_of(dtype) << " " << vocab << " " << at_once;
+        for (std::int64_t j = 0; j < vocab; ++j) ASSERT_TRUE(std::isnan(row.gradient.get(0, j)));
+      }
+}
+
+TEST(CudaRows, AreRightUpToTheLargestLogit) {
+  for (const DType dtype : {DType::bfloat16, DType::float32})
+    for (const double offset : {1e6, 3.3e8, 7.5e8, 9.9e8, 1e9, -1e6, -3.3e8, -7.5e8, -9.9e8, -1e9})
+      for (const std::int64_t equal : {1, 2, 70})
+        for (const bool at_once : {false, true}) {
+          Batch batch(dtype, 1, 300);
+          batch.label(0) = 0;
+          for (std::int64_t j = 0; j < 300; ++j)
+            batch.set(0, j, j < equal ? offset : offset - 0.01 * std::fabs(offset));
+          const FirstRow row(batch, at_once);
+          SCOPED_TRACE(testing::Message() << name_of(dtype) << " " << offset << " " << equal);
+          EXPECT_NEAR(row.log_prob, -std::log(double(equal)), 1e-5);
+          const double c = batch.coefficient[0], p = 1 / double(equal);
+          EXPECT_NEAR(row.gradient.get(0, 0), c * (1 - p), 0.01 * c);
+          if (equal > 1) {
+            EXPECT_NEAR(row.gradient.get(0, 1), -c * p, 0.01 * c * p);
+          }
+          EXPECT_EQ(row.gradient.get(0, 299), 0);
+        }
+}
+
+TEST(CudaRows, BeyondTheLargestLogitAreNanInValueAndGradient) {
+  const auto expect_nan = [](const Batch& batch) {
+    for (const bool at_once : {false, true}) {
+      const FirstRow row(batch, at_once);
+      EXPECT_TRUE(std::isnan(row.log_prob)) << at_once << ", " << row.log_prob;
+      for (std::int64_t j = 0; j < batch.logits.vocab; ++j)
+        ASSERT_TRUE(std::isnan(row.gradient.get(0, j))) << at_once << ", column " << j;
+    }
+  };
+  for (const auto& [dtype, largest] :
+       {std::pair{DType::bfloat16, 3.38953139e38}, {DType::float32, 3.40282347e38}})
+    for (const std::int64_t vocab : {2, 70, 5000})
+      for (const double beyond : {1.1e9, 3e9, 1e10, 1e20, largest}) {
+        SCOPED_TRACE(testing::Message() << name_of(dtype) << ", " << vocab << ", " << beyond);
+        for (const int which : {0, 1, 2, 3}) {
+          Batch batch(dtype, 1, vocab);
+          batch.label(0) = 1;
+          for (std::int64_t j = 0; j < vocab; ++j)
+            if (which == 0 || (which == 1 && j != 1) || (which == 2 && j == 1) ||
+                (which == 3 && j == (vocab > 2 ? vocab / 2 : 0)))
+              batch.set(0, j, beyond);
+          expect_nan(batch);
+        }
+        Batch masked(dtype, 1, vocab);
+        masked.label(0) = vocab - 1;
+        for (std::int64_t j = 0; j < vocab; ++j) masked.set(0, j, -beyond);
+        expect_nan(masked);
+        for (std::int64_t j = 0; j < vocab; ++j) masked.set(0, j, j % 2 == 0 ? -largest : -inf);
+        expect_nan(masked);
+      }
+}
+
+TEST(CudaRows, TakeColumnsFarBelowForMasked) {
+  for (const auto& [dtype, lowest] : {std::pair{DType::float16, -65504.0},
+                                      {DType::bfloat16, -3.38953139e38},
+                                      {DType::float32, -3.40282347e38}})
+    for (const double mask : {-1e10, -3.3e12, -1e30, lowest})
+      for (const std::int64_t from : {0, 700}) {
+        if (dtype == DType::float16 && mask != lowest) continue;
+        Batch batch(dtype, 1, 3000);
+        for (std::int64_t j = from; j < from + 2000; ++j) batch.set(0, j, mask);
+        batch.label(0) = from == 0 ? 2500 : 1;
+        expect_both_ways(batch);
+        batch.label(0) = from + 5;
+        for (const bool at_once : {false, true}) {
+          const FirstRow row(batch, at_once);
+          EXPECT_LT(row.log_prob, 0.9 * mask);
+          EXPECT_NEAR(row.gradient.get(0, from + 5), batch.coefficient[0], rounding(dtype));
+        }
+        for (std::int64_t j = 0; j < 3000; ++j) batch.set(0, j, j == 7 ? 3 : mask);
+        batch.label(0) = 7;
+        for (const bool at_once : {false, true}) {
+          const FirstRow row(batch, at_once);
+          EXPECT_EQ(row.log_prob, 0);
+          EXPECT_EQ(row.gradient.get(0, 7), 0);
+        }
+      }
+}
+
+/// A token may stand for "ignored", such as a padding token.
+TEST(CudaRows, WithAnIgnoredTokenAreNotRead) {
+  constexpr std::int64_t padding_token = 5;
+  for (const DType dtype : all_dtypes)
+    for (const std::int64_t vocab : {300, 33000}) {
+      Batch batch(dtype, 1, vocab);
+      batch.label(0) = padding_token;
+      OnDevice device(batch);
+      device.row_labels.ignored = padding_token;
+      const DeviceArray<unsigned char> never_written(batch.memory.size());
+      device.logits.data = never_written.data();
+      const DeviceArray<unsigned char> out(batch.memory);
+      const GradientRows gradient{out.data(), device.logits.layout};
+      row_log_probs(device.logits, device.row_labels, device.all, device.statistics(),
+                    device.row_memory(), nullptr);
+      EXPECT_EQ(device.log_prob.get()[0], 0);
+      row_gradient(device.logits, device.row_labels, device.all, device.lse_others.data(),
+                   device.coefficient.data(), gradient, MaskedRows::zero, device.row_memory(),
+                   nullptr);
+      row_log_probs_and_gradient(device.logits, device.row_labels, device.all, device.statistics(),
+                                 device.coefficient.data(), gradient, MaskedRows::zero,
+                                 device.row_memory(), nullptr);
+      EXPECT_EQ(device.log_prob.get()[0], 0);
+      const auto bytes = out.get();
+      for (std::int64_t j = 0; j < vocab; ++j) ASSERT_EQ(detail::load(bytes.data(), dtype, j), 0);
+    }
+}
+
+TEST(CudaRows, WithCoefficientZeroHaveNoGradientWhateverTheyHold) {
+  for (const DType dtype : all_dtypes)
+    for (const std::int64_t vocab : {100, 40000})
+      for (const double bad : {nan, inf, -inf})
+        for (const bool at_once : {false, true}) {
+          Batch batch(dtype, 1, vocab, 3);
+          batch.coefficient[0] = 0;
+          batch.set(0, vocab / 3, bad);
+          const FirstRow row(batch, at_once);
+          for (std::int64_t j = 0; j < vocab + 3; ++j) ASSERT_EQ(row.gradient.get(0, j), 0);
+        }
+}
+
+/// Two rows in two allocations are one tensor whose second row begins far beyond 2^31 elements.
+TEST(CudaRows, MayLieBeyondTwoToThe31Elements) {
+  for (const DType dtype : all_dtypes)
+    for (const bool blocks : {false, true}) {
+      const Batch first(dtype, 1, 1003, 0, 0, 0);
+      Batch second(dtype, 1, 1003, 0, 0, 0);
+      for (std::int64_t j = 0; j < 1003; ++j) second.set(0, j, 0.01 * double(j % 77));
+      const DeviceArray<unsigned char> a(first.memory), b(second.memory);
+      const auto stride = (b.data() - a.data()) / static_cast<std::int64_t>(size_of(dtype));
+      ASSERT_GT(stride, std::int64_t{1} << 31);
+      const RowLayout layout = blocks ? RowLayout{1003, 1, stride} : RowLayout{stride};
+      const LogitRows logits{a.data(), dtype, 2, 1003, 1003, layout};
+      const DeviceArray<std::int64_t> labels(std::vector<std::int64_t>{first.labels[0], 7});
+      const DeviceArray<double> coefficient(std::vector{0.07, 0.07}), log_prob(2), lse_others(2);
+      second.label(0) = 7;
+      const auto check = [&] {
+        EXPECT_NEAR(log_prob.get()[0], Reference(first, 0).log_prob, 1e-5);
+        EXPECT_NEAR(log_prob.get()[1], Reference(second, 0).log_prob, 1e-5);
+        expect_gradient(first, a.get());
+        expect_gradient(second, b.get());
+        ptx::expect_success(
+            cudaMemcpy(a.data(), first.memory.data(), first.memory.size(), cudaMemcpyHostToDevice));
+        ptx::expect_success(cudaMemcpy(b.data(), second.memory.data(), second.memory.size(),
+                                       cudaMemcpyHostToDevice));
+      };
+      row_log_probs(logits, {labels.data()}, {0, 2}, {log_prob.data(), lse_others.data()}, {},
+                    nullptr);
+      row_gradient(logits, {labels.data()}, {0, 2}, lse_others.data(), coefficient.data(),
+                   {a.data(), layout}, MaskedRows::zero, {}, nullptr);
+      check();
+      row_log_probs_and_gradient(logits, {labels.data()}, {0, 2},
+                                 {log_prob.data(), lse_others.data()}, coefficient.data(),
+                                 {a.data(), layout}, MaskedRows::zero, {}, nullptr);
+      check();
+    }
+}
+
+/// The selection counts in every pass, also where one pass does all.
+TEST(CudaRows, OfASelectionAloneAreWrittenInOnePass) {
+  for (const DType dtype : all_dtypes)
+    for (const std::int64_t vocab : {40, 33000}) {
+      Batch batch(dtype, 6, vocab);
+      batch.label(0) = 1000000;  // not selected, so not read
+      const OnDevice device(batch);
+      const DeviceArray<std::int64_t> list(std::vector<std::int64_t>{0, 5, 3, 2});
+      const DeviceArray<double> log_prob(std::vector<double>(6, nan)), lse_others(6);
+      const RowStatistics statistics{log_prob.data(), lse_others.data()};
+      for (const RowSelection& selection : {RowSelection{1, 2, list.data()}, RowSelection{1, 1}})
+        row_log_probs_and_gradient(device.logits, device.row_labels, selection, statistics,
+                                   device.coefficient.data(), device.in_place(), MaskedRows::zero,
+                                   device.row_memory(), nullptr);
+      const auto found = log_prob.get();
+      Batch gradient = batch;
+      gradient.memory = device.memory.get();
+      for (const std::int64_t row : {1, 3, 5}) {
+        const Reference expected(batch, row);
+        EXPECT_NEAR(found[static_cast<std::size_t>(row)], expected.log_prob, 1e-5);
+        const std::int64_t label = batch.label(row);
+        EXPECT_NEAR(gradient.get(row, label), expected.gradient[static_cast<std::size_t>(label)],
+                    0.01 * std::fabs(expected.gradient[static_cast<std::size_t>(label)]));
+      }
+      for (const std::int64_t row : {0, 2, 4}) {
+        EXPECT_TRUE(std::isnan(found[static_cast<std::size_t>(row)]));
+        for (std::int64_t j = 0; j < vocab; ++j)
+          ASSERT_EQ(gradient.get(row, j), batch.get(row, j)) << "row " << row;
+      }
     }
 }
 

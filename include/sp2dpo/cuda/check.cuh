@@ -18,8 +18,16 @@ inline void check(cudaError_t status, const char* what) {
                   cudaGetErrorString(status));
 }
 
-inline void check_launch(const char* what) {
-  check(cudaGetLastError(), what);
+/// Launches the kernel and throws CudaError if the launch itself fails. Does not ask for the last
+/// error, which may be another library's.
+template <class... Parameters, class... Arguments>
+void launch(const char* what, void (*kernel)(Parameters...), dim3 grid, unsigned threads,
+            cudaStream_t stream, const Arguments&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(threads);
+  config.stream = stream;
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), what);
 }
 
 }  // namespace sp2dpo::cuda::detail

@@ -78,13 +78,12 @@ void pair_loss(const PairLossArgs& args, const Objective& objective, Stream stre
                           std::to_string(args.workspace == nullptr ? 0 : args.workspace_bytes));
   const auto blocks = static_cast<int>(detail::pair_loss_blocks(args.pairs));
   auto* partial = static_cast<double*>(args.workspace);
-  detail::pair_loss_kernel<<<blocks, detail::threads_per_block, 0, stream>>>(
-      args.in, args.out, args.total, partial, args.pairs, objective);
-  detail::check_launch("cuda::pair_loss");
+  detail::launch("cuda::pair_loss", detail::pair_loss_kernel<Objective>,
+                 static_cast<unsigned>(blocks), detail::threads_per_block, stream, args.in,
+                 args.out, args.total, partial, args.pairs, objective);
   if (blocks == 1) return;
-  detail::total_kernel<<<1, detail::threads_per_block, 0, stream>>>(partial, blocks, args.total,
-                                                                    args.out.gradient_scale);
-  detail::check_launch("cuda::pair_loss, total");
+  detail::launch("cuda::pair_loss, total", detail::total_kernel, 1u, detail::threads_per_block,
+                 stream, partial, blocks, args.total, args.out.gradient_scale);
 }
 
 /// Makes your own objective usable on CUDA tensors, by one line in a .cu file:

@@ -15,8 +15,8 @@
 /// once: they allocate and synchronise nothing, use the current device, can be captured in a graph,
 /// and give bit-identical results on every run.
 ///
-/// Threads and warps sum in float; everything computed from a row's sums is in double. Logits above
-/// 2e38 count as +inf.
+/// Threads and warps sum in float; everything computed from a row's sums is in double. Logits lie
+/// in ±1e9, with the rules of sp2dpo::cpu for those beyond.
 ///
 /// Each call throws InvalidArgument for errors that are visible without reading device memory, and
 /// CudaError if a launch fails. A label outside [0, vocab) that is not `ignored` makes its row's

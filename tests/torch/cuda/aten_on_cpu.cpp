@@ -65,7 +65,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("_copy_from_and_resize", &copy_back);
   for (const char* name :
        {"mul.Tensor", "mul_.Tensor", "add.Tensor", "neg", "sum.dim_IntList", "cat", "div.Tensor",
-        "sub.Tensor", "index_select", "mul.out", "eq.Scalar", "where.self"})
+        "sub.Tensor", "index_select", "eq.Scalar", "where.self"})
     m.impl(name, torch::CppFunction::makeFromBoxedFunction<&by_way_of_the_cpu>());
 }
 
