@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <system_error>
 #include <type_traits>
@@ -163,16 +162,28 @@ void Reserve::shrink() {
 }
 
 std::vector<Addition> Reserve::read() const {
-  std::ifstream file(path_, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
   std::vector<Addition> additions;
-  if (!text.starts_with(magic)) return additions;
-  Taker from{std::string_view(text).substr(magic.size())};
+  std::ifstream file(path_, std::ios::binary | std::ios::ate);
+  if (!file) return additions;
+  auto left = static_cast<std::uint64_t>(file.tellg());
+  file.seekg(0);
+  // Record by record: most of a reserve that a killed process left is empty room.
+  const auto take = [&](std::uint64_t size) {
+    std::string bytes(size <= left ? size : 0, '\0');
+    file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!file) bytes.clear();
+    left -= bytes.size();
+    return bytes;
+  };
+  if (take(magic.size()) != magic) return additions;
   while (true) {
+    const std::string head = take(2 * sizeof(std::uint64_t));
+    Taker from{head};
     const auto size = from.number<std::uint64_t>();
     const auto sum = from.number<std::uint64_t>();
-    const auto content = from.bytes(size);
-    if (!from.ok || size == 0 || checksum(content) != sum) break;
+    if (!from.ok || size == 0) break;
+    const std::string content = take(size);
+    if (content.size() != size || checksum(content) != sum) break;
     auto addition = decoded(content);
     if (!addition) break;
     additions.push_back(std::move(*addition));

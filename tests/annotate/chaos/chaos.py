@@ -134,8 +134,8 @@ def kills(options):
         left = [path.name for path in place.folder.glob("*.tmp")]
         if left:
             wrong.append(f"temporary files are left: {left}")
-        print(f"{killed} kills, {generation} runs that ended before theirs, "
-              f"{asked_stored} stored answers asked for again", flush=True)
+        print(f"{killed} kills, {generation} runs that ended before theirs, {len(provider.requests)} "
+              f"requests, {asked_stored} stored answers asked for again", flush=True)
     provider.stop()
     return wrong
 
