@@ -20,6 +20,7 @@
 
 #include <sp2dpo/annotate/batch.hpp>
 #include <sp2dpo/error.hpp>
+#include <sp2dpo/io/output_file.hpp>
 
 namespace sp2dpo::tool {
 
@@ -147,6 +148,7 @@ void wait(const BatchOptions& options) {
   named_files().reserve("--out (for its results)", options.folder, [](std::string_view name) {
     return name.ends_with(".output.jsonl") || name.ends_with(".errors.jsonl");
   });
+  { const io::OutputFile probe(std::filesystem::path(options.folder) / "probe"); }  // throws early
   const auto config = annotate::read_panel_config(options.config);
   annotate::Store store(options.store);
   std::map<std::string, std::unique_ptr<annotate::Endpoint>> endpoints;

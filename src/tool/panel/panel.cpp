@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "command.hpp"
+#include "named_files.hpp"
 #include "text/parse.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -159,6 +160,10 @@ void PanelOptions::declare(args::Command app) {
 PanelRun::PanelRun(const PanelOptions& options)
     : prompt_version(stored_prompt_version(options.store)),
       config(annotate::read_panel_config(options.panel, options.prompts, prompt_version)) {
+  for (const auto& judge : config.judges)
+    if (!judge.endpoint.ca_file.empty())
+      named_files().add(args::FileUse::read, fmt::format("the ca_file of judge {}", judge.name),
+                        judge.endpoint.ca_file);
   pairs_sha256 = read_pairs(options.pairs, [&](PreferencePair& pair) {
                    pair.columns.clear();
                    pairs.push_back(std::move(pair));
