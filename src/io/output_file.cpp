@@ -2,6 +2,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <functional>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -44,7 +46,10 @@ int open_unnamed(const std::filesystem::path& target) {
 
 bool give_name(int descriptor, const std::filesystem::path& name) {
   const auto link = fmt::format("/proc/self/fd/{}", descriptor);
-  return ::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  const auto try_it = [&] {
+    return ::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  return try_it() || (errno == EEXIST && ::unlink(name.c_str()) == 0 && try_it());
 }
 
 }  // namespace
@@ -65,9 +70,13 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   }
 
   static std::atomic<unsigned> count = 0;
-  temporary_ = target_.parent_path() / fmt::format(".sp2dpo-{}-{}.tmp", ::getpid(), count++);
   descriptor_ = open_unnamed(target_);
-  if (descriptor_ < 0) {
+  if (descriptor_ >= 0) {
+    // One name for each target: what a process killed inside commit() left is replaced.
+    const auto hash = std::hash<std::string>()(target_.filename().string());
+    temporary_ = target_.parent_path() / fmt::format(".sp2dpo-{:016x}.tmp", hash);
+  } else {
+    temporary_ = target_.parent_path() / fmt::format(".sp2dpo-{}-{}.tmp", ::getpid(), count++);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, default_mode);
     named_ = descriptor_ >= 0;
   }
