@@ -9,6 +9,7 @@
 
 #include "command.hpp"
 #include "named_files.hpp"
+#include "text/printable.hpp"
 #include <args.hpp>
 #include <fmt/format.h>
 #ifdef __GLIBC__
@@ -47,6 +48,12 @@ constexpr Command commands[] = {
      sp2dpo::tool::declare_schedule},
 };
 
+/// Prints an error. It may quote files and servers, whose control characters must not reach the
+/// terminal.
+void complain(const std::exception& error) {
+  fmt::print(stderr, "sp2dpo: {}\n", sp2dpo::text::printable(error.what()));
+}
+
 int run(int argc, char** argv) {
   sp2dpo::args::Program program(
       "sp2dpo", "Turns preference pairs and judgments into a beta per pair for DPO.");
@@ -79,13 +86,13 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const sp2dpo::tool::UsageError& error) {
-    fmt::print(stderr, "sp2dpo: {}\n", error.what());
+    complain(error);
     return usage;
   } catch (const sp2dpo::tool::Unfinished& rest) {
-    fmt::print(stderr, "sp2dpo: {}\n", rest.what());
+    complain(rest);
     return rest.status;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "sp2dpo: {}\n", error.what());
+    complain(error);
     return bad_data;
   }
 }

@@ -59,7 +59,7 @@ TEST(ChatAnnotator, ReturnsTheVerdictOfTheReply) {
       const ChatRequest request = make_request(question, pair);
       const auto read = std::get<Annotation>(
           read_reply(question, pair, request.key,
-                     test::complete(request.body).json(test::hash_of(request.body))));
+                     test::complete(sent_body(request)).json(test::hash_of(sent_body(request)))));
       EXPECT_EQ(annotation.magnitude, read.magnitude);
       EXPECT_EQ(annotation.confidence, read.confidence);
       EXPECT_EQ(annotation.preferred, read.preferred);

@@ -54,7 +54,8 @@ ChatRequest request(const std::string& text) {
 }
 
 std::string expected(const ChatRequest& request) {
-  return test::complete(request.body).json(test::hash_of(request.body));
+  const std::string sent = sent_body(request);
+  return test::complete(sent).json(test::hash_of(sent));
 }
 
 void drain(Endpoint& endpoint) {
@@ -416,8 +417,29 @@ TEST(Endpoint, RefusesInvalidOptions) {
   refused({.base_url = "http://example.com/v1"}, "http to example.com");
   refused({.base_url = "https://user:sesame@example.com/v1"}, "user name or a password");
   refused({.base_url = "https://sesame@example.com/v1"}, "user name or a password");
-  refused({.base_url = "https://example.com/v1?key=sesame"}, "? or #");
-  refused({.base_url = "https://example.com/v1#sesame"}, "? or #");
+  refused({.base_url = "https://example.com/v1?key=sesame"}, "parameter after its ?");
+  refused({.base_url = "https://example.com/v1?api-version=1&sesame"}, "parameter after its ?");
+  refused({.base_url = "https://example.com/v1#sesame"}, "contains a #");
+  refused({.base_url = "example.com/v1"}, "must begin with https://");
+  refused({.base_url = "localhost:8000/v1"}, "must begin with https://");
+  refused({.base_url = "https://example.com/v1 "}, "white space");
+  refused({.base_url = "http://127.0.0.1:/v1"}, "no port after its colon");
+  refused({.base_url = "https://example.com/v1/v1"}, "/v1 twice");
+  refused({.base_url = "https://example.com/v1/completions"}, "ends in /completions");
+  // Names that look like addresses of this machine.
+  for (const char* const host : {"127.0.0.1.example.com", "127.x", "localhost.example.com",
+                                 "127.0.0.1x", "128.0.0.1", "[::2]", "127.0.0.256", "notlocalhost"})
+    refused({.base_url = fmt::format("http://{}/v1", host)}, "http to ");
+  refused({.base_url = "http://localhost/v1", .proxy = "http://proxy.example.com:3128"},
+          "through a proxy");
+  refused({.base_url = "https://x/", .key_variable = "sk-sesame"}, "name of an environment");
+  refused({.base_url = "https://x/", .key_variable = "gsk_sesame0123456789"}, "name of a variable");
+  refused({.base_url = "https://x/", .key_variable = "Bearer sesame"}, "name of an environment");
+  refused({.base_url = "https://x/", .key_header = "api key"}, "name of a header");
+  refused({.base_url = "https://x/", .headers = {{"Authorization", "sesame"}}}, "hold a key");
+  refused({.base_url = "https://x/", .headers = {{"API-Key", "sesame"}}}, "hold a key");
+  refused({.base_url = "https://x/", .headers = {{"X-Team", "sesame\r\nX: 1"}}}, "control");
+  refused({.base_url = "https://x/", .headers = {{"Content-Length", "1"}}}, "set by the program");
   refused({.base_url = "ftp://example.com/"}, "got ftp");
   refused({.base_url = "file:///etc/passwd"}, "got file");
   refused({.base_url = ""}, "is not a valid URL");
@@ -434,6 +456,33 @@ TEST(Endpoint, RefusesInvalidOptions) {
   EXPECT_NO_THROW(Endpoint({.base_url = "http://example.com/v1", .allow_http = true}));
   EXPECT_NO_THROW(Endpoint({.base_url = "http://localhost:8000/v1"}));
   EXPECT_NO_THROW(Endpoint({.base_url = "http://[::1]:8000/v1/"}));
+  for (const char* const host : {"LOCALHOST", "localhost.", "127.8.9.10", "0.0.0.0", "LocalHost:80",
+                                 "api.localhost", "[::ffff:127.0.0.1]"})
+    EXPECT_NO_THROW(Endpoint({.base_url = fmt::format("http://{}/v1", host)})) << host;
+}
+
+TEST(Endpoint, SendsAQueryAKeyHeaderAndOwnHeaders) {
+  const FakeProvider provider;
+  EndpointOptions options = options_for(provider);
+  options.base_url += "/chat/completions?api-version=2024-10-21";
+  options.key_header = "api-key";
+  options.headers = {{"X-Team", "judges"}};
+  EXPECT_EQ(ask("x", options).kind, Kind::answered);
+  const std::string heads = provider.heads();
+  EXPECT_THAT(heads, HasSubstr("POST /v1/chat/completions?api-version=2024-10-21 HTTP/1.1"));
+  EXPECT_THAT(heads, HasSubstr(std::string("api-key: ") + key));
+  EXPECT_THAT(heads, HasSubstr("X-Team: judges"));
+  EXPECT_THAT(heads, Not(HasSubstr("uthorization")));
+}
+
+TEST(Endpoint, A404NamesTheAddress) {
+  const FakeProvider provider({.plan = [](const test::Asked&) { return Fault::unknown_model; }});
+  EndpointOptions options = options_for(provider);
+  options.base_url = fmt::format("http://127.0.0.1:{}/api", provider.port());
+  const ChatReply reply = ask("x", options);
+  EXPECT_EQ(reply.kind, Kind::rejected);
+  EXPECT_THAT(reply.detail, HasSubstr(options.base_url + "/chat/completions"));
+  EXPECT_THAT(reply.detail, HasSubstr("/v1?"));
 }
 
 TEST(Endpoint, BypassesTheEnvironmentsProxyForThisMachine) {

@@ -140,10 +140,13 @@ TEST(PanelConfig, NamesErrorsWithTheirLine) {
               HasSubstr("seed is set, and can.seed is false"));
   EXPECT_THAT(with("decoding.extra = { model = \"x\" }").what(), HasSubstr("not allowed in extra"));
   EXPECT_THAT(with("decoding.extra = { since = 1979-05-27 }").what(), HasSubstr("date or time"));
+  EXPECT_THAT(with("can = { finish_reasons = [\"\"] }").what(), HasSubstr("has an empty item"));
+  EXPECT_THAT(with("headers = { X-N = 1 }").what(), HasSubstr("headers.X-N\": expected a string"));
+  EXPECT_THAT(with("decoding.extra = { stream = false }").what(), HasSubstr("always sent"));
   EXPECT_EQ(with("x = = 1").line, 4);
 
   EXPECT_THAT(refusal_of("[[teacher]]\npreset = \"gpt-6\"").what(),
-              HasSubstr("unknown preset \"gpt-6\"; expected one of: qwen-max, gpt-5-mini,"));
+              HasSubstr("unknown preset \"gpt-6\"; expected one of: qwen3.7-max, gpt-6.1-terra,"));
   EXPECT_THAT(refusal_of("[[teacher]]\nname = \"x\"").what(), HasSubstr("model\": is missing"));
   EXPECT_THAT(refusal_of("seed = 1").what(), HasSubstr("expected at least one [[teacher]]"));
   EXPECT_THAT(refusal_of("orders = \"both\"\n" + std::string(papers_panel)).what(),
@@ -153,6 +156,51 @@ TEST(PanelConfig, NamesErrorsWithTheirLine) {
       HasSubstr("unknown prompt \"direkt\"; expected one of: adversarial, criteria, direct"));
   EXPECT_THAT(error_of([] { static_cast<void>(read_panel_config("no/such.toml")); }).what(),
               HasSubstr("no/such.toml"));
+}
+
+TEST(PanelConfig, AddressesAndHeadersAreRefusedWithTheirLineAndJudge) {
+  const auto with = [](std::string_view line) {
+    return std::string(
+        refusal_of("[[teacher]]\npreset = \"vllm\"\nname = \"ada\"\nmodel = \"m\"\n" +
+                   std::string(line) + "\n")
+            .what());
+  };
+  for (const auto& [line, key] :
+       {std::pair{R"(base_url = "localhost:8000/v1")", "base_url"},
+        std::pair{R"(base_url = "http://127.x.example/v1")", "base_url"},
+        std::pair{R"(base_url = "https://example.com/v1?key=1")", "base_url"},
+        std::pair{R"(base_url = "https://example.com/v1/v1")", "base_url"},
+        std::pair{R"(proxy = "http://me:pass@proxy")", "proxy"},
+        std::pair{R"(key_variable = "sk-not-a-real-key-0123456789")", "key_variable"},
+        std::pair{R"(key_header = "a b")", "key_header"},
+        std::pair{R"(headers = { Authorization = "x" })", "headers"}}) {
+    const std::string refusal = with(line);
+    EXPECT_THAT(refusal,
+                HasSubstr(fmt::format("panel.toml:5: field \"teacher[0].{}\": ada: ", key)));
+    EXPECT_THAT(refusal, testing::Not(testing::AnyOf(HasSubstr("not-a-real"), HasSubstr("pass@"))));
+  }
+}
+
+TEST(PanelConfig, ReadsHeadersAndFinishReasons) {
+  const PanelConfig panel = read(R"([[teacher]]
+preset = "vllm"
+model = "m"
+base_url = "https://res.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+key_header = "api-key"
+headers = { X-Team = "judges" }
+can = { finish_reasons = ["done", "finished"] }
+)");
+  const Judge& judge = panel.judges.at(0);
+  EXPECT_THAT(judge.origin, testing::EndsWith("panel.toml:1"));
+  EXPECT_EQ(judge.endpoint.key_header, "api-key");
+  EXPECT_EQ(judge.endpoint.headers.at("X-Team"), "judges");
+  EXPECT_THAT(judge.endpoint.finish_reasons, ElementsAre("done", "finished"));
+}
+
+TEST(PanelConfig, PresetsOfModelsThatAreGoneStayReadable) {
+  for (const char* const name : {"qwen-max", "gpt-5-mini", "gemini-2.0-flash", "qwen3.7-max",
+                                 "gpt-6.1-terra", "gemini-3.5-flash-lite"})
+    EXPECT_EQ(read(fmt::format("[[teacher]]\npreset = \"{}\"\n", name)).judges[0].name, name);
 }
 
 std::vector<std::string> prompts_in(const PanelConfig& config) {

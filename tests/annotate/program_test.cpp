@@ -164,6 +164,42 @@ TEST_F(ProgramTest, AStoreOfVersion01IsContinuedWithoutARequest) {
     EXPECT_EQ(slurp(folder / "b.jsonl"), slurp(data / (form + ".jsonl")));
   }
   EXPECT_EQ(fake->counts().requests, 0);
+  // The store as it was is kept beside the upgraded one.
+  const annotate::Store before(folder / "s.db.v1", annotate::Store::Access::read);
+  const annotate::Store after(folder / "s.db", annotate::Store::Access::read);
+  std::vector<std::string> bodies;
+  before.each_reply([&](const annotate::StoredReply& reply) { bodies.push_back(reply.body); });
+  EXPECT_FALSE(bodies.empty());
+  after.each_reply([&, i = 0U](const annotate::StoredReply& reply) mutable {
+    EXPECT_EQ(reply.body, bodies.at(i++));
+  });
+}
+
+// Version 0.1 kept four failures of servers as replies, and counted three of them as verdicts.
+TEST_F(ProgramTest, FailuresThatVersion01KeptAsRepliesAreAskedAgain) {
+  const std::filesystem::path data = SP2DPO_TEST_DATA "/store_0_1_failures";
+  serve();
+  folder.write("s.db", slurp(data / "store.db"));
+  folder.write("pairs.jsonl", slurp(data / "pairs.jsonl"));
+  std::string text = slurp(data / "panel.toml");
+  constexpr std::string_view url = "@BASE_URL@";
+  for (auto at = text.find(url); at != std::string::npos; at = text.find(url))
+    text.replace(at, url.size(), fake->base_url());
+  folder.write("panel.toml", text);
+
+  EXPECT_THAT(annotate("--store s.db --out a.jsonl --plan").out, HasSubstr("\n4 calls, about"));
+  const auto stored = annotate("--store s.db --out a.jsonl --reparse");
+  EXPECT_EQ(stored.status, 4) << stored.err;
+  EXPECT_EQ(lines("a.jsonl"), 1U);
+  EXPECT_THAT(slurp(folder / "a.jsonl.failures"), HasSubstr("finish_reason incomplete"));
+
+  const auto continued = annotate();
+  EXPECT_EQ(continued.status, 0) << continued.err;
+  EXPECT_EQ(fake->counts().requests, 4);
+  EXPECT_EQ(lines("a.jsonl"), 5U);
+  EXPECT_EQ(annotate("--store s.db --out b.jsonl").status, 0);
+  EXPECT_EQ(slurp(folder / "b.jsonl"), slurp(folder / "a.jsonl"));
+  EXPECT_EQ(fake->counts().requests, 4);
 }
 
 TEST_F(ProgramTest, KilledAtAnyMomentItFinishesWithTheSameBytes) {

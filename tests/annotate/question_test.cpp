@@ -154,6 +154,24 @@ TEST(MakeRequest, HostileTextsArriveAsTheyAre) {
   }
 }
 
+TEST(SentBody, SaysStreamFalseAndMovesTheSeedOfARepeatedQuestion) {
+  const auto sent = [](std::string body, int ask) {
+    return sent_body({.body = std::move(body), .ask = ask});
+  };
+  EXPECT_EQ(sent(R"({"model":"m"})", 0), R"({"model":"m","stream":false})");
+  EXPECT_EQ(sent("{}", 0), R"({"stream":false})");
+  EXPECT_EQ(sent(R"({"model":"m","stream":true})", 0), R"({"model":"m","stream":true})");
+  EXPECT_EQ(sent(R"({"model":"m","seed":7})", 0), R"({"model":"m","seed":7,"stream":false})");
+  EXPECT_EQ(sent(R"({"model":"m","seed":7,"top_p":1})", 2),
+            R"({"model":"m","seed":2000007,"top_p":1,"stream":false})");
+  // Neither a text nor an inner object is mistaken for the field.
+  const std::string odd = R"({"a":"\"seed\":1,","b":{"seed":2,"stream":true},"c":[{"seed":3}]})";
+  EXPECT_EQ(sent(odd, 1), odd.substr(0, odd.size() - 1) + R"(,"stream":false})");
+  EXPECT_EQ(sent_seed(odd, 1), std::nullopt);
+  EXPECT_EQ(sent_seed(R"({"seed":5})", 0), 5);
+  EXPECT_EQ(sent("no object", 1), "no object");
+}
+
 TEST(MayMend, NotWhatTheJudgeOrItsServerDecided) {
   using Kind = AnnotationFailure::Kind;
   for (const Kind kind :

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -162,6 +163,109 @@ TEST_F(RunTest, AsksAgainForAnUnusableReplyAndKeepsBoth) {
   // The question has used up its attempts.
   EXPECT_EQ(run_panel(corpus, members, store).progress.stored, 4);
   EXPECT_EQ(fake().counts().requests, 8);
+}
+
+/// A completion with a verdict and this reason.
+std::string finished(std::string_view reason) {
+  return test::body_with(R"({"category":"style","magnitude":0.5,"confidence":1})", reason);
+}
+
+TEST_F(RunTest, StoredFailuresOfAServerDoNotCountAsReplies) {
+  serve();
+  const auto asked = endpoint();
+  const std::vector members{member("a", asked.get())};
+  const auto corpus = pairs(5);
+  Store store(file("s.db"));
+  const std::array bodies = {
+      std::string(R"({"choices":[],"error":{"code":429,"message":"busy"}})"),
+      std::string(R"({"choices":[{"message":{"content":""},"error":{"code":502}}]})"),
+      finished("error"), finished("done"), finished("stop")};
+  for (std::size_t i = 0; i < bodies.size(); ++i) {
+    const auto key = make_request(members[0].about(corpus[i].id), corpus[i]).key;
+    for (const int ask : {0, 1}) store.add(StoredReply{.key = key, .ask = ask, .body = bodies[i]});
+  }
+  store.commit();
+  const auto plan = plan_panel(corpus, members, &store);
+  EXPECT_EQ(plan[0].calls, 4);
+  EXPECT_EQ(plan[0].stored, 1);
+  int unanswered = 0;
+  read_panel(corpus, members, store,
+             [&](const PanelOutcome& read) { unanswered += read.answered ? 0 : 1; });
+  EXPECT_EQ(unanswered, 4);
+
+  EXPECT_EQ(run_panel(corpus, members, store).progress.answered, 4);
+  EXPECT_EQ(fake().counts().requests, 4);
+  read_panel(corpus, members, store, [&](const PanelOutcome& read) {
+    EXPECT_TRUE(read.answered);
+    EXPECT_TRUE(std::holds_alternative<Annotation>(read.outcome)) << read.pair.id;
+    if (read.replies.size() == 3) {
+      EXPECT_EQ(read.replies.back().ask, 2);
+    }
+  });
+  EXPECT_EQ(run_panel(corpus, members, store).progress.stored, 5);
+}
+
+TEST_F(RunTest, WhatWasRejectedBeforeIsAskedLast) {
+  serve();
+  const auto asked = endpoint();
+  const std::vector members{member("a", asked.get())};
+  const auto corpus = pairs(10);
+  Store store(file("s.db"));
+  const auto key_of = [&](std::size_t i) {
+    return make_request(members[0].about(corpus[i].id), corpus[i]).key;
+  };
+  for (std::size_t i = 0; i < 5; ++i)
+    store.add(StoredFailure{.key = key_of(i),
+                            .kind = StoredFailure::Kind::rejected,
+                            .http_status = 400,
+                            .detail = "content filter",
+                            .created = 1});
+  store.commit();
+  EXPECT_EQ(run_panel(corpus, members, store, {.max_requests = 5}).progress.answered, 5);
+  for (std::size_t i = 0; i < 10; ++i)
+    EXPECT_EQ(store.count_replies(key_of(i)), i < 5 ? 0 : 1) << i;
+  EXPECT_EQ(run_panel(corpus, members, store).progress.answered, 5);
+}
+
+TEST_F(RunTest, AServersOwnFinishReasonMakesItsStoredRepliesUsable) {
+  Judge own = judge("a");
+  own.endpoint.finish_reasons = {"done"};
+  const auto corpus = pairs(1);
+  const PanelMember before = member("a", nullptr);
+  PanelMember after = before;
+  after.judge = &own;
+  Store store(file("s.db"));
+  store.add(StoredReply{.key = make_request(before.about("p0"), corpus[0]).key,
+                        .body = finished("done")});
+  EXPECT_EQ(plan_panel(corpus, std::vector{before}, &store)[0].calls, 1);
+  EXPECT_EQ(plan_panel(corpus, std::vector{after}, &store)[0].calls, 0);
+}
+
+TEST_F(RunTest, AsksAgainOnlyWhereTheReplyMayDiffer) {
+  serve();
+  const auto asked = endpoint();
+  const auto corpus = pairs(1, " fake(bad_utf8)");
+  const auto requests = [&](std::optional<double> temperature, std::optional<std::int64_t> seed,
+                            const char* name) {
+    Judge own = judge(name);
+    own.decoding.temperature = temperature;
+    own.decoding.seed = seed;
+    PanelMember one = member(name, asked.get());
+    one.judge = &own;
+    Store store(file(name));
+    const auto before = fake().counts().requests;
+    static_cast<void>(run_panel(corpus, std::vector{one}, store));
+    const auto replies = store.replies(make_request(one.about("p0"), corpus[0]).key);
+    EXPECT_EQ(replies[0].seed, seed);
+    if (replies.size() > 1) {
+      EXPECT_EQ(replies[1].seed, seed ? std::optional(*seed + 1'000'000) : seed);
+    }
+    return fake().counts().requests - before;
+  };
+  EXPECT_EQ(requests(std::nullopt, std::nullopt, "unset"), 2);
+  EXPECT_EQ(requests(0.7, std::nullopt, "warm"), 2);
+  EXPECT_EQ(requests(0, std::nullopt, "cold"), 1);
+  EXPECT_EQ(requests(0, 7, "seeded"), 2);
 }
 
 TEST_F(RunTest, RendersEachQuestionOncePerPass) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/secret.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -50,6 +52,31 @@ TEST(Secret, SimilarTextsAreKept) {
 
 TEST(Secret, AShortKeyIsAPlaceholder) {
   EXPECT_EQ(blotted("EMPTY is a word", "EMPTY"), "EMPTY is a word");
+}
+
+TEST(Secret, IsRedactedInLinearTime) {
+  std::string text;
+  for (int i = 0; i < 1'000'000; ++i) text += "\"sk-test/Secret+Key%7\",";
+  const auto start = std::chrono::steady_clock::now();
+  const std::string made = blotted(text);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(made.size(), std::string_view("\"[key]\",").size() * 1'000'000);
+  EXPECT_LT(seconds.count(), 20.0);  // hours if each occurrence moved the rest of the text
+}
+
+TEST(Secret, AKeyInPlaceOfItsVariablesNameIsNotRepeated) {
+  for (const char* const variable :
+       {"sk-secretsecret", "gsk_secretsecret0123456789", "hf_SecretSecret", "Bearer secret",
+        "AKIASECRETSECRET7EXAMPLE", "AIzaSySecretSecret", "$SECRET", "secret\x1b[2J"}) {
+    try {
+      static_cast<void>(Secret::from_environment(variable));
+      ADD_FAILURE() << variable;
+    } catch (const InvalidArgument& problem) {
+      EXPECT_THAT(problem.what(), HasSubstr("key_variable"));
+      EXPECT_THAT(problem.what(), HasSubstr("OPENAI_API_KEY"));
+      EXPECT_THAT(problem.what(), Not(testing::ContainsRegex("[Ss]ecret|SECRET")));
+    }
+  }
 }
 
 TEST(Secret, MustBeInTheEnvironment) {

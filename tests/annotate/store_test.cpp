@@ -29,6 +29,28 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
+/// A store of version 1 as version 0.1 of the program wrote it.
+constexpr const char* version_1 = R"(
+PRAGMA application_id = 0x73703264;
+PRAGMA user_version = 1;
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE requests(key TEXT PRIMARY KEY, family TEXT NOT NULL, model TEXT NOT NULL,
+  body TEXT NOT NULL);
+CREATE TABLE questions(pair_id TEXT, annotator TEXT, prompt TEXT, shown TEXT, sample INTEGER,
+  key TEXT NOT NULL, PRIMARY KEY (pair_id, annotator, prompt, shown, sample)) WITHOUT ROWID;
+CREATE TABLE answers(key TEXT, ask INTEGER, http_status INTEGER NOT NULL, request_id TEXT NOT NULL,
+  body BLOB NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, seconds REAL NOT NULL,
+  attempts INTEGER NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (key, ask));
+CREATE TABLE failures(key TEXT NOT NULL, kind TEXT NOT NULL, http_status INTEGER NOT NULL,
+  detail TEXT NOT NULL, created INTEGER NOT NULL);
+CREATE INDEX failures_by_key ON failures(key);
+CREATE TABLE batches(id TEXT PRIMARY KEY, teacher TEXT NOT NULL, file_sha256 TEXT NOT NULL,
+  state TEXT NOT NULL);
+INSERT INTO answers VALUES ('k', 0, 200, 'r', 'body', 3, 4, 1.5, 1, 5),
+  ('k', 1, 200, '', 'b2', NULL, NULL, 0, 2, 6);
+INSERT INTO requests VALUES ('k', 'f', 'm', '{"seed":1}');
+)";
+
 class StoreTest : public testing::Test {
  protected:
   [[nodiscard]] std::filesystem::path file(const char* name) const { return folder_ / name; }
@@ -55,6 +77,8 @@ class StoreTest : public testing::Test {
     EXPECT_EQ(sqlite3_exec(database, text, nullptr, nullptr, nullptr), SQLITE_OK);
     sqlite3_close(database);
   }
+
+  static void make_version_1(const std::filesystem::path& path) { sql(path, version_1); }
 
  private:
   const sp2dpo::test::Folder folder_;
@@ -261,6 +285,51 @@ TEST_F(StoreTest, ReportsOtherVersionsDamageAndOtherFiles) {
   EXPECT_THAT([&] { Store(file("none.db"), Store::Access::read); },
               ThrowsMessage<DataError>(HasSubstr("no such store")));
   EXPECT_FALSE(std::filesystem::exists(file("none.db")));
+}
+
+TEST_F(StoreTest, AStoreOfVersion1IsReadAsItIs) {
+  make_version_1(file("v1.db"));
+  const Store store(file("v1.db"), Store::Access::read);
+  ASSERT_EQ(store.replies("k").size(), 2);
+  EXPECT_EQ(store.replies("k")[0].seed, std::nullopt);
+  EXPECT_EQ(store.replies("k")[0].body, "body");
+  EXPECT_FALSE(std::filesystem::exists(file("v1.db.v1")));
+}
+
+TEST_F(StoreTest, AStoreOfVersion1IsCopiedAndUpgradedForWriting) {
+  make_version_1(file("v1.db"));
+  {
+    Store store(file("v1.db"));
+    EXPECT_EQ(store.replies("k")[1].body, "b2");
+    EXPECT_EQ(store.replies("k")[1].attempts, 2);
+    EXPECT_EQ(store.request("k")->body, "{\"seed\":1}");
+    EXPECT_TRUE(store.add(StoredReply{.key = "k", .ask = 2, .body = "b3", .seed = 9}));
+    store.commit();
+  }
+  EXPECT_EQ(Store(file("v1.db")).replies("k")[2].seed, 9);
+  const Store copy(file("v1.db.v1"), Store::Access::read);
+  EXPECT_EQ(copy.replies("k").size(), 2);
+}
+
+TEST_F(StoreTest, AnInterruptedUpgradeIsFinishedAndAnotherCopyIsKept) {
+  make_version_1(file("again.db"));
+  make_version_1(file("again.db.v1"));
+  EXPECT_EQ(Store(file("again.db")).replies("k").size(), 2);
+
+  make_version_1(file("other.db"));
+  make_version_1(file("other.db.v1"));
+  sql(file("other.db.v1"), "DELETE FROM answers WHERE ask = 1");
+  EXPECT_THAT([&] { Store(file("other.db")); },
+              ThrowsMessage<DataError>(AllOf(HasSubstr("other.db.v1"), HasSubstr("move"))));
+  EXPECT_EQ(Store(file("other.db"), Store::Access::read).replies("k").size(), 2);
+}
+
+TEST_F(StoreTest, MergesAStoreOfVersion1) {
+  make_version_1(file("v1.db"));
+  Store store(file("s.db"));
+  EXPECT_EQ(store.merge(file("v1.db")).replies, 2);
+  EXPECT_EQ(store.replies("k")[0].body, "body");
+  EXPECT_FALSE(std::filesystem::exists(file("v1.db.v1")));
 }
 
 TEST_F(StoreTest, ReportsAnUnwritableFolder) {

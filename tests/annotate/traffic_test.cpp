@@ -98,20 +98,43 @@ TEST(Traffic, IsOutOfOrderAfterAnOutageThatLastsTooLong) {
   EXPECT_GE(now, start + minutes(10));
 }
 
-TEST(Traffic, IsOutOfOrderWhereNothingIsTaken) {
-  Traffic traffic({.base_url = {}, .max_failures = 3});
-  for (int i = 0; i < 2; ++i) {
+/// Rejects requests until the endpoint is out of order, at most 50. Returns how many it took.
+int reject(Traffic& traffic, bool about_question, int status, const std::string& reason) {
+  for (int i = 0; i < 50; ++i) {
+    if (traffic.out_of_order()) return i;
     traffic.send(0, start);
-    traffic.rejected();
+    traffic.rejected(about_question, status, reason + std::to_string(i));
   }
+  return 50;
+}
+
+TEST(Traffic, IsOutOfOrderWhereEverythingIsRejectedForOneReason) {
+  Traffic traffic({.base_url = {}, .max_failures = 3});
+  EXPECT_EQ(reject(traffic, false, 400, "no such field, request "), 3);
+}
+
+TEST(Traffic, RejectionsOfSingleQuestionsDoNotCount) {
+  Traffic filtered({.base_url = {}, .max_failures = 3});
+  EXPECT_EQ(reject(filtered, true, 400, "content filter"), 50);
+
+  Traffic different({.base_url = {}, .max_failures = 3});
+  for (int i = 0; i < 50; ++i) {
+    different.send(0, start);
+    different.rejected(false, 400, i % 2 == 0 ? "this" : "that");
+  }
+  EXPECT_FALSE(different.out_of_order());
+
+  Traffic working({.base_url = {}, .max_failures = 3});
+  working.send(0, start);
+  working.answered({}, std::nullopt);
+  EXPECT_EQ(reject(working, false, 400, "an odd question"), 50);
+}
+
+TEST(Traffic, AModelThatGoesAwayPutsAWorkingEndpointOutOfOrder) {
+  Traffic traffic({.base_url = {}, .max_failures = 3});
   traffic.send(0, start);
   traffic.answered({}, std::nullopt);
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_FALSE(traffic.out_of_order());
-    traffic.send(0, start);
-    traffic.rejected();
-  }
-  EXPECT_TRUE(traffic.out_of_order());
+  EXPECT_EQ(reject(traffic, false, 404, "no such model"), 3);
 }
 
 TEST(Traffic, WaitsAreWithinTheDoubledBaseAndTheirCap) {

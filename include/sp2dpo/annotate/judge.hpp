@@ -62,7 +62,8 @@ struct Judge {
   std::optional<ListPrice> price{};
   /// Number of its first sample. Distinguishes judges whose requests would otherwise be equal.
   std::int32_t first_sample = 0;
-  int reasks = 1;  ///< retries of a reply without a readable verdict
+  int reasks = 1;        ///< retries of a reply without a readable verdict
+  std::string origin{};  ///< FILE:LINE in the panel, for messages; empty if made by a program
 };
 
 }  // namespace sp2dpo::annotate

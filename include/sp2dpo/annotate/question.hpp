@@ -30,13 +30,13 @@ struct Question {
 [[nodiscard]] ChatRequest make_request(const Question& question, const PreferencePair& pair);
 
 /// Version of read_reply(), recorded in every annotation. Another version may read another verdict
-/// from the same reply.
+/// from the same reply; a version that only refuses more replies, or reads more of them, keeps it.
 inline constexpr int parser_version = 1;
 
 /// Reads the verdict from the raw reply to `make_request(question, pair)`, whose key is `key`.
-/// Exactly one object in the text must follow the prompt's schema; any text may surround it.
-/// Nothing is coerced, clamped or guessed. The annotation's `meta` has `request` (the key), `model`
-/// as returned, and `parser`.
+/// The last object that begins like a verdict counts, if it follows the prompt's schema and no
+/// earlier one differs from it (docs/prompts.md). Nothing is coerced, clamped or guessed. The
+/// annotation's `meta` has `request` (the key), `model` as returned, and `parser`.
 [[nodiscard]] AnnotationOutcome read_reply(const Question& question, const PreferencePair& pair,
                                            std::string_view key, std::string_view body);
 

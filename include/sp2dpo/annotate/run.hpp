@@ -103,8 +103,10 @@ struct PanelOutcome {
   const Question& question;
   std::string_view key;                  ///< of the request
   AnnotationOutcome outcome;             ///< of the first usable reply, else of the last one
-  std::span<const StoredReply> replies;  ///< all of them; empty: the question is unanswered
+  std::span<const StoredReply> replies;  ///< all of them
   double cost;  ///< of the replies; one without plausible usage counts with its whole reserve
+  bool answered = false;  ///< a reply counts, usable or not; others are failures of the server
+  int unstated = 0;       ///< replies that count without a `finish_reason`
 };
 
 /// Reads the outcome of every question from the store, pair by pair, members in their order. Throws

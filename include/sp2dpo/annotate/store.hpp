@@ -26,7 +26,8 @@ struct StoredReply {
   std::optional<Usage> usage{};
   double seconds = 0;
   int attempts = 1;
-  std::int64_t created = 0;  ///< seconds since 1970
+  std::int64_t created = 0;            ///< seconds since 1970
+  std::optional<std::int64_t> seed{};  ///< that was sent; empty if none was, or in version 1
 };
 
 /// One request, and whose model it asks.
@@ -79,10 +80,11 @@ class Store {
   /// Opens the file for reading only, or for writing too.
   enum class Access : std::uint8_t { read, write };
 
-  /// Opens the file; creates it for Access::write if it is missing. Throws DataError for a name
-  /// under which nothing would be kept (an empty one, `:memory:`, `file:…`, a device), and for a
-  /// file that cannot be opened, is damaged, is no store, has another version, or is being written
-  /// by another process under any name.
+  /// Opens the file; creates it for Access::write if it is missing. A store of version 1 is copied
+  /// to PATH.v1 and upgraded to version 2 when it is opened for writing. Throws DataError for a
+  /// name under which nothing would be kept (an empty one, `:memory:`, `file:…`, a device), and for
+  /// a file that cannot be opened, is damaged, is no store, has another version, or is being
+  /// written by another process under any name.
   explicit Store(std::filesystem::path path, Access access = Access::write);
   ~Store();
   Store(const Store&) = delete;

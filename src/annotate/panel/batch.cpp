@@ -130,7 +130,8 @@ class BatchReader {
       return;
     }
     const auto id = parse_custom_id(line.custom_id);
-    if (!id || !store_.request(id->first)) {
+    const auto request = id ? store_.request(id->first) : std::nullopt;
+    if (!request) {
       ++results_.unknown;
       note(number, fmt::format("the store has no request \"{}\"", line.custom_id.substr(0, 80)));
       return;
@@ -138,7 +139,7 @@ class BatchReader {
     const auto& [key, ask] = *id;
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     const auto verdict =
-        classify({.status = static_cast<int>(line.status), .body = line.body}, true, replies_);
+        classify({.status = static_cast<int>(line.status), .body = line.body}, {}, replies_);
     if (line.body.empty() || verdict.kind != ChatReply::Kind::answered) {
       ++results_.failed;
       const auto detail = !line.error.empty()  ? line.error
@@ -161,7 +162,8 @@ class BatchReader {
                                                .request_id = line.request_id,
                                                .body = line.body,
                                                .usage = verdict.usage,
-                                               .created = now});
+                                               .created = now,
+                                               .seed = sent_seed(request->body, ask)});
     if (!is_new) {
       ++results_.known;
     } else if (!differs) {
@@ -193,7 +195,9 @@ void make_line(std::string& line, const ChatRequest& request, int ask) {
   json.key("custom_id").text(ask == 0 ? request.key : fmt::format("{}.{}", request.key, ask));
   json.key("method").text("POST");
   json.key("url").text("/v1/chat/completions");
-  json.key("body").raw(request.body);
+  ChatRequest sent = request;
+  sent.ask = ask;
+  json.key("body").raw(ask == 0 ? request.body : sent_body(sent));  // with another seed
   json.close('}');
   line += '\n';
 }

@@ -13,6 +13,7 @@
 #include "prompt/requests.hpp"
 #include "text/json_writer.hpp"
 #include "toml_table.hpp"
+#include "wire/address.hpp"
 
 #include <sp2dpo/annotate/panel_config.hpp>
 #include <sp2dpo/annotate/question.hpp>
@@ -85,7 +86,7 @@ std::string json_of(const TomlTable& table, const std::string& name, const toml:
   return json;
 }
 
-void read_capabilities(TomlTable table, Capabilities& can) {
+void read_capabilities(TomlTable table, Capabilities& can, EndpointOptions& endpoint) {
   read_choice<Structured>(table, "structured", can.structured,
                           {{"json_schema", Structured::json_schema},
                            {"json_object", Structured::json_object},
@@ -97,6 +98,10 @@ void read_capabilities(TomlTable table, Capabilities& can) {
   table.read("temperature", can.temperature);
   table.read("seed", can.seed);
   table.read("logprobs", can.logprobs);
+  table.texts("finish_reasons", [&](const std::string& reason) {
+    if (reason.empty()) table.fail("finish_reasons", "has an empty item");
+    endpoint.finish_reasons.push_back(reason);
+  });
   table.finish();
 }
 
@@ -123,6 +128,7 @@ void read_decoding(TomlTable table, Decoding& decoding) {
                                               "logprobs",
                                               "top_logprobs"};
     extra.each([&](const std::string& name, const toml::node& node) {
+      if (name == "stream") extra.fail(name, "is not allowed in extra; false is always sent");
       if (own.contains(name)) extra.fail(name, "is not allowed in extra");
       decoding.extra[name] = json_of(extra, name, node);
     });
@@ -139,6 +145,18 @@ void check_decoding(const TomlTable& table, const Judge& judge) {
   check(judge.decoding.temperature.has_value(), judge.capabilities.temperature, "temperature");
   check(judge.decoding.seed.has_value(), judge.capabilities.seed, "seed");
   check(judge.decoding.top_logprobs.has_value(), judge.capabilities.logprobs, "logprobs");
+}
+
+/// Refuses an address or a header under the key that holds it.
+void check_endpoint(const TomlTable& table, const Judge& judge) {
+  try {
+    static_cast<void>(read_address(judge.endpoint));
+  } catch (const InvalidArgument& error) {
+    const std::string_view message = error.what();
+    for (const char* const key : {"key_variable", "key_header", "headers", "proxy"})
+      if (message.starts_with(key)) table.fail(key, fmt::format("{}: {}", judge.name, message));
+    table.fail("base_url", fmt::format("{}: {}", judge.name, message));
+  }
 }
 
 ListPrice read_price(TomlTable table) {
@@ -174,6 +192,14 @@ Judge read_judge(TomlTable& table) {
   EndpointOptions& endpoint = judge.endpoint;
   table.read("base_url", endpoint.base_url);
   table.read("key_variable", endpoint.key_variable);
+  table.read("key_header", endpoint.key_header);
+  table.table("headers", [&](TomlTable headers) {
+    headers.each([&](const std::string& name, const toml::node& node) {
+      const auto value = node.value_exact<std::string>();
+      if (!value) headers.fail(name, "expected a string, got " + TomlTable::kind_of(node));
+      endpoint.headers[name] = *value;
+    });
+  });
   table.read("ca_file", endpoint.ca_file);
   table.read("proxy", endpoint.proxy);
   table.read("allow_http", endpoint.allow_http);
@@ -186,7 +212,9 @@ Judge read_judge(TomlTable& table) {
   read_seconds(table, "max_retry_after", endpoint.max_retry_after);
   read_seconds(table, "max_outage", endpoint.max_outage);
 
-  table.table("can", [&](TomlTable can) { read_capabilities(std::move(can), judge.capabilities); });
+  table.table("can", [&](TomlTable can) {
+    read_capabilities(std::move(can), judge.capabilities, endpoint);
+  });
   // The preset's own temperature yields to a server that is said to take none.
   if (!judge.capabilities.temperature) judge.decoding.temperature.reset();
   table.table("decoding",
@@ -200,6 +228,8 @@ Judge read_judge(TomlTable& table) {
         std::pair{"family", &judge.family}, std::pair{"base_url", &endpoint.base_url}})
     if (value->empty()) table.fail(key, "is missing");
   table.finish();
+  check_endpoint(table, judge);
+  judge.origin = fmt::format("{}:{}", table.file(), table.line());
   return judge;
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pending.hpp"
 
+#include <algorithm>
 #include <string>
 #include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "prompt/requests.hpp"
+#include "wire/reply_verdict.hpp"
 
 #include <sp2dpo/detail/require.hpp>
 
@@ -70,19 +72,24 @@ AnnotationOutcome read_replies(const Question& question, const PreferencePair& p
   return outcome;
 }
 
-bool wants_another_reply(const AnnotationOutcome& outcome) {
+bool wants_another_reply(const Question& question, const AnnotationOutcome& outcome) {
   const auto* failure = std::get_if<AnnotationFailure>(&outcome);
-  return failure != nullptr && may_mend(failure->kind);
+  return failure != nullptr && may_mend(failure->kind) && may_reply_otherwise(*question.judge);
 }
 
 int next_ask(const Question& question, const PreferencePair& pair, const Store& store,
              std::string_view key) {
   const auto replies = store.replies(key);
   if (replies.empty()) return 0;
-  if (static_cast<int>(replies.size()) > question.judge->reasks) return -1;
-  if (!wants_another_reply(read_replies(question, pair, replies))) return -1;
   // Not their number: results of another store may begin with a later ask.
-  return replies.back().ask + 1;
+  const int next = replies.back().ask + 1;
+  const auto outcome = read_replies(question, pair, replies);
+  if (std::holds_alternative<Annotation>(outcome)) return -1;
+  const auto counted = std::ranges::count_if(replies, [&](const StoredReply& reply) {
+    return standing_of(reply.body, question.judge->endpoint.finish_reasons).counts;
+  });
+  if (counted == 0) return next;
+  return counted <= question.judge->reasks && wants_another_reply(question, outcome) ? next : -1;
 }
 
 }  // namespace sp2dpo::annotate

@@ -42,9 +42,10 @@ void record_question(Store& store, std::string_view pair_id, const PanelMember& 
                                              std::span<const StoredReply> replies);
 
 /// Returns true for a failure that the same question may repair.
-[[nodiscard]] bool wants_another_reply(const AnnotationOutcome& outcome);
+[[nodiscard]] bool wants_another_reply(const Question& question, const AnnotationOutcome& outcome);
 
-/// Returns the next free ask of the question's request if it is to be asked (again), else -1.
+/// Returns the `ask` under which the next reply is stored if the question is to be asked (again),
+/// else -1. A stored reply that is a failure of its server does not count as an attempt.
 [[nodiscard]] int next_ask(const Question& question, const PreferencePair& pair, const Store& store,
                            std::string_view key);
 

@@ -12,6 +12,7 @@
 
 #include "pending.hpp"
 #include "text/sha256.hpp"
+#include "wire/reply_verdict.hpp"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -115,6 +116,7 @@ class Run {
     std::size_t member;
     int ask;
     ChatRequest request;
+    int replies = 0;  // in this run
   };
   /// The questions to one endpoint. Each lane advances through the pairs at its own speed.
   struct Lane {
@@ -122,6 +124,7 @@ class Run {
     std::vector<std::size_t> members{};
     std::size_t pair = 0;
     std::deque<Call> ready{};
+    std::deque<std::pair<const PreferencePair*, std::size_t>> last{};  // rejected before
     std::size_t in_flight = 0;
   };
 
@@ -205,9 +208,14 @@ class Run {
       while (!lane.ready.empty()) {
         if (lane.in_flight >= window || !send(lane)) return false;
       }
-      if (lane.pair == pairs_.size()) return false;
+      const bool all_seen = lane.pair == pairs_.size();
+      if (all_seen && lane.last.empty()) return false;
       if (looked == pairs_a_round) return true;
-      look_at(lane, pairs_[lane.pair++]);
+      if (all_seen) {
+        take_rejected(lane);
+      } else {
+        look_at(lane, pairs_[lane.pair++]);
+      }
     }
     return false;
   }
@@ -228,10 +236,27 @@ class Run {
         ++progress.stored;
       } else if (lane.endpoint == nullptr) {
         ++progress.failed;
+      } else if (was_rejected(request.key)) {
+        lane.last.emplace_back(&pair, index);
       } else {
         lane.ready.push_back({&pair, index, ask, std::move(request)});
       }
     }
+  }
+
+  [[nodiscard]] bool was_rejected(const std::string& key) const {
+    const auto failures = store_.failures(key);
+    return !failures.empty() && failures.back().kind == StoredFailure::Kind::rejected;
+  }
+
+  /// Makes a question that was rejected before ready, once all others have been.
+  void take_rejected(Lane& lane) {
+    const auto [pair, index] = lane.last.front();
+    lane.last.pop_front();
+    const Question question = members_[index].about(pair->id);
+    ChatRequest request = make_request(question, *pair);
+    const int ask = next_ask(question, *pair, store_, request.key);
+    lane.ready.push_back({pair, index, ask, std::move(request)});
   }
 
   /// Sends the lane's next call. Returns false if the limits forbid it for now.
@@ -253,10 +278,11 @@ class Run {
     progress.reserved += reserve;
     reserves_[call.request.key] = reserve;
     auto request = std::move(call.request);
+    request.ask = call.ask;
     lane.endpoint->submit(std::move(request),
-                          [this, &lane, pair = call.pair, member = call.member, ask = call.ask](
-                              ChatRequest asked, const ChatReply& reply) {
-                            on_reply(lane, {pair, member, ask, std::move(asked)}, reply);
+                          [this, &lane, pair = call.pair, member = call.member, ask = call.ask,
+                           replies = call.replies](ChatRequest asked, const ChatReply& reply) {
+                            on_reply(lane, {pair, member, ask, std::move(asked), replies}, reply);
                           });
     lane.ready.pop_front();
     return true;
@@ -274,6 +300,8 @@ class Run {
     auto& progress = result_.progress;
     const auto& key = call.request.key;
     release(lane, key);
+    progress.cost += cost_of(members_[call.member].judge->price, call.request, reply.spent);
+    count_tokens(reply.spent);
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     if (reply.kind != ChatReply::Kind::answered) {
       // With 0 attempts the endpoint has stopped, or can never send it; the reason is kept too.
@@ -295,29 +323,30 @@ class Run {
                            .usage = reply.usage,
                            .seconds = reply.seconds,
                            .attempts = reply.attempts,
-                           .created = now});
-    charge(call, reply.usage);
+                           .created = now,
+                           .seed = sent_seed(call.request.body, call.ask)});
+    progress.cost += cost_of(members_[call.member].judge->price, call.request, reply.usage);
+    if (reply.usage) count_tokens(*reply.usage);
     largest_ = std::max(largest_, reply.body.size() + 1000);
     if (trouble_ == &lane) progress.trouble.clear();
     const Question question = members_[call.member].about(call.pair->id);
     const auto outcome = read_reply(question, *call.pair, key, reply.body);
     ++progress.replies;
     if (!std::holds_alternative<Annotation>(outcome)) ++progress.unusable;
-    if (call.ask < question.judge->reasks && !stopping_ && wants_another_reply(outcome)) {
+    const bool may_ask = call.replies++ < question.judge->reasks && !stopping_;
+    const int ask = may_ask ? next_ask(question, *call.pair, store_, key) : -1;
+    if (ask >= 0) {
       ++progress.asked_again;
-      ++call.ask;
+      call.ask = ask;
       lane.ready.push_front(std::move(call));
       return;
     }
     ++progress.answered;
   }
 
-  void charge(const Call& call, const std::optional<Usage>& usage) {
-    auto& progress = result_.progress;
-    progress.cost += cost_of(members_[call.member].judge->price, call.request, usage);
-    if (!usage) return;
-    progress.prompt_tokens += usage->prompt_tokens;
-    progress.completion_tokens += usage->completion_tokens;
+  void count_tokens(const Usage& usage) {
+    result_.progress.prompt_tokens += usage.prompt_tokens;
+    result_.progress.completion_tokens += usage.completion_tokens;
   }
 
   void withdraw(Lane& lane) {
@@ -407,10 +436,17 @@ void read_panel(std::span<const PreferencePair> pairs, std::span<const PanelMemb
         if (!attempts.empty())
           std::get<AnnotationFailure>(outcome).detail += "; last came " + attempts.back().detail;
       }
+      const auto& own = question.judge->endpoint.finish_reasons;
       double paid = 0;
-      for (const auto& reply : replies)
+      bool answered = false;
+      int unstated = 0;
+      for (const auto& reply : replies) {
         paid += cost_of(question.judge->price, request, reply.usage);
-      sink({pair, i, question, key, std::move(outcome), replies, paid});
+        const Standing standing = standing_of(reply.body, own);
+        answered |= standing.counts;
+        unstated += standing.unstated ? 1 : 0;
+      }
+      sink({pair, i, question, key, std::move(outcome), replies, paid, answered, unstated});
     }
   }
 }
@@ -439,7 +475,8 @@ JudgeCheck check_judge(const PreferencePair& pair, const PanelMember& member, St
                           .usage = reply.usage,
                           .seconds = reply.seconds,
                           .attempts = reply.attempts,
-                          .created = now});
+                          .created = now,
+                          .seed = sent_seed(request.body, 0)});
     check.cost = cost_of(member.judge->price, request, reply.usage);
     const auto outcome = read_reply(question, pair, request.key, reply.body);
     if (const auto* const failure = std::get_if<AnnotationFailure>(&outcome)) {

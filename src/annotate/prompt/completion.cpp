@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
+#include <utility>
 
+#include "text/printable.hpp"
 #include "wire/error_body.hpp"
+#include "wire/finish_reason.hpp"
+#include "wire/reply_body.hpp"
+#include "wire/trimmed.hpp"
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -20,80 +24,164 @@ std::string text_of(const simdjson::simdjson_result<element>& value) {
   return value.get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
-std::string in_lower_case(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
+/// The content of a message.
+struct Content {
+  std::string text{};
+  std::string refusal{};
+  std::string unknown_part{};  ///< the type of a part that is in no table
+  std::string elsewhere{};     ///< where else text was found
+};
+
+void note(std::string& places, const std::string& place) {
+  if (places.find(place) != std::string::npos) return;
+  places += (places.empty() ? "" : ", ") + place;
 }
 
-/// Returns the content if it is a text, or the texts of a list of parts.
-std::string content_of(element message) {
+/// Reads a list of parts.
+void read_parts(simdjson::dom::array parts, Content& content) {
+  static constexpr std::array set_apart = {
+      "thinking",       "reasoning",    "reasoning_content", "redacted_thinking",
+      "reasoning_text", "summary_text", "reference"};
+  for (const element part : parts) {
+    const std::string type = text_of(part["type"]);
+    const std::string text = text_of(part["text"]);
+    if (type == "text") {
+      content.text += text;
+    } else if (type == "refusal") {
+      content.refusal += text_of(part["refusal"]) + text;
+    } else if (type == "output_text") {
+      if (!text.empty()) note(content.elsewhere, "a content part of type output_text");
+    } else if (std::ranges::find(set_apart, type) != set_apart.end()) {
+      note(content.elsewhere, "a content part of type " + type);
+    } else if (content.unknown_part.empty()) {
+      content.unknown_part = part.is_object() && !type.empty()
+                                 ? text::one_line(type)
+                                 : text::one_line(simdjson::minify(part));
+    }
+  }
+}
+
+Content content_of(element message) {
+  Content content;
   simdjson::dom::array parts;
-  if (message["content"].get(parts) != simdjson::SUCCESS) return text_of(message["content"]);
-  std::string text;
-  for (const element part : parts)
-    if (text_of(part["type"]) == "text") text += text_of(part["text"]);
-  return text;
+  const auto field = message["content"];
+  if (field.get(parts) == simdjson::SUCCESS) {
+    read_parts(parts, content);
+  } else if (field.is_object()) {
+    note(content.elsewhere, "an object in content");
+  } else {
+    content.text = text_of(field);
+  }
+  content.refusal += text_of(message["refusal"]);
+  return content;
 }
 
-bool has(const auto& list, std::string_view item) {
-  return std::ranges::find(list, item) != list.end();
+/// Adds the fields of a message or a choice that hold text, but for those that every reply has.
+void note_fields(element object, const std::string& prefix, std::string& places) {
+  static constexpr std::array usual = {"role", "content",       "refusal", "name",
+                                       "id",   "finish_reason", "type",    "object"};
+  simdjson::dom::object fields;
+  if (object.get(fields) != simdjson::SUCCESS) return;
+  for (const auto [key, value] : fields) {
+    if (std::ranges::find(usual, key) != usual.end()) continue;
+    std::string_view text;
+    simdjson::dom::array items;
+    simdjson::dom::object inside;
+    const bool filled = (value.get(text) == simdjson::SUCCESS && !trimmed(text).empty()) ||
+                        (value.get(items) == simdjson::SUCCESS && items.size() > 0) ||
+                        (key == "function_call" && value.get(inside) == simdjson::SUCCESS);
+    if (filled && key != "annotations" && key != "logprobs")
+      note(places, prefix + text::one_line(key));
+  }
 }
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
-AnnotationFailure no_json(simdjson::error_code error, std::string_view body) {
-  // simdjson reports half of a surrogate pair like any other bad escape.
-  const bool surrogate =
-      error == simdjson::STRING_ERROR &&
-      (body.find("\\ud") != std::string_view::npos || body.find("\\uD") != std::string_view::npos);
-  if (surrogate) return {Kind::encoding, "the reply has half of a surrogate pair"};
-  if (error == simdjson::UTF8_ERROR) return {Kind::encoding, "the reply is not UTF-8"};
-  return {Kind::malformed, fmt::format("not JSON: {}", one_line(body))};
+std::variant<Completion, AnnotationFailure> read_choice(element document, element choice,
+                                                        const FinishReason& reason) {
+  element message;
+  if (choice["message"].get(message) != simdjson::SUCCESS || !message.is_object()) {
+    std::string places;
+    note_fields(choice, "the choice's ", places);
+    return AnnotationFailure{Kind::malformed, places.empty()
+                                                  ? "the choice has no message"
+                                                  : "the choice has no message, but " + places};
+  }
+  Content content = content_of(message);
+  switch (reason.finish) {
+    case Finish::filtered:
+      return AnnotationFailure{Kind::filtered, "finish_reason " + reason.word};
+    case Finish::failed:
+      return AnnotationFailure{Kind::malformed, "the server failed: finish_reason " + reason.word};
+    default:
+      break;
+  }
+  if (!content.refusal.empty())
+    return AnnotationFailure{Kind::refused, text::one_line(content.refusal)};
+  switch (reason.finish) {
+    case Finish::truncated:
+      return AnnotationFailure{Kind::truncated, fmt::format("finish_reason {} after {} bytes",
+                                                            reason.word, content.text.size())};
+    case Finish::called:
+      return AnnotationFailure{Kind::malformed, "finish_reason " + reason.word};
+    case Finish::unknown:
+      return AnnotationFailure{
+          Kind::malformed,
+          fmt::format("unknown finish_reason {}; if it means that the reply is complete, add it to "
+                      "can.finish_reasons",
+                      reason.word)};
+    default:
+      break;
+  }
+  if (!content.unknown_part.empty())
+    return AnnotationFailure{Kind::malformed,
+                             "content has a part of unknown type: " + content.unknown_part};
+  if (trimmed(content.text).empty()) {
+    note_fields(message, "", content.elsewhere);
+    return AnnotationFailure{Kind::empty, content.elsewhere.empty()
+                                              ? "no text"
+                                              : "no text in content; found " + content.elsewhere};
+  }
+  std::string model = text_of(document["model"]);
+  if (!simdjson::validate_utf8(content.text) || !simdjson::validate_utf8(model))
+    return AnnotationFailure{Kind::encoding, "the reply has half of a surrogate pair"};
+  return Completion{std::move(content.text), std::move(model)};
 }
 
 }  // namespace
 
-std::variant<Completion, AnnotationFailure> read_completion(std::string_view body) {
+std::variant<Completion, AnnotationFailure> read_completion(
+    std::string_view body, std::span<const std::string> finish_reasons) {
   static thread_local simdjson::dom::parser parser;
-  element document;
-  if (const auto error = parser.parse(body.data(), body.size()).get(document))
-    return no_json(error, body);
+  const ReplyBody read = parse_reply_body(body, parser);
+  if (!read.json)
+    return AnnotationFailure{
+        Kind::malformed,
+        is_event_stream(body)
+            ? "the server sent an event stream, although the request says \"stream\": false"
+            : fmt::format("not JSON: {}", text::one_line(body))};
+  const element document = *read.json;
   simdjson::dom::array choices;
-  if (document["choices"].get(choices) != simdjson::SUCCESS) {
-    const auto error = read_error(document);
-    return AnnotationFailure{Kind::malformed,
-                             error ? error->message : "not a completion: " + one_line(body)};
+  const bool listed = document.is_object() && document["choices"].get(choices) == simdjson::SUCCESS;
+  if (const auto error = listed ? error_in(document) : read_error(document))
+    return AnnotationFailure{Kind::malformed, error->message};
+  if (!listed)
+    return AnnotationFailure{Kind::malformed, "not a completion: " + text::one_line(body)};
+  for (const element choice : choices) {
+    element message;
+    auto error = error_in(choice);
+    if (!error && choice["message"].get(message) == simdjson::SUCCESS) error = error_in(message);
+    if (error) return AnnotationFailure{Kind::malformed, "the server failed: " + error->message};
   }
   if (choices.size() != 1)
     return AnnotationFailure{Kind::malformed,
                              fmt::format("expected one choice, got {}", choices.size())};
   const element choice = *choices.begin();
-  element message;
-  if (choice["message"].get(message) != simdjson::SUCCESS || !message.is_object())
-    return AnnotationFailure{Kind::malformed, "the choice has no message"};
-
-  static constexpr std::array filtered = {"content_filter",     "safety", "recitation", "blocklist",
-                                          "prohibited_content", "spii"};
-  static constexpr std::array truncated = {"length", "max_tokens"};
-  static constexpr std::array called = {"tool_calls", "function_call"};
-  const std::string finish = in_lower_case(text_of(choice["finish_reason"]));
-  const std::string refusal = text_of(message["refusal"]);
-  std::string text = content_of(message);
-  if (has(filtered, finish))
-    return AnnotationFailure{Kind::filtered, fmt::format("finish_reason {}", finish)};
-  if (!refusal.empty()) return AnnotationFailure{Kind::refused, one_line(refusal)};
-  if (has(truncated, finish))
-    return AnnotationFailure{Kind::truncated,
-                             fmt::format("finish_reason {} after {} bytes", finish, text.size())};
-  if (has(called, finish))
-    return AnnotationFailure{Kind::malformed, fmt::format("finish_reason {}", finish)};
-  if (is_blank(text)) return AnnotationFailure{Kind::empty, "no text"};
-  std::string model = text_of(document["model"]);
-  if (!simdjson::validate_utf8(text) || !simdjson::validate_utf8(model))
-    return AnnotationFailure{Kind::encoding, "the reply has half of a surrogate pair"};
-  return Completion{std::move(text), std::move(model)};
+  const FinishReason reason = finish_reason(choice, finish_reasons);
+  // A server that failed is the cause of whatever else is wrong.
+  if (const auto damage = read.damage(); !damage.empty() && reason.finish != Finish::failed)
+    return AnnotationFailure{
+        read.repairs.bad_utf8 || read.repairs.bad_escape ? Kind::encoding : Kind::malformed,
+        damage};
+  return read_choice(document, choice, reason);
 }
 
 }  // namespace sp2dpo::annotate

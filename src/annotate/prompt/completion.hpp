@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,7 +16,10 @@ struct Completion {
   std::string model;  ///< as returned; empty if absent
 };
 
-/// Reads a chat completion. Returns a failure if its text is missing or incomplete.
-[[nodiscard]] std::variant<Completion, AnnotationFailure> read_completion(std::string_view body);
+/// Reads a chat completion. Returns a failure if its text is missing or incomplete; one without
+/// text says where text was found instead. `finish_reasons` lists the server's own words for a
+/// complete reply.
+[[nodiscard]] std::variant<Completion, AnnotationFailure> read_completion(
+    std::string_view body, std::span<const std::string> finish_reasons = {});
 
 }  // namespace sp2dpo::annotate

@@ -16,7 +16,7 @@
 #include "text/field.hpp"
 #include "text/json_writer.hpp"
 #include "text/sha256.hpp"
-#include "trimmed.hpp"
+#include "wire/trimmed.hpp"
 #include <simdjson.h>
 
 #include <sp2dpo/annotate/prompt.hpp>

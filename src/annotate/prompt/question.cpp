@@ -116,6 +116,11 @@ ChatRequest make_request(const Question& question, const PreferencePair& pair) {
                       question.prompt->render(pair, question.order.value_or(Order::chosen_first)));
 }
 
+bool may_reply_otherwise(const Judge& judge) {
+  const Decoding& decoding = judge.decoding;
+  return decoding.seed.has_value() || decoding.temperature != 0.0;
+}
+
 std::string request_identity(const Question& question) {
   // Two prompts render every pair to the same messages if and only if they have the template, on
   // which the mark in each user message depends, the form and the system message in common.

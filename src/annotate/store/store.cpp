@@ -10,7 +10,9 @@
 #include "sqlite.hpp"
 #include "store_file.hpp"
 #include "writer_lock.hpp"
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <sp2dpo/annotate/store.hpp>
 #include <sp2dpo/detail/require.hpp>
@@ -20,11 +22,11 @@ namespace sp2dpo::annotate {
 namespace {
 
 constexpr std::int64_t application_id = 0x73703264;  // "sp2d"
-constexpr std::int64_t version = 1;
+constexpr std::int64_t version = 2;
 
 constexpr const char* schema = R"(
 PRAGMA application_id = 0x73703264;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE requests(key TEXT PRIMARY KEY, family TEXT NOT NULL, model TEXT NOT NULL,
   body TEXT NOT NULL);
@@ -32,7 +34,7 @@ CREATE TABLE questions(pair_id TEXT, annotator TEXT, prompt TEXT, shown TEXT, sa
   key TEXT NOT NULL, PRIMARY KEY (pair_id, annotator, prompt, shown, sample)) WITHOUT ROWID;
 CREATE TABLE answers(key TEXT, ask INTEGER, http_status INTEGER NOT NULL, request_id TEXT NOT NULL,
   body BLOB NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, seconds REAL NOT NULL,
-  attempts INTEGER NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (key, ask));
+  attempts INTEGER NOT NULL, created INTEGER NOT NULL, seed INTEGER, PRIMARY KEY (key, ask));
 CREATE TABLE failures(key TEXT NOT NULL, kind TEXT NOT NULL, http_status INTEGER NOT NULL,
   detail TEXT NOT NULL, created INTEGER NOT NULL);
 CREATE INDEX failures_by_key ON failures(key);
@@ -57,6 +59,43 @@ Database open_for_reading(const std::string& name, const std::filesystem::path& 
   return {name, file.string(), SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY};
 }
 
+/// Returns true if a file is a store that holds every reply of this one.
+bool holds_every_reply(const Database& database, const std::string& copy) {
+  Statement(database, "ATTACH ? AS copy").with(copy).run();
+  bool all = value_of(database, "PRAGMA copy.application_id") == application_id;
+  if (all) {
+    Statement missing(database,
+                      "SELECT count(*) FROM (SELECT key, ask, body FROM main.answers EXCEPT "
+                      "SELECT key, ask, body FROM copy.answers)");
+    all = missing.next() && missing.integer(0) == 0;
+  }
+  database.run("DETACH copy");
+  return all;
+}
+
+/// Copies the store to PATH.v1, unless a copy is there, and adds what version 2 has.
+void upgrade_from_version_1(const Database& database, const std::string& name) {
+  const std::string copy = name + ".v1";
+  if (std::filesystem::exists(copy)) {
+    if (!holds_every_reply(database, copy))
+      database.fail(fmt::format(
+          "is a store of version 1, and its copy {} exists with other replies; move that file away",
+          copy));
+  } else {
+    const std::string part = copy + ".part";
+    std::filesystem::remove(part);
+    Statement(database, "VACUUM INTO ?").with(part).run();
+    const int file = ::open(part.c_str(), O_RDONLY | O_CLOEXEC);
+    const bool synced = file >= 0 && ::fsync(file) == 0;
+    if (file >= 0) ::close(file);
+    if (!synced) database.fail(fmt::format("cannot copy it to {}", part));
+    std::filesystem::rename(part, copy);
+  }
+  database.run("BEGIN IMMEDIATE");
+  database.run("ALTER TABLE answers ADD COLUMN seed INTEGER; PRAGMA user_version = 2;");
+  database.run("COMMIT");
+}
+
 /// Opens the database and checks that it is a store. `name` is for messages.
 Database open(const std::string& name, const std::filesystem::path& file, Store::Access access) {
   const bool write = access == Store::Access::write;
@@ -70,8 +109,8 @@ Database open(const std::string& name, const std::filesystem::path& file, Store:
     if (value_of(database, "PRAGMA application_id") != application_id)
       database.fail("is a database but not a store of annotations");
     const auto found = value_of(database, "PRAGMA user_version");
-    if (found != version)
-      database.fail(fmt::format("unsupported store version {}; this program reads version {}",
+    if (found < 1 || found > version)
+      database.fail(fmt::format("unsupported store version {}; this program reads version 1 to {}",
                                 found, version));
   }
   if (!write) return database;
@@ -82,15 +121,26 @@ Database open(const std::string& name, const std::filesystem::path& file, Store:
     database.run(schema);
     database.run("COMMIT");
   } else {
-    Statement check(database, "PRAGMA quick_check(1)");
-    if (check.next() && check.text(0) != "ok") database.fail("is damaged: " + check.text(0));
+    {
+      Statement check(database, "PRAGMA quick_check(1)");
+      if (check.next() && check.text(0) != "ok") database.fail("is damaged: " + check.text(0));
+    }
+    if (value_of(database, "PRAGMA user_version") == 1) upgrade_from_version_1(database, name);
   }
   return database;
 }
 
-constexpr std::string_view reply_columns =
-    "key, ask, http_status, request_id, body, prompt_tokens, completion_tokens, seconds, attempts, "
-    "created";
+/// The columns of a reply. Version 1, which a reader meets, had no seed.
+std::string reply_columns(std::string_view seed = "seed") {
+  return fmt::format(
+      "key, ask, http_status, request_id, body, prompt_tokens, completion_tokens, seconds, "
+      "attempts, created, {}",
+      seed);
+}
+
+std::string_view seed_column(const Database& database, std::string_view place) {
+  return value_of(database, fmt::format("PRAGMA {}.user_version", place)) == 1 ? "NULL" : "seed";
+}
 
 StoredReply reply_in(const Statement& row) {
   StoredReply reply{.key = row.text(0),
@@ -101,6 +151,7 @@ StoredReply reply_in(const Statement& row) {
                     .seconds = row.number(7),
                     .attempts = static_cast<int>(row.integer(8)),
                     .created = row.integer(9)};
+  if (!row.is_null(10)) reply.seed = row.integer(10);
   if (!row.is_null(5)) reply.usage = Usage{row.integer(5), row.integer(6)};
   return reply;
 }
@@ -234,8 +285,8 @@ class Store::State {
   std::vector<Addition> uncommitted;  // kept while there is a reserve
   std::string full;                   // what the disk refused; empty: nothing
 
-  Statement find_replies =
-      prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask", reply_columns));
+  Statement find_replies = prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask",
+                                               reply_columns(seed_column(database, "main"))));
   Statement count_replies = prepare("SELECT count(*) FROM answers WHERE key = ?");
   Statement find_request = prepare("SELECT key, family, model, body FROM requests WHERE key = ?");
   Statement find_failures = prepare(
@@ -248,8 +299,11 @@ class Store::State {
       "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = "
       "excluded.key "
       "WHERE key <> excluded.key");
+  // A store of version 1 is only read.
   Statement add_reply =
-      prepare("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      prepare(seed_column(database, "main") == "seed"
+                  ? "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                  : "SELECT 1");
   Statement add_failure = prepare("INSERT INTO failures VALUES (?, ?, ?, ?, ?)");
   Statement add_batch = prepare(
       "INSERT INTO batches VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state");
@@ -343,8 +397,8 @@ std::vector<StoredFailure> Store::failures(std::string_view key) const {
 }
 
 void Store::each_reply(const std::function<void(const StoredReply&)>& f) const {
-  auto row =
-      state_->prepare(fmt::format("SELECT {} FROM answers ORDER BY key, ask", reply_columns));
+  auto row = state_->prepare(fmt::format("SELECT {} FROM answers ORDER BY key, ask",
+                                         reply_columns(seed_column(state_->database, "main"))));
   while (row.next()) f(reply_in(row));
 }
 
@@ -365,11 +419,11 @@ bool Store::add(const StoredReply& reply) {
     const auto tokens = [&](std::int64_t Usage::*count) {
       return reply.usage ? Value((*reply.usage).*count) : Value(nullptr);
     };
-    return Addition{
-        Addition::Kind::reply,
-        {reply.key, std::int64_t{ask}, std::int64_t{reply.http_status}, reply.request_id,
-         Bytes{reply.body}, tokens(&Usage::prompt_tokens), tokens(&Usage::completion_tokens),
-         reply.seconds, std::int64_t{reply.attempts}, reply.created}};
+    return Addition{Addition::Kind::reply,
+                    {reply.key, std::int64_t{ask}, std::int64_t{reply.http_status},
+                     reply.request_id, Bytes{reply.body}, tokens(&Usage::prompt_tokens),
+                     tokens(&Usage::completion_tokens), reply.seconds, std::int64_t{reply.attempts},
+                     reply.created, reply.seed ? Value(*reply.seed) : Value(nullptr)}};
   };
   if (state_->add(row(reply.ask)) == 1) return true;
   int next = 0;
@@ -470,6 +524,7 @@ Store::Merged Store::merge(const std::filesystem::path& other) {
   Merged merged;
   const auto take = [&](const std::string& sql) { return state_->prepare(sql).run(); };
   {
+    const std::string_view seed = seed_column(state_->database, "other");
     auto known = state_->prepare(
         "SELECT count(*) FROM other.answers theirs WHERE EXISTS (SELECT 1 FROM main.answers mine "
         "WHERE mine.key = theirs.key AND mine.body = theirs.body)");
@@ -481,12 +536,13 @@ Store::Merged Store::merge(const std::filesystem::path& other) {
         "mine.key = theirs.key AND mine.ask = theirs.ask) AND NOT EXISTS (SELECT 1 FROM "
         "main.answers mine WHERE mine.key = theirs.key AND mine.body = theirs.body) ORDER BY key, "
         "ask",
-        reply_columns));
+        reply_columns(seed)));
     while (others.next()) further.push_back(reply_in(others));
-    merged.replies = take(
-        "INSERT OR IGNORE INTO main.answers SELECT * FROM other.answers theirs WHERE NOT EXISTS "
-        "(SELECT 1 FROM main.answers mine WHERE mine.key = theirs.key AND mine.body = "
-        "theirs.body)");
+    merged.replies = take(fmt::format(
+        "INSERT OR IGNORE INTO main.answers ({}) SELECT {} FROM other.answers theirs WHERE NOT "
+        "EXISTS (SELECT 1 FROM main.answers mine WHERE mine.key = theirs.key AND mine.body = "
+        "theirs.body)",
+        reply_columns(), reply_columns(seed)));
     for (const auto& reply : further) merged.different += add(reply) ? 1 : 0;
   }
   for (const char* table : {"requests", "questions", "meta", "batches"})

@@ -202,10 +202,12 @@ class Endpoint::State {
     ChatRequest request;
     Callback done;
     int attempts = 0;
-    Time ready{};  // not before this
+    Time ready{};   // not before this
+    Usage spent{};  // by failed attempts
   };
   struct Sent : Transfer {
     Job job{};
+    std::string body{};  // as sent
     Traffic::Permit permit{};
     std::size_t place = 0;  // in busy_
   };
@@ -356,9 +358,9 @@ void Endpoint::State::start(Job job, Time now) {
   sent.reply = {};
   sent.error[0] = '\0';
   CURL* const easy = sent.easy.get();
-  const auto& body = sent.job.request.body;
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data());
+  sent.body = sent_body(sent.job.request);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(sent.body.size()));
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, sent.body.data());
   sent.permit = traffic_.send(max_tokens_of(sent.job.request), now);
   ++counts_.sent;
   loop_.add(easy);
@@ -372,7 +374,7 @@ void Endpoint::State::act(std::span<const pollfd> happened) {
 }
 
 void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
-  ReplyVerdict verdict = server_.conclude(sent, result, true, parser_);
+  ReplyVerdict verdict = server_.conclude(sent, result, &sent.job.request, parser_);
   if (is_silence(sent.easy.get(), result)) {
     if (!heard_) silence_ = verdict.detail;
   } else {
@@ -384,7 +386,7 @@ void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
                   .http_status = sent.reply.status,
                   .body = std::move(sent.reply.body),
                   .request_id = server_.header(sent, "x-request-id"),
-                  .usage = verdict.usage,
+                  .usage = verdict.kind == ReplyKind::answered ? verdict.usage : std::nullopt,
                   .seconds = static_cast<double>(microseconds) * 1e-6,
                   .attempts = sent.job.attempts,
                   .detail = std::move(verdict.detail)};
@@ -403,7 +405,11 @@ void Endpoint::State::finish(Sent& sent, CURLcode result, Time now) {
     traffic_.failed(now);
   } else {
     ++counts_.rejected;
-    traffic_.rejected();
+    traffic_.rejected(verdict.about_question, reply.http_status, reply.detail);
+  }
+  if (verdict.kind != ReplyKind::answered && verdict.usage) {
+    sent.job.spent.prompt_tokens += verdict.usage->prompt_tokens;
+    sent.job.spent.completion_tokens += verdict.usage->completion_tokens;
   }
 
   if (verdict.retry_after > options_.max_retry_after) {
@@ -458,6 +464,7 @@ void Endpoint::State::stop(ChatReply reply) {
 
 void Endpoint::State::end(Job job, ChatReply reply) {
   if (reply.attempts == 0) reply.attempts = job.attempts;
+  reply.spent = job.spent;
   done_.push_back({std::move(job), std::move(reply)});
 }
 

@@ -38,7 +38,7 @@ ErrorBody read_object(element error) {
   ErrorBody read;
   read.message = one_line(plain(error["message"]));
   for (const char* const name : {"code", "type", "status"})
-    if (read.code.empty()) read.code = plain(error[name]);
+    if (read.code.empty()) read.code = one_line(plain(error[name]));
   read.bad_key = read.code == "invalid_api_key";
   simdjson::dom::array details;
   if (error["details"].get(details) == simdjson::SUCCESS) {
@@ -50,35 +50,48 @@ ErrorBody read_object(element error) {
   return read;
 }
 
+/// True if a value of `error` says something.
+bool says_something(element value) {
+  std::string_view text;
+  double number = 0;
+  bool yes = false;
+  simdjson::dom::object fields;
+  simdjson::dom::array items;
+  if (value.get(text) == simdjson::SUCCESS) return !text.empty();
+  if (value.get(number) == simdjson::SUCCESS) return number != 0;
+  if (value.get(yes) == simdjson::SUCCESS) return yes;
+  if (value.get(fields) == simdjson::SUCCESS) return fields.size() > 0;
+  if (value.get(items) == simdjson::SUCCESS) return items.size() > 0;
+  return false;
+}
+
 }  // namespace
+
+std::optional<ErrorBody> error_in(element document) {
+  for (const char* const name : {"error", "errors"}) {
+    element error;
+    if (document[name].get(error) != simdjson::SUCCESS || !says_something(error)) continue;
+    simdjson::dom::array list;
+    if (error.get(list) == simdjson::SUCCESS) error = list.at(0).value();
+    ErrorBody read = error.is_object() ? read_object(error) : ErrorBody();
+    if (read.message.empty()) read.message = told(error);
+    return read;
+  }
+  return std::nullopt;
+}
 
 std::optional<ErrorBody> read_error(element document) {
   simdjson::dom::array list;
   if (document.get(list) == simdjson::SUCCESS)
     return list.size() == 1 ? read_error(list.at(0).value()) : std::nullopt;
-
-  element error;
-  if (document["error"].get(error) == simdjson::SUCCESS && !error.is_null()) {
-    ErrorBody read = error.is_object() ? read_object(error) : ErrorBody();
-    if (read.message.empty()) read.message = told(error);
-    return read;
-  }
+  if (auto error = error_in(document)) return error;
   for (const char* const name : {"detail", "message"}) {
-    if (document[name].get(error) == simdjson::SUCCESS) return ErrorBody{.message = told(error)};
+    element error;
+    if (document[name].get(error) != simdjson::SUCCESS || error.is_null()) continue;
+    // Another API may have an object called message.
+    if (error.is_string() || name[0] == 'd') return ErrorBody{.message = told(error)};
   }
   return std::nullopt;
-}
-
-std::string one_line(std::string_view text) {
-  constexpr std::size_t longest = 300;
-  std::string line;
-  for (const char c : text.substr(0, longest))
-    line += static_cast<unsigned char>(c) < ' ' || c == '\x7f' ? ' ' : c;
-  // The cut may split a character, and the text may be invalid UTF-8 anyway.
-  if (simdjson::validate_utf8(line)) return text.size() > longest ? line + "…" : line;
-  for (char& c : line)
-    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-  return text.size() > longest ? line + "…" : line;
 }
 
 }  // namespace sp2dpo::annotate

@@ -168,7 +168,7 @@ ChatReply make_call(const Server& server, const EndpointOptions& options, const 
     if (!call.save_to.empty()) download.emplace(server, transfer, call.save_to).attach();
     const CURLcode result = curl_easy_perform(easy);
     if (download) download->rethrow();
-    ReplyVerdict verdict = server.conclude(transfer, result, false, parser);
+    ReplyVerdict verdict = server.conclude(transfer, result, nullptr, parser);
     curl_off_t microseconds = 0;
     curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &microseconds);
 

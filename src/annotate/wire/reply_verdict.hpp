@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,17 +37,38 @@ struct ReplyVerdict {
   ChatReply::Kind kind{};
   Next next = Next::deliver;
   std::optional<std::chrono::milliseconds> retry_after{};
-  std::optional<Usage> usage{};
+  std::optional<Usage> usage{};  ///< of a failure too: providers charge some
   std::string detail{};
+  bool about_question = false;  ///< a rejection that says nothing about other questions
 };
 
-/// Classifies a reply that arrived completely. `chat`: expects a completion, not any document.
-[[nodiscard]] ReplyVerdict classify(const HttpReply& reply, bool chat,
+/// What a reply is expected to be.
+struct Expected {
+  bool completion = true;                         ///< a chat completion, not any document
+  std::span<const std::string> finish_reasons{};  ///< the server's own words for a complete reply
+  const ChatRequest* request = nullptr;           ///< bounds the usage
+};
+
+/// Classifies a reply that arrived completely. Under status 200, `choices` count as an answer only
+/// without an error in them or beside them, and unless the server failed while it replied. An
+/// answer may still be unusable: read_completion() names the reason.
+[[nodiscard]] ReplyVerdict classify(const HttpReply& reply, const Expected& expected,
                                     simdjson::dom::parser& parser);
 
-/// Returns the wait that a server requests by `retry-after-ms`, or by `retry-after` in seconds or
-/// as a date (relative to the server's `date` if present). Empty for a wait that is absent,
-/// unreadable, not above 0 or longer than a day.
+/// What a stored body is worth.
+struct Standing {
+  /// False for a failure, which does not count as an attempt to answer: an error, a server that
+  /// failed, or a `finish_reason` in no table.
+  bool counts = false;
+  bool unstated = false;  ///< it counts, and has no `finish_reason`
+};
+
+[[nodiscard]] Standing standing_of(std::string_view body,
+                                   std::span<const std::string> finish_reasons);
+
+/// Returns the wait that a server requests by `retry-after-ms`, or by `retry-after` in any form
+/// that read_wait() knows (dates relative to the server's `date` if present). Empty for a wait that
+/// is absent, unreadable or over.
 [[nodiscard]] std::optional<std::chrono::milliseconds> wanted_wait(const HttpReply& reply,
                                                                    std::time_t now);
 

@@ -8,7 +8,10 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <sp2dpo/detail/require.hpp>
+#include <sp2dpo/error.hpp>
 
 namespace sp2dpo::annotate {
 namespace {
@@ -41,13 +44,40 @@ std::optional<std::size_t> matched(std::string_view text, std::string_view key) 
   return std::nullopt;
 }
 
+/// True for a text that cannot be a key: keys mix letter cases, or are long and without a _.
+bool is_plainly_a_name(std::string_view text) {
+  constexpr std::size_t longest_word = 15;
+  return std::ranges::none_of(text, [](char c) { return c >= 'a' && c <= 'z'; }) &&
+         (text.size() <= longest_word || text.find('_') != std::string_view::npos);
+}
+
 }  // namespace
+
+void require_variable_name(std::string_view text) {
+  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+  constexpr std::string_view digits = "0123456789";
+  const bool name = text.empty() || (letters.find(text.front()) != std::string_view::npos &&
+                                     std::ranges::all_of(text, [&](char c) {
+                                       return letters.find(c) != std::string_view::npos ||
+                                              digits.find(c) != std::string_view::npos;
+                                     }));
+  // The text is not repeated: it may be the key.
+  detail::require(name,
+                  "key_variable: expected the name of an environment variable (letters, digits and "
+                  "_), such as OPENAI_API_KEY; the key itself belongs into that variable");
+}
 
 Secret Secret::from_environment(const std::string& variable) {
   if (variable.empty()) return Secret();
+  require_variable_name(variable);
   const char* const value = std::getenv(variable.c_str());
-  detail::require(value != nullptr && *value != '\0',
-                  "the environment variable {} for the endpoint's key is not set", variable);
+  if (value == nullptr || *value == '\0') {
+    detail::require(is_plainly_a_name(variable),
+                    "key_variable: no environment variable has the name that it gives; expected "
+                    "the name of a variable, such as OPENAI_API_KEY, not the key itself");
+    throw InvalidArgument(
+        fmt::format("the environment variable {} for the endpoint's key is not set", variable));
+  }
   std::string key(value);
   detail::require(std::ranges::all_of(key, [](char c) { return c > ' ' && c < '\x7f'; }),
                   "the key in the environment variable {} contains white space or a control "
@@ -59,12 +89,23 @@ Secret Secret::from_environment(const std::string& variable) {
 void Secret::redact(std::string& text) const {
   if (key_.size() < min_bytes) return;
   const char first[] = {key_[0], '\\', '%'};
-  const std::string_view starts(first, sizeof first);
-  for (std::size_t at = text.find_first_of(starts); at != std::string::npos;
-       at = text.find_first_of(starts, at + 1)) {
-    if (const auto size = matched(std::string_view(text).substr(at), key_))
-      text.replace(at, *size, "[key]");
+  const std::string_view starts(first, sizeof first), from(text);
+  std::string made;
+  std::size_t plain = 0;  // start of what is not copied yet
+  for (std::size_t at = from.find_first_of(starts); at != std::string::npos;
+       at = from.find_first_of(starts, at)) {
+    const auto size = matched(from.substr(at), key_);
+    if (!size) {
+      ++at;
+      continue;
+    }
+    made.append(from, plain, at - plain) += "[key]";
+    at += *size;
+    plain = at;
   }
+  if (plain == 0) return;
+  made.append(from, plain);
+  text = std::move(made);
 }
 
 }  // namespace sp2dpo::annotate

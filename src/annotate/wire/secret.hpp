@@ -6,6 +6,10 @@
 
 namespace sp2dpo::annotate {
 
+/// Throws InvalidArgument, without repeating the text, unless it is empty or can be the name of an
+/// environment variable.
+void require_variable_name(std::string_view text);
+
 /// An endpoint's key. It leaves this object only for a request's header.
 class Secret {
  public:
@@ -15,7 +19,10 @@ class Secret {
   static Secret from_environment(const std::string& variable);
 
   [[nodiscard]] bool empty() const noexcept { return key_.empty(); }
-  [[nodiscard]] std::string bearer() const { return "Authorization: Bearer " + key_; }
+  /// Returns the header that carries the key: `Authorization: Bearer KEY`, or `NAME: KEY`.
+  [[nodiscard]] std::string header(const std::string& name) const {
+    return name.empty() ? "Authorization: Bearer " + key_ : name + ": " + key_;
+  }
 
   /// Replaces every occurrence of the key in `text`, including those with JSON or URL escapes. A
   /// key of fewer than `min_bytes` bytes counts as a placeholder ("none", "EMPTY") and is kept.

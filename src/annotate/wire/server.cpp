@@ -20,29 +20,13 @@ namespace {
 
 using detail::require;
 
-/// Returns a part of a URL; empty if it is absent.
-std::string part(CURLU* url, CURLUPart which) {
-  char* text = nullptr;
-  if (curl_url_get(url, which, &text, 0) != CURLUE_OK) return {};
-  const std::unique_ptr<char, decltype(&curl_free)> owner(text, &curl_free);
-  return text;
-}
-
-/// Parses a URL. Messages do not quote it, since it may contain a secret.
-std::unique_ptr<CURLU, FreeCurl> parse_url(const std::string& name, const std::string& text) {
-  std::unique_ptr<CURLU, FreeCurl> url(curl_url());
-  const CURLUcode code =
-      curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME);
-  require(code == CURLUE_OK, "{} is not a valid URL: {}", name, curl_url_strerror(code));
-  require(part(url.get(), CURLUPART_USER).empty() && part(url.get(), CURLUPART_PASSWORD).empty(),
-          "{} contains a user name or a password; name the environment variable of a key instead, "
-          "and pass a proxy's password in the variable https_proxy",
-          name);
-  return url;
-}
-
-bool is_this_machine(std::string_view host) {
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+/// Returns true for a file that holds a certificate.
+bool holds_certificate(const std::string& file) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);)
+    if (line.starts_with("-----BEGIN") && line.find("CERTIFICATE") != std::string::npos)
+      return true;
+  return false;
 }
 
 void check(const EndpointOptions& options) {
@@ -72,6 +56,8 @@ void check(const EndpointOptions& options) {
             "{} must be above 0 and at most a week, got {} ms", name, time.count());
   require(options.ca_file.empty() || std::ifstream(options.ca_file).good(),
           "ca_file {} cannot be read", options.ca_file);
+  require(options.ca_file.empty() || holds_certificate(options.ca_file),
+          "ca_file {} holds no certificate in PEM form", options.ca_file);
 }
 
 template <class T>
@@ -94,46 +80,31 @@ Headers header_list(const std::vector<std::string>& lines) {
 }
 
 std::size_t receive(char* bytes, std::size_t /*one*/, std::size_t size, void* transfer) {
-  auto& [easy, reply, max_bytes, error] = *static_cast<Transfer*>(transfer);
-  if (reply.body.size() + size > max_bytes) return 0;
-  reply.body.append(bytes, size);
+  auto& receiving = *static_cast<Transfer*>(transfer);
+  if (receiving.reply.body.size() + size > receiving.max_bytes) return 0;
+  receiving.reply.body.append(bytes, size);
   return size;
 }
 
 /// Returns true for an error that every request to this server would meet.
 bool is_lasting(CURLcode code) {
-  static constexpr std::array lasting = {CURLE_PEER_FAILED_VERIFICATION,
-                                         CURLE_SSL_CACERT_BADFILE,
-                                         CURLE_SSL_CERTPROBLEM,
-                                         CURLE_SSL_CIPHER,
-                                         CURLE_SSL_ISSUER_ERROR,
-                                         CURLE_UNSUPPORTED_PROTOCOL,
-                                         CURLE_URL_MALFORMAT};
+  // CURLE_UNSUPPORTED_PROTOCOL is not one: stray bytes on a connection look like HTTP/0.9.
+  static constexpr std::array lasting = {CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,
+                                         CURLE_SSL_CERTPROBLEM,          CURLE_SSL_CIPHER,
+                                         CURLE_SSL_ISSUER_ERROR,         CURLE_URL_MALFORMAT};
   return std::ranges::find(lasting, code) != lasting.end();
 }
 
 }  // namespace
 
-Server::Server(const EndpointOptions& options) : options_(options), base_(options.base_url) {
-  init_curl();
+Server::Server(const EndpointOptions& options)
+    : options_(options), address_(read_address(options)) {
   check(options);
-  const auto url = parse_url("base_url", options.base_url);
-  const std::string scheme = part(url.get(), CURLUPART_SCHEME);
-  const std::string host = part(url.get(), CURLUPART_HOST);
-  require(part(url.get(), CURLUPART_QUERY).empty() && part(url.get(), CURLUPART_FRAGMENT).empty(),
-          "base_url contains ? or #; name the environment variable of a key instead");
-  require(scheme == "https" || scheme == "http", "base_url must be https or http, got {}", scheme);
-  this_machine_ = is_this_machine(host);
-  require(scheme == "https" || this_machine_ || options.allow_http,
-          "base_url is http to {}, which would send key and texts in the clear: use https or set "
-          "allow_http",
-          host);
-  if (!options.proxy.empty()) parse_url("proxy", options.proxy);
-  while (base_.ends_with('/')) base_.pop_back();
-
   secret_ = Secret::from_environment(options.key_variable);
   std::vector<std::string> lines = {"Accept: application/json", "Expect:"};
-  if (!secret_.empty()) lines.push_back(secret_.bearer());
+  for (const auto& [name, value] : options.headers)
+    lines.push_back(value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
+  if (!secret_.empty()) lines.push_back(secret_.header(address_.key_header));
   headers_ = header_list(lines);
   lines.emplace_back("Content-Type: application/json");
   json_headers_ = header_list(lines);
@@ -144,7 +115,8 @@ void Server::prepare(Transfer& transfer, std::string_view path, bool json) const
   if (!transfer.easy) throw Error("libcurl: no memory");
   transfer.max_bytes = options_.max_reply_bytes;
   CURL* const easy = transfer.easy.get();
-  set(easy, CURLOPT_URL, (base_ + std::string(path)).c_str());
+  transfer.path = path;
+  set(easy, CURLOPT_URL, address_.url(path).c_str());
   set(easy, CURLOPT_HTTPHEADER, (json ? json_headers_ : headers_).get());
   set(easy, CURLOPT_USERAGENT, "sp2dpo/" SP2DPO_VERSION);
   set(easy, CURLOPT_PRIVATE, &transfer);
@@ -162,7 +134,8 @@ void Server::prepare(Transfer& transfer, std::string_view path, bool json) const
   if (!options_.ca_file.empty()) set(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
   // A proxy must not see the headers, and requests to this machine bypass the environment's proxy.
   set(easy, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
-  if (!options_.proxy.empty() || this_machine_) set(easy, CURLOPT_PROXY, options_.proxy.c_str());
+  if (!options_.proxy.empty() || address_.this_machine)
+    set(easy, CURLOPT_PROXY, options_.proxy.c_str());
 
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
@@ -171,7 +144,7 @@ void Server::prepare(Transfer& transfer, std::string_view path, bool json) const
   set(easy, CURLOPT_ACCEPT_ENCODING, "");
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   // Without TLS nothing is multiplexed, and waiting for the first reply only delays the others.
-  set(easy, CURLOPT_PIPEWAIT, base_.starts_with("https") ? 1L : 0L);
+  set(easy, CURLOPT_PIPEWAIT, address_.base.starts_with("https") ? 1L : 0L);
 }
 
 std::string Server::header(const Transfer& transfer, const char* name) const {
@@ -183,7 +156,7 @@ std::string Server::header(const Transfer& transfer, const char* name) const {
   return value;
 }
 
-ReplyVerdict Server::conclude(Transfer& transfer, CURLcode result, bool chat,
+ReplyVerdict Server::conclude(Transfer& transfer, CURLcode result, const ChatRequest* request,
                               simdjson::dom::parser& parser) const {
   auto& reply = transfer.reply;
   long status = 0;
@@ -196,7 +169,17 @@ ReplyVerdict Server::conclude(Transfer& transfer, CURLcode result, bool chat,
     reply.date = header(transfer, "date");
     reply.should_retry = header(transfer, "x-should-retry");
     reply.location = header(transfer, "location");
-    return classify(reply, chat, parser);
+    ReplyVerdict verdict = classify(reply,
+                                    {.completion = request != nullptr,
+                                     .finish_reasons = options_.finish_reasons,
+                                     .request = request},
+                                    parser);
+    if (reply.status == 404 || reply.status == 405) {
+      verdict.detail += fmt::format("; asked at {}{}", one_line(address_.base), transfer.path);
+      if (address_.base.find("/v1") == std::string::npos && address_.query.empty())
+        verdict.detail += ". Does base_url lack its /v1?";
+    }
+    return verdict;
   }
   ReplyVerdict verdict{.kind = ChatReply::Kind::transport, .next = ReplyVerdict::Next::retry};
   std::string reason = transfer.error[0] != '\0' ? transfer.error : curl_easy_strerror(result);

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "address.hpp"
 #include "curl_loop.hpp"
 #include "reply_verdict.hpp"
 #include "secret.hpp"
@@ -18,6 +19,7 @@ struct Transfer {
   Easy easy;
   HttpReply reply{};
   std::size_t max_bytes = 0;
+  std::string path{};
   char error[CURL_ERROR_SIZE] = {};
 };
 
@@ -30,8 +32,10 @@ class Server {
   /// Points a fresh transfer at base URL + path. The transfer must not be moved afterwards. `json`:
   /// it sends JSON.
   void prepare(Transfer& transfer, std::string_view path, bool json) const;
-  /// Collects the reply of a finished transfer, redacts the key, and classifies it.
-  [[nodiscard]] ReplyVerdict conclude(Transfer& transfer, CURLcode result, bool chat,
+  /// Collects the reply of a finished transfer, redacts the key, and classifies it. `request`: the
+  /// chat request; null if any document is expected.
+  [[nodiscard]] ReplyVerdict conclude(Transfer& transfer, CURLcode result,
+                                      const ChatRequest* request,
                                       simdjson::dom::parser& parser) const;
   /// Redacts the key in a text.
   void redact(std::string& text) const { secret_.redact(text); }
@@ -40,8 +44,7 @@ class Server {
 
  private:
   EndpointOptions options_;
-  std::string base_;
-  bool this_machine_ = false;
+  Address address_;
   Secret secret_;
   Headers headers_;
   Headers json_headers_;

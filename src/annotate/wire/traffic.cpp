@@ -2,7 +2,9 @@
 #include "traffic.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 namespace sp2dpo::annotate {
 
@@ -10,7 +12,7 @@ Traffic::Traffic(const EndpointOptions& options)
     : options_(options),
       requests_(options.requests_per_minute),
       tokens_(options.tokens_per_minute),
-      random_(options.seed),
+      random_(options.seed != 0 ? options.seed : std::random_device{}()),
       width_(options.max_concurrent) {}
 
 bool Traffic::possible(double tokens) const {
@@ -39,6 +41,7 @@ void Traffic::answered(const Permit& permit, std::optional<double> tokens) {
   alive();
   throttles_ = 0;
   rejections_ = 0;
+  ever_answered_ = true;
   width_ = std::min<double>(options_.max_concurrent, width_ + 1 / width_);
   if (tokens) tokens_.settle(permit.tokens, *tokens);
 }
@@ -66,9 +69,19 @@ void Traffic::failed(Time now) {
   if (now - first_failure_ >= options_.max_outage) out_of_order_ = true;
 }
 
-void Traffic::rejected() {
+void Traffic::rejected(bool about_question, int status, std::string_view reason) {
   alive();
-  if (++rejections_ >= options_.max_failures) out_of_order_ = true;
+  if (about_question) return;
+  // Request numbers and sizes differ in every message.
+  std::string alike(reason);
+  std::erase_if(alike, [](char c) { return c >= '0' && c <= '9'; });
+  if (alike != rejection_) rejections_ = 0;
+  rejection_ = std::move(alike);
+  // After an answer, only a key, a model or an address can be refused for all questions.
+  static constexpr std::array refusing = {401, 403, 404, 405};
+  const bool concerns_all =
+      !ever_answered_ || std::ranges::find(refusing, status) != refusing.end();
+  if (++rejections_ >= options_.max_failures && concerns_all) out_of_order_ = true;
 }
 
 Traffic::Wait Traffic::backoff(int attempts) {

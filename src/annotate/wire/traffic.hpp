@@ -6,6 +6,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "rate_limit.hpp"
 
@@ -40,7 +41,8 @@ class Traffic {
   void answered(const Permit& permit, std::optional<double> tokens);
   void throttled(std::optional<Wait> retry_after, Time now);
   void failed(Time now);
-  void rejected();
+  /// `about_question`: the server takes other questions. `reason` is the server's, with its status.
+  void rejected(bool about_question, int status, std::string_view reason);
   /// The request was taken back before it reached the server.
   void withdrawn() { --under_way_; }
 
@@ -67,7 +69,9 @@ class Traffic {
   bool open_ = false;   // the circuit
   int openings_ = 0;    // in a row
   Time probe_{};        // when an open circuit lets one request through
-  int rejections_ = 0;  // in a row
+  int rejections_ = 0;  // in a row, for the same reason
+  std::string rejection_;
+  bool ever_answered_ = false;
   bool out_of_order_ = false;
 };
 

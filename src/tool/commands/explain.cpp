@@ -9,6 +9,7 @@
 #include "command.hpp"
 #include "input/annotations.hpp"
 #include "output/files.hpp"
+#include "text/printable.hpp"
 #include <fmt/format.h>
 
 #include <sp2dpo/annotate/store.hpp>
@@ -84,20 +85,21 @@ void print_question(const annotate::Store& store, const annotate::StoredQuestion
                     bool brief) {
   const auto request = store.request(question.key);
   if (request) fmt::print("  model {} of {}\n", request->model, request->family);
-  if (request && !brief) fmt::print("  asked: {}\n", request->body);
+  if (request && !brief) fmt::print("  asked: {}\n", text::printable(request->body));
   for (const auto& answer : store.replies(question.key)) {
     fmt::print("  reply {}: status {}, request id {}, {} attempts, {:.2f} s", answer.ask + 1,
-               answer.http_status, answer.request_id.empty() ? "-" : answer.request_id,
-               answer.attempts, answer.seconds);
+               answer.http_status,
+               answer.request_id.empty() ? "-" : text::one_line(answer.request_id), answer.attempts,
+               answer.seconds);
     if (answer.usage)
       fmt::print(", {} tokens in, {} out", answer.usage->prompt_tokens,
                  answer.usage->completion_tokens);
     fmt::print("\n");
-    if (!brief) fmt::print("    {}\n", answer.body);
+    if (!brief) fmt::print("    {}\n", text::printable(answer.body));
   }
   for (const auto& failure : store.failures(question.key))
     fmt::print("  no reply: {}, status {}: {}\n", name(failure.kind), failure.http_status,
-               failure.detail);
+               text::one_line(failure.detail));
 }
 
 void run(const ExplainOptions& options) {

@@ -74,6 +74,7 @@ void append_reply(std::string& line, const annotate::StoredReply& reply,
   if (reply.usage) json.key("prompt_tokens").integer(reply.usage->prompt_tokens);
   json.key("request_id").text(reply.request_id);
   json.key("seconds").raw(fmt::format("{}", reply.seconds));
+  if (reply.seed) json.key("seed").integer(*reply.seed);
   json.close('}');
   line += '\n';
 }

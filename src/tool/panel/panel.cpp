@@ -183,7 +183,7 @@ void PanelRun::connect(const Connection& connection) {
     try {
       endpoints.push_back(std::make_unique<annotate::Endpoint>(options));
     } catch (const InvalidArgument& error) {
-      throw Error(fmt::format("judge {}: {}", judge.name, error.what()));
+      throw Error(fmt::format("{}: teacher {}: {}", judge.origin, judge.name, error.what()));
     }
     borrowed.push_back(endpoints.back().get());
   }

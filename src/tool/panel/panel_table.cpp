@@ -32,7 +32,8 @@ void PanelTable::count(const annotate::PanelOutcome& read) {
     row.seconds += reply.seconds;
     if (!reply.usage) ++row.without_usage;
   }
-  if (read.replies.empty()) ++unanswered_;
+  if (!read.answered) ++unanswered_;
+  unstated_ += read.unstated;
   if (const auto* failure = std::get_if<AnnotationFailure>(&read.outcome)) {
     ++failures_;
     ++row.failed[std::string(name(failure->kind))];
@@ -87,6 +88,8 @@ void PanelTable::print() const {
     fmt::print(
         "  replies without plausible usage: {}; they count with the most that they can cost\n",
         without_usage);
+  if (unstated_ > 0)
+    fmt::print("  {} replies state no finish_reason and count as complete\n", unstated_);
 }
 
 void FailureWriter::write(const annotate::PanelOutcome& read) {

@@ -52,6 +52,7 @@ class PanelTable {
   std::int64_t annotations_ = 0;
   std::int64_t failures_ = 0;
   std::int64_t unanswered_ = 0;
+  std::int64_t unstated_ = 0;
 };
 
 /// Writes one line of JSON for each question without an annotation.
