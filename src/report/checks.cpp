@@ -21,7 +21,9 @@ struct Measurements {
   std::vector<double> betas;
   AtEnds at_ends;
   std::size_t missing = 0;
-  std::size_t clipped = 0;
+  std::size_t clipped_low = 0;
+  std::size_t clipped_high = 0;
+  bool has_negative_gaps = false;
   std::vector<std::size_t> by_category;           // pairs with a gap
   std::map<int, std::size_t> by_annotators = {};  // pairs with a gap, by number of annotators
 
@@ -50,8 +52,10 @@ Measurements measure(const ScheduleView& schedule, const Evidence& evidence,
                         .by_category = std::vector<std::size_t>(schedule.categories().size())};
   schedule.for_each([&](const ScheduleEntry& entry) {
     measured.missing += !entry.gap.has_value();
-    measured.clipped += entry.clipped != Clip::none;
+    measured.clipped_low += entry.clipped == Clip::low;
+    measured.clipped_high += entry.clipped == Clip::high;
     if (!entry.gap) return;
+    measured.has_negative_gaps |= entry.gap->value < 0;
     ++measured.by_annotators[entry.gap->n_annotators];
     ++measured.by_category[static_cast<std::size_t>(entry.gap->category)];
   });
@@ -144,10 +148,11 @@ Finding missing(const Measurements& m) {
 }
 
 Finding clipped(const Measurements& m) {
-  const double share = m.share(m.clipped);
+  const std::size_t clipped = m.clipped_low + m.clipped_high;
+  const double share = m.share(clipped);
   return outcome(share, m.limits.share_clipped, share > m.limits.share_clipped,
                  fmt::format("the gaps of {} lie outside the mapper's gap range and were clipped.",
-                             m.percent(m.clipped)));
+                             m.percent(clipped)));
 }
 
 Finding coverage(const Measurements& m) {
@@ -175,20 +180,66 @@ Finding category_collapse(const Measurements& m) {
                   100 * share, found ? " The annotators hardly use the other categories." : ""));
 }
 
+/// The gap range that holds every gap, or ranks if the gaps lie close together within it.
+std::string spread_out(const Measurements& m, std::size_t n_clipped) {
+  if (n_clipped == 0) return "sp2dpo schedule ... --mapper rank";
+  return fmt::format("sp2dpo schedule ... --gap-range {}", m.has_negative_gaps ? "-1,1" : "0,1");
+}
+
+std::string mend_saturation_low(const Measurements& m) {
+  return spread_out(m, m.clipped_low);
+}
+
+std::string mend_saturation_high(const Measurements& m) {
+  return spread_out(m, m.clipped_high);
+}
+
+std::string mend_spread(const Measurements& m) {
+  return spread_out(m, 0);
+}
+
+std::string mend_clipping(const Measurements& m) {
+  return spread_out(m, m.clipped_low + m.clipped_high);
+}
+
+std::string mend_length_bias(const Measurements& m) {
+  if (m.evidence.length_differences.empty()) return "sp2dpo report ... --pairs PAIRS";
+  return "sp2dpo agree --pairs PAIRS --annotations ANNOTATIONS";
+}
+
+std::string mend_guessing(const Measurements& m) {
+  if (!m.evidence.reliability) return "sp2dpo report ... --annotations ANNOTATIONS";
+  return "sp2dpo report ... --annotations ANNOTATIONS --high-disagreement FILE";
+}
+
+std::string mend_missing(const Measurements&) {
+  return "sp2dpo schedule ... --missing drop";
+}
+
+std::string mend_coverage(const Measurements& m) {
+  return fmt::format("sp2dpo schedule ... --missing drop --min-annotators {}",
+                     m.by_annotators.empty() ? 1 : m.by_annotators.rbegin()->first);
+}
+
+std::string mend_categories(const Measurements&) {
+  return "sp2dpo agree --annotations ANNOTATIONS";
+}
+
 struct Check {
   const char* name;
   Finding (*run)(const Measurements&);
+  std::string (*remedy)(const Measurements&);
 };
 
-constexpr Check checks[] = {{"saturation-low", saturation_low},
-                            {"saturation-high", saturation_high},
-                            {"no-spread", no_spread},
-                            {"length-bias", length_bias},
-                            {"guessing", guessing},
-                            {"missing", missing},
-                            {"clipped", clipped},
-                            {"coverage", coverage},
-                            {"category-collapse", category_collapse}};
+constexpr Check checks[] = {{"saturation-low", saturation_low, mend_saturation_low},
+                            {"saturation-high", saturation_high, mend_saturation_high},
+                            {"no-spread", no_spread, mend_spread},
+                            {"length-bias", length_bias, mend_length_bias},
+                            {"guessing", guessing, mend_guessing},
+                            {"missing", missing, mend_missing},
+                            {"clipped", clipped, mend_clipping},
+                            {"coverage", coverage, mend_coverage},
+                            {"category-collapse", category_collapse, mend_categories}};
 
 }  // namespace
 
@@ -199,6 +250,8 @@ std::vector<Finding> all_checks(const ScheduleView& schedule, const Evidence& ev
   for (const auto& check : checks) {
     findings.push_back(check.run(measured));
     findings.back().check = check.name;
+    if (findings.back().result != CheckResult::pass)
+      findings.back().remedy = check.remedy(measured);
   }
   return findings;
 }

@@ -153,7 +153,8 @@ void add_checks(Html& html, const std::vector<Finding>& checks) {
               {css_class, label},
               {"number", measured ? fmt::format("{:.3f}", check.value) : "", "value"},
               {"number", fmt::format("{:.2f}", check.limit), "limit"},
-              {"wordy", check.sentence}});
+              {"wordy",
+               check.remedy.empty() ? check.sentence : check.sentence + " Try: " + check.remedy}});
   }
   html.close_table();
 }

@@ -45,4 +45,10 @@ file(RENAME "${PREFIX}" "${MOVED}")
 
 if(EXISTS "${MOVED}/bin/sp2dpo")
   execute_process(COMMAND "${MOVED}/bin/sp2dpo" --version COMMAND_ERROR_IS_FATAL ANY)
+  foreach(text IN ITEMS man/man1/sp2dpo-schedule.1 bash-completion/completions/sp2dpo
+      zsh/site-functions/_sp2dpo)
+    if(NOT EXISTS "${MOVED}/share/${text}")
+      message(SEND_ERROR "share/${text} was not installed")
+    endif()
+  endforeach()
 endif()

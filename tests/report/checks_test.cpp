@@ -170,6 +170,39 @@ TEST(AllChecks, WarnsOfIncompletePanelsAndCategoryCollapse) {
   EXPECT_THAT(findings[1].sentence, HasSubstr("instruction"));
 }
 
+TEST(AllChecks, NameARemedyExactlyIfTheyDoNotPass) {
+  auto entries = even_entries(100);
+  for (std::size_t i = 0; i < 30; ++i) {
+    entries[i] = entry_without_gap(0.03);
+    entries[i].id = "none" + std::to_string(i);
+  }
+  for (std::size_t i = 30; i < 40; ++i) entries[i].gap->n_annotators = 9;
+  for (const auto& finding : all_checks(Schedule(std::move(entries)), {})) {
+    EXPECT_EQ(finding.remedy.starts_with("sp2dpo "), finding.result != CheckResult::pass)
+        << finding.check << ": " << finding.remedy;
+    EXPECT_EQ(finding.remedy.empty(), finding.result == CheckResult::pass) << finding.check;
+  }
+}
+
+TEST(CheckSchedule, WidensTheGapRangeAsFarAsTheGapsReach) {
+  const auto remedies = [](double gap, double beta, Clip clip) {
+    auto at_the_end = entry(beta, 0, clip);
+    at_the_end.gap->value = gap;
+    std::vector<std::string> found;
+    for (const auto& finding : check_schedule(with(30, at_the_end)))
+      found.push_back(finding.check + ": " + finding.remedy);
+    return found;
+  };
+  EXPECT_THAT(remedies(-0.5, 0.03, Clip::low),
+              ElementsAre("saturation-low: sp2dpo schedule ... --gap-range -1,1",
+                          "clipped: sp2dpo schedule ... --gap-range -1,1"));
+  EXPECT_THAT(remedies(0.9, 0.3, Clip::high),
+              ElementsAre("saturation-high: sp2dpo schedule ... --gap-range 0,1",
+                          "clipped: sp2dpo schedule ... --gap-range 0,1"));
+  EXPECT_THAT(remedies(0.0, 0.03, Clip::none),
+              ElementsAre("saturation-low: sp2dpo schedule ... --mapper rank"));
+}
+
 TEST(CheckSchedule, RejectsEmptySchedulesAndMissingLengths) {
   EXPECT_THROW((void)check_schedule(Schedule({})), InvalidArgument);
   try {

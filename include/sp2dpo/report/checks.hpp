@@ -23,6 +23,9 @@ struct Finding {
   double limit{};          ///< threshold of the check
   std::string sentence{};  ///< the finding in words, or why the check did not run
   CheckResult result = CheckResult::warn;
+  /// Command that mends what was found or shows its cause, with capitals for the user's file names;
+  /// of a check that did not run, the command that runs it. Empty if the check passes.
+  std::string remedy{};
 };
 
 /// Thresholds of the checks. The defaults are rules of thumb, not taken from the paper.

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -48,14 +50,18 @@ class Option {
   Option& required(bool required = true);
   /// Prints the variable's present value in the help.
   Option& show_default();
+  /// The word for the value in the help: `LOW,HIGH` instead of TEXT, N or X. Shells complete FILE
+  /// and FOLDER.
+  Option& value_name(const std::string& name);
   Option& separated_by(char delimiter);
   /// Accepts exactly `count` values.
   Option& takes(int count);
   /// Repeating the option overwrites its value instead of being an error.
   Option& keep_last();
-  /// Heading under which the help lists the option.
+  /// Heading under which the help lists the option; the help omits the option if it is empty.
   Option& group(const std::string& heading);
 
+  /// Numbers are finite in any case.
   Option& positive();
   Option& non_negative();
   Option& between(std::int64_t lowest, std::int64_t highest);
@@ -81,10 +87,17 @@ class Option {
 /// Handle of a program's or subcommand's options. Valid as long as the Program.
 class Command {
  public:
-  /// `name`: "--name", or "NAME" for a positional argument.
+  /// `name`: "--name", "-n,--name", or "NAME" for a positional argument.
   Option option(const std::string& name, Target value, const std::string& help);
   Option flag(const std::string& name, bool* value, const std::string& help);
-  Command subcommand(const std::string& name, const std::string& summary);
+  /// Adds a flag to this command and to all subcommands that it has by now.
+  void common_flag(const std::string& name, bool* value, const std::string& help);
+  /// Heading under which the help lists the options that follow. The help keeps the order in which
+  /// headings appear, but lists "Output" and "Other" last.
+  void section(const std::string& heading);
+  /// `heading`: under which the help of this command lists the subcommand.
+  Command subcommand(const std::string& name, const std::string& summary,
+                     const std::string& heading = "Commands");
   void require_subcommand();
   /// Text below the options in the help.
   void footer(const std::string& text);
@@ -110,8 +123,15 @@ class Program : public Command {
   void version(const std::string& text);
 
   /// Reads the command line into the variables. Returns the status to exit with if the program ends
-  /// here: 0 after printing help or the version, 2 after printing what is wrong to stderr.
+  /// here: 0 after printing the help or the version, 2 after printing to stderr what is wrong, or
+  /// the help if a subcommand is missing.
   [[nodiscard]] std::optional<int> parse(int argc, char** argv);
+
+  /// Returns a script that completes this program's commands, options and values in `shell`, bash
+  /// or zsh.
+  [[nodiscard]] std::string completion(std::string_view shell) const;
+  /// Returns the manual pages by file name, such as `sp2dpo-schedule.1`: one per command.
+  [[nodiscard]] std::map<std::string, std::string> man_pages() const;
 
   /// Returns the files that the parsed command line names, in the order of the declarations. An
   /// empty name is kept.

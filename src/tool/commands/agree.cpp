@@ -257,7 +257,8 @@ Run declare_agree(args::Command app) {
   const auto options = std::make_shared<AgreeOptions>();
   options->pairs.declare(app, PairOptions::Need::optional);
   options->categories.declare(app);
-  const auto annotations = app.option("--annotations", &options->annotations,
+  app.section("Input");
+  const auto annotations = app.option("-a,--annotations", &options->annotations,
                                       "Annotations, .jsonl, .jsonl.gz or .parquet")
                                .file(args::FileUse::read);
   app.option("--ratings", &options->ratings,
@@ -265,8 +266,10 @@ Run declare_agree(args::Command app) {
       .file(args::FileUse::read)
       .excludes(annotations)
       .excludes("--pairs");
-  app.option("--json", &options->json, "Write the figures to this file, .json")
+  app.section("Output");
+  app.option("-j,--json", &options->json, "Write the figures to this file, .json")
       .file(args::FileUse::write);
+  app.section("Statistics");
   app.option("--replicates", &options->bootstrap.replicates,
              "Bootstrap resamples of the units for the intervals; 0 omits the intervals")
       .non_negative()

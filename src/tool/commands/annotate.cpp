@@ -209,10 +209,12 @@ void run(const AnnotateOptions& options) {
 Run declare_annotate(args::Command app) {
   const auto options = std::make_shared<AnnotateOptions>();
   options->panel.declare(app);
-  app.option("--out", &options->out, "Annotations to write, .jsonl").file(args::FileUse::write);
+  app.section("Output");
+  app.option("-o,--out", &options->out, "Annotations to write, .jsonl").file(args::FileUse::write);
   app.option("--failures", &options->failures,
              "Questions without an annotation, and why [OUT.failures]")
       .file(args::FileUse::write);
+  app.section("Limits");
   app.flag("--plan", &options->plan, "Print the number of questions and their cost; send nothing");
   app.flag("--reparse", &options->reparse, "Make the annotations from the store; send nothing");
   app.flag("--check", &options->check,

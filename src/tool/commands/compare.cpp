@@ -202,20 +202,24 @@ Run declare_compare(args::Command app) {
   options->pairs.declare(app);
   options->categories.declare(app);
   declare_annotations(app, &options->annotations);
+  app.section("Input");
   app.option("--gold", &options->gold,
              "CSV with the columns pair_id, preferred (chosen, rejected or tie)")
       .file(args::FileUse::read)
       .required();
+  app.section("Judgments");
   app.option("--aggregator", &options->aggregators,
              "Aggregator, as for `schedule`; may be repeated, and the first is the reference "
              "[all without required keys, and each annotator alone]");
   options->panel.declare(app);
+  app.section("Statistics");
   app.option("--replicates", &options->bootstrap.replicates,
              "Bootstrap resamples of the pairs for the intervals; 0 omits the intervals")
       .non_negative()
       .show_default();
   app.option("--seed", &options->bootstrap.seed, "Seed of the resampling").show_default();
-  app.option("--json", &options->json, "Write the figures to this file, .json")
+  app.section("Output");
+  app.option("-j,--json", &options->json, "Write the figures to this file, .json")
       .file(args::FileUse::write);
   app.footer(list_aggregators() +
              "\n\nExample:\n"

@@ -126,16 +126,18 @@ void run(const ExplainOptions& options) {
 
 Run declare_explain(args::Command app) {
   const auto options = std::make_shared<ExplainOptions>();
-  app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+  app.section("Input");
+  app.option("-s,--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
       .file(args::FileUse::read)
       .required();
   app.option("--store", &options->store, "Store of the panel's replies")
       .file(args::FileUse::read)
       .required();
-  app.option("--annotations", &options->annotations,
+  app.option("-a,--annotations", &options->annotations,
              "Annotations of the schedule, to show next to the replies")
       .file(args::FileUse::read);
   app.option("ID", &options->id, "Id of the pair").required();
+  app.section("Output");
   app.flag("--brief", &options->brief, "Omit the texts of requests and replies");
   options->categories.declare(app);
   app.footer(

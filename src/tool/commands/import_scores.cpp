@@ -151,6 +151,7 @@ Run declare_import_scores(args::Command app) {
   const auto options = std::make_shared<ImportScoresOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
+  app.section("Scores");
   app.option("--scale", &options->scale, "LOW,HIGH: lowest and highest possible score").required();
   app.option("--chosen", &options->chosen,
              "Column with the score of the chosen response [score_chosen]");
@@ -170,12 +171,14 @@ Run declare_import_scores(args::Command app) {
              "[helpfulness=helpfulness,honesty=factuality,instruction_following=instruction,"
              "truthfulness=factuality]")
       .separated_by(',');
+  app.section("Judgments");
   app.option("--annotator", &options->annotator, "Name of the annotator in the annotations")
       .show_default();
   app.option("--prompt", &options->prompt, "Name of the prompt in the annotations").show_default();
   app.option("--confidence", &options->confidence, "Confidence of every annotation, in [0, 1]")
       .show_default();
-  app.option("--out", &options->out, "Annotations to write, .jsonl")
+  app.section("Output");
+  app.option("-o,--out", &options->out, "Annotations to write, .jsonl")
       .file(args::FileUse::write)
       .required();
   app.footer(

@@ -97,6 +97,7 @@ Run declare_import_votes(args::Command app) {
   const auto options = std::make_shared<ImportVotesOptions>();
   options->pairs.declare(app);
   options->categories.declare(app);
+  app.section("Input");
   app.option("--votes", &options->votes,
              "CSV with the columns pair_id, llm, prompt_variant, swapped, winner")
       .file(args::FileUse::read)
@@ -107,13 +108,15 @@ Run declare_import_votes(args::Command app) {
   app.option("--prompts", &options->prompts, "Values of prompt_variant to import: X,Y,Z")
       .required()
       .separated_by(',');
+  app.section("Judgments");
   app.option("--category", &options->category, "Category of every pair");
   app.option("--category-field", &options->category_field,
              "Field of the pair that holds its category, such as meta.subset");
   app.option("--category-map", &options->category_map,
              "Translation of the field's values: VALUE=CATEGORY,...")
       .separated_by(',');
-  app.option("--out", &options->out, "Annotations to write, .jsonl")
+  app.section("Output");
+  app.option("-o,--out", &options->out, "Annotations to write, .jsonl")
       .file(args::FileUse::write)
       .required();
   app.footer(

@@ -21,6 +21,7 @@
 #include "named_files.hpp"
 #include "output/dataset_card.hpp"
 #include "output/files.hpp"
+#include "output/findings.hpp"
 #include "parts/calibration.hpp"
 #include "parts/mappers.hpp"
 #include "text/json_writer.hpp"
@@ -52,6 +53,8 @@ struct ReportOptions {
   std::string croissant;
   std::string name;
   std::string license;
+  std::string json;
+  bool full_paths = false;
   stats::Bootstrap bootstrap;
 };
 
@@ -222,7 +225,7 @@ void write_high_disagreement(const ReportOptions& options, const Schedule& sched
   out.commit();
 }
 
-report::Page page_of(const io::ScheduleFile& file) {
+report::Page page_of(const io::ScheduleFile& file, bool full_paths) {
   report::Page page;
   page.facts.emplace_back("pairs with a beta", std::to_string(file.schedule.size()));
   if (!file.manifest) return page;
@@ -237,7 +240,8 @@ report::Page page_of(const io::ScheduleFile& file) {
     page.facts.emplace_back(name, std::to_string(value));
   page.reliability = reliability_of(manifest.aggregator);
   for (const auto& input : manifest.inputs)
-    page.sources.push_back({input.role, input.path, input.sha256, input.rows});
+    page.sources.push_back(
+        {input.role, recorded_name(input.path, full_paths), input.sha256, input.rows});
   for (const auto& [name, part] : {std::pair{"aggregator", &manifest.aggregator},
                                    {"mapper", &manifest.mapper},
                                    {"missing gaps", &manifest.missing}})
@@ -265,15 +269,24 @@ void add_pictures(const std::filesystem::path& folder) {
     named_files().add(args::FileUse::write, fmt::format("--svg (for its {})", name), folder / name);
 }
 
+std::string checks_json(const std::vector<report::Finding>& checks) {
+  std::string text;
+  text::JsonWriter json(text);
+  json.open('{');
+  write_json(json.key("checks"), checks);
+  json.close('}');
+  return text + '\n';
+}
+
 void run(const ReportOptions& options) {
   if (!options.pictures.empty()) add_pictures(options.pictures);
   const io::ScheduleFile file = io::read_schedule(rows_of(options.schedule));
   const Schedule& schedule = file.schedule;
   if (schedule.size() == 0) throw DataError(options.schedule, 0, "", "has no pairs");
-  report::Page page = page_of(file);
+  report::Page page = page_of(file, options.full_paths);
   page.title = options.name;
-  page.sources.push_back(
-      {"schedule", options.schedule, file.sha256, static_cast<std::int64_t>(schedule.size())});
+  page.sources.push_back({"schedule", recorded_name(options.schedule, options.full_paths),
+                          file.sha256, static_cast<std::int64_t>(schedule.size())});
 
   report::Evidence evidence;
   std::vector<double> lengths;
@@ -303,16 +316,10 @@ void run(const ReportOptions& options) {
   if (!options.card.empty()) save(options.card, dataset_card(file, page, publication));
   if (!options.croissant.empty()) save(options.croissant, croissant(file, page, publication));
 
-  std::size_t found = 0;
-  for (const auto& check : page.checks) {
-    const bool is_found = check.result == report::CheckResult::warn;
-    found += is_found ? 1 : 0;
-    fmt::print("{:<6}{:<20}{}\n",
-               is_found                                           ? "WARN"
-               : check.result == report::CheckResult::not_checked ? "-"
-                                                                  : "PASS",
-               check.check, check.sentence);
-  }
+  if (!options.json.empty()) save(options.json, checks_json(page.checks));
+  const auto found =
+      std::ranges::count(page.checks, report::CheckResult::warn, &report::Finding::result);
+  for (const auto& check : page.checks) fmt::print("{}", shown(check));
   if (options.check && found > 0)
     throw Unfinished(found_something,
                      fmt::format("{} of {} checks found something", found, page.checks.size()));
@@ -323,13 +330,15 @@ void run(const ReportOptions& options) {
 Run declare_report(args::Command app) {
   const auto options = std::make_shared<ReportOptions>();
   options->pairs.declare(app, PairOptions::Need::optional);
-  app.option("--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
+  app.section("Input");
+  app.option("-s,--schedule", &options->schedule, "Schedule, .jsonl, .jsonl.gz or .parquet")
       .file(args::FileUse::read)
       .required();
   const auto annotations =
-      app.option("--annotations", &options->annotations,
+      app.option("-a,--annotations", &options->annotations,
                  "Annotations that it was made of, .jsonl, .jsonl.gz or .parquet; may be repeated")
           .file(args::FileUse::read);
+  app.section("Output");
   app.flag("--check", &options->check, "Exit with status 5 if a check warns");
   auto high_disagreement = app.option("--high-disagreement", &options->high_disagreement,
                                       "File for the pairs on which judges disagree most, .jsonl")
@@ -347,7 +356,7 @@ Run declare_report(args::Command app) {
       app.option("--contested-pairs", &options->n_high_disagreement, "Old name")
           .needs(contested)
           .group("");
-  app.option("--out", &options->page, "HTML report, .html").file(args::FileUse::write);
+  app.option("-o,--out", &options->page, "HTML report, .html").file(args::FileUse::write);
   app.option("--svg", &options->pictures, "Folder for the report's charts, as SVG files")
       .file(args::FileUse::write_folder);
   app.option("--card", &options->card, "Dataset card, README.md for the Hugging Face Hub")
@@ -357,11 +366,16 @@ Run declare_report(args::Command app) {
   app.option("--name", &options->name,
              "Name of the data set, and title of the report [the file's]");
   app.option("--license", &options->license, "Licence for --card and --croissant [none is named]");
+  app.option("-j,--json", &options->json, "Write the checks to this file, .json")
+      .file(args::FileUse::write);
+  app.flag("--full-paths", &options->full_paths,
+           "Name the inputs with their folders in the report and the card");
+  app.section("Statistics");
   app.option("--replicates", &options->bootstrap.replicates,
              "Resamples of the pairs for the agreement's intervals; 0 for none")
       .non_negative()
       .show_default();
-  app.option("--seed", &options->bootstrap.seed, "Of the resamples").show_default();
+  app.option("--seed", &options->bootstrap.seed, "Seed of the resamples").show_default();
   app.footer(
       "Without --pairs the report leaves out lengths; without --annotations it leaves out the "
       "panel.\n\n"

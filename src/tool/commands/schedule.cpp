@@ -19,12 +19,16 @@
 #include "input/gold.hpp"
 #include "input/numbers.hpp"
 #include "input/pairs.hpp"
+#include "named_files.hpp"
 #include "output/files.hpp"
+#include "output/findings.hpp"
 #include "parts/aggregators.hpp"
 #include "parts/calibration.hpp"
 #include "parts/mappers.hpp"
 #include "text/counted.hpp"
+#include "text/json_writer.hpp"
 #include <fmt/format.h>
+#include <terminal.hpp>
 
 #include <sp2dpo/io/annotations.hpp>
 #include <sp2dpo/io/describe.hpp>
@@ -46,7 +50,9 @@ struct ScheduleOptions {
   std::string out;
   std::string manifest;
   std::string join;
+  std::string json;
   bool overwrite = false;
+  bool full_paths = false;
   std::string aggregator = "jmamp";
   std::string mapper = "linear";
   std::string envelope = "0.03,0.3";
@@ -145,15 +151,34 @@ std::vector<double> of_schedule(std::vector<double> by_pair, const SpooledGaps& 
   return kept;
 }
 
-std::string findings_of(const SpooledSchedule& schedule, std::span<const double> length_differences,
-                        Interval envelope) {
-  const auto findings =
-      report::check_schedule(schedule, length_differences, {.envelope = envelope});
+std::string text_of(const std::vector<report::Finding>& findings) {
   if (findings.empty()) return "No check failed\n";
   std::string text;
   for (const auto& finding : findings)
-    text += fmt::format("Warning ({}): {}\n", finding.check, finding.sentence);
+    text += fmt::format("{} ({}): {}\n  try: {}\n",
+                        args::emphasized("Warning", args::Emphasis::warning, stdout), finding.check,
+                        finding.sentence, finding.remedy);
   return text;
+}
+
+/// Writes the counts and the checks that found something.
+void write_figures(const std::string& file, const io::ScheduleManifest& manifest,
+                   const std::vector<report::Finding>& findings) {
+  std::string text;
+  text::JsonWriter json(text);
+  json.open('{');
+  write_json(json.key("checks"), findings);
+  json.key("counts").open('{');
+  const auto& counts = manifest.counts;
+  for (const auto& [name, value] : {std::pair{"annotations", counts.annotations},
+                                    {"clipped_high", counts.clipped_high},
+                                    {"clipped_low", counts.clipped_low},
+                                    {"missing", counts.missing},
+                                    {"pairs", counts.pairs}})
+    json.key(name).integer(value);
+  json.close('}');
+  json.close('}');
+  save(file, text + '\n');
 }
 
 void run(const ScheduleOptions& options) {
@@ -193,17 +218,19 @@ void run(const ScheduleOptions& options) {
   votes.reset();  // frees its memory before the next steps
   const auto lengths = of_schedule(std::move(length_differences), gaps, policy.policy);
   const SpooledSchedule schedule = mapper.map(gaps, policy);
+  std::vector<report::Finding> findings;
   auto distribution = std::async(std::launch::async, [&] {
+    findings = report::check_schedule(schedule, lengths, {.envelope = mapper.envelope});
     return fmt::format("Pairs by beta\n{}\n{}\n{}", report::beta_bars(schedule, mapper.envelope),
-                       report::beta_table(schedule, mapper.envelope),
-                       findings_of(schedule, lengths, mapper.envelope));
+                       report::beta_table(schedule, mapper.envelope), text_of(findings));
   });
+  for (auto& input : manifest.inputs) input.path = recorded_name(input.path, options.full_paths);
   manifest.counts = io::count(schedule, static_cast<std::int64_t>(gaps.size()), n_annotations);
   save_schedule(options.out, schedule, manifest, options.manifest);
   if (!options.join.empty())
     (void)save_join(options.pairs.file, schedule, options.join,
                     {.pairs = options.pairs.reader_options(),
-                     .schedule_name = options.out,
+                     .schedule_name = recorded_name(options.out, options.full_paths),
                      .overwrite = options.overwrite,
                      .all_entries = true});
 
@@ -217,8 +244,10 @@ void run(const ScheduleOptions& options) {
                         policy.policy == Missing::Policy::drop
                             ? "left out"
                             : fmt::format("given beta {}", policy.beta));
-  text += fmt::format("\n{}{}\n{}\nwrote {}: {}\n", aggregator.summary, coverage,
-                      distribution.get(), options.out, text::counted(schedule.size(), "beta"));
+  const std::string shown_betas = distribution.get();
+  if (!options.json.empty()) write_figures(options.json, manifest, findings);
+  text += fmt::format("\n{}{}\n{}\nwrote {}: {}\n", aggregator.summary, coverage, shown_betas,
+                      options.out, text::counted(schedule.size(), "beta"));
   fmt::print("{}", text);
 }
 
@@ -229,7 +258,8 @@ Run declare_schedule(args::Command app) {
   options->pairs.declare(app);
   options->categories.declare(app);
   declare_annotations(app, &options->annotations);
-  app.option("--out", &options->out, "Schedule to write, .jsonl or .parquet")
+  app.section("Output");
+  app.option("-o,--out", &options->out, "Schedule to write, .jsonl or .parquet")
       .file(args::FileUse::write)
       .required();
   app.option("--manifest", &options->manifest,
@@ -242,9 +272,15 @@ Run declare_schedule(args::Command app) {
   app.flag("--overwrite", &options->overwrite,
            "With --join: replace existing columns of these names")
       .needs(join);
+  app.option("-j,--json", &options->json, "Write counts and warnings to this file, .json")
+      .file(args::FileUse::write);
+  app.flag("--full-paths", &options->full_paths,
+           "Name the inputs with their folders in the manifest and in --join");
+  app.section("Judgments");
   app.option("--aggregator", &options->aggregator,
              "Aggregator from annotations to gaps: NAME[:key=value,...], see below")
       .show_default();
+  app.section("Beta");
   app.option("--mapper", &options->mapper,
              "Mapper from gaps to betas: NAME[:key=value,...], see below")
       .show_default();
@@ -257,6 +293,7 @@ Run declare_schedule(args::Command app) {
                  "signed gaps over the whole envelope")
           .show_default();
   options->fit.declare(app);
+  app.section("Beta");
   app.option("--missing", &options->missing, "Pairs without a gap: error, drop, or base-beta=B")
       .show_default();
   options->panel.declare(app);

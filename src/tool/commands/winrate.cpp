@@ -228,6 +228,7 @@ void run(const WinRateOptions& options) {
 
 Run declare_winrate(args::Command app) {
   const auto options = std::make_shared<WinRateOptions>();
+  app.section("Input");
   app.option("--preferences", &options->preferences,
              "CSV with the columns model, index, len_baseline, len_model, preference (1: the "
              "baseline wins, 2: the model wins, 0: draw)")
@@ -243,13 +244,15 @@ Run declare_winrate(args::Command app) {
   app.option("--gamed", &options->gamed,
              "CSV with the columns tanh_std_delta_len, difficulty, pseudo_preference")
       .file(args::FileUse::read);
+  app.section("Statistics");
   app.option("--c", &options->c,
              "Inverse strength of the penalty, or FILE.csv:COLUMN for a value per model")
       .show_default();
   app.option(
       "--judge", &options->judge,
       fmt::format("Judge that gave the preferences [from the files, else {}]", alpaca_judge));
-  app.option("--json", &options->json, "Write the figures to this file, .json")
+  app.section("Output");
+  app.option("-j,--json", &options->json, "Write the figures to this file, .json")
       .file(args::FileUse::write);
   app.footer(
       "Without --difficulty and --gamed, or with another judge, the figure is LC-style and not "

@@ -14,6 +14,7 @@
 namespace sp2dpo::tool {
 
 void CategoryOptions::declare(args::Command app) {
+  app.section("Judgments");
   app.option("--categories", &names,
              fmt::format("Names of the categories, highest priority first [{}]",
                          fmt::join(Categories().names(), ",")))
@@ -30,7 +31,9 @@ Categories CategoryOptions::categories() const {
 }
 
 void declare_annotations(args::Command app, std::vector<std::string>* files) {
-  app.option("--annotations", files, "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
+  app.section("Input");
+  app.option("-a,--annotations", files,
+             "Annotations, .jsonl, .jsonl.gz or .parquet; may be repeated")
       .file(args::FileUse::read)
       .required();
 }

@@ -8,7 +8,8 @@
 namespace sp2dpo::tool {
 
 void PairOptions::declare(args::Command app, Need need) {
-  app.option("--pairs", &file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
+  app.section("Input");
+  app.option("-p,--pairs", &file, "Preference pairs, .jsonl, .jsonl.gz or .parquet")
       .file(args::FileUse::read)
       .required(need == Need::required);
   app.option("--id-field", &reader.id_field,

@@ -24,6 +24,10 @@ bool is_parquet(const std::filesystem::path& path) {
 #endif
 }
 
+std::string recorded_name(const std::filesystem::path& path, bool full) {
+  return full ? path.string() : path.filename().string();
+}
+
 io::RowsFrom rows_of(const std::filesystem::path& path) {
   if (is_parquet(path)) {
 #ifdef SP2DPO_WITH_PARQUET

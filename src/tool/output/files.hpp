@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include <sp2dpo/io/join.hpp>
 #include <sp2dpo/io/row_source.hpp>
@@ -13,6 +14,10 @@ namespace sp2dpo::tool {
 /// True if the file's name ends in `.parquet`. Throws UsageError in that case if this program was
 /// built without Parquet.
 [[nodiscard]] bool is_parquet(const std::filesystem::path& path);
+
+/// Returns how a manifest or a card names a file: without its folders, which may hold the name of a
+/// user, or as typed if `full` (`--full-paths`).
+[[nodiscard]] std::string recorded_name(const std::filesystem::path& path, bool full);
 
 /// Read and write JSON Lines or Parquet, depending on the file's name.
 [[nodiscard]] io::RowsFrom rows_of(const std::filesystem::path& path);

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include <fmt/format.h>
+#include <terminal.hpp>
 #include <unistd.h>
 
 namespace sp2dpo::tool {
@@ -31,7 +32,7 @@ Progress::~Progress() {
 
 void Progress::show() {
   const auto now = Clock::now();
-  if (now < next_) return;
+  if (now < next_ || args::is_quiet()) return;
   next_ = now + (terminal_ ? 100ms : 5000ms);
   shown_ = true;
   const double share =

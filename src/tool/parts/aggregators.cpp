@@ -221,6 +221,7 @@ constexpr AggregatorEntry aggregators[] = {
 }  // namespace
 
 void AggregatorDefaults::declare(args::Command app) {
+  app.section("Judgments");
   app.option("--min-annotators", &min_annotators, "Fewest annotators for a gap")
       .positive()
       .show_default();

@@ -104,6 +104,7 @@ std::optional<std::vector<stats::ReliabilityBin>> bins_of(const io::Json& json) 
 }  // namespace
 
 void FitOptions::declare(args::Command app) {
+  app.section("Judgments");
   const auto gold_option =
       app.option("--gold", &gold,
                  "Calibrate gaps by these gold labels: CSV with the columns pair_id, "
