@@ -50,14 +50,6 @@ __device__ __forceinline__ void remove_label(const LabelPlace& place, int begin,
   }
 }
 
-/// Writes the statistics of the cluster's row.
-__device__ __forceinline__ void write_sums(const launch::RowPass& pass,
-                                           const launch::PartialSum& of_row, double z) {
-  const std::int64_t row =
-      pass.selection[blockIdx.x / cooperative_groups::this_cluster().num_blocks()];
-  write_statistics(pass, row, pass.labels.label[row], ExpSum(of_row).log(), of_row.plain, z);
-}
-
 /// Takes one row per cluster. Each block keeps its part of the row in registers as loaded and
 /// computes the exponentials twice, which costs less than keeping them in float.
 template <class Element, bool with_plain>
@@ -117,14 +109,11 @@ __device__ void do_row(const launch::RowPass& pass) {
     shared = RowScale::of(pass.coefficient[row], total, z);
   }
   cluster.sync();  // also: no block leaves while others read its shared memory
-  const bool writes_sums = part.is_first() && thread == 0;
-  if (shared.scale == 0 && shared.at_label == 0) {  // coefficient 0, even where a logit is NaN
-    write_zeros<Element>(out, 0, columns(pass.logits), part);
-    if (writes_sums) write_sums(pass, of_row, z);
-    return;
-  }
 
   const RowScale scale{shared};
+  // With coefficient 0 the gradient is 0, even where a logit is NaN. A branch of its own would cost
+  // registers, and the kernel would spill.
+  const bool is_zero = scale.scale == 0 && scale.at_label == 0;
   const std::uint32_t label_bits = element_bits<Element>(scale.at_label);
   auto* const to = reinterpret_cast<uint4*>(out + span.head);
 #pragma unroll
@@ -132,13 +121,18 @@ __device__ void do_row(const launch::RowPass& pass) {
     const int i = begin + u * row_threads;
     scale.apply<Element>(v[u]);
     if (i == place.vector) set_element<Element>(v[u], place.place, label_bits);
+    if (is_zero) v[u] = uint4{};
     if (i < end) __stcs(to + i, v[u]);
   }
   if (single >= 0)
-    out[single] =
-        Element::rounded(single == label ? scale.at_label : scale(Element::load(in + single)));
+    out[single] = Element::rounded(single == label || is_zero ? scale.at_label
+                                                              : scale(Element::load(in + single)));
   if (part.is_last()) write_zeros<Element>(out, pass.logits.vocab, columns(pass.logits), {0, 1});
-  if (writes_sums) write_sums(pass, of_row, z);  // at the end, when no registers hold the row
+  // At the end, when no registers hold the row.
+  if (part.is_first() && thread == 0) {
+    const std::int64_t row = pass.selection[blockIdx.x / cluster.num_blocks()];
+    write_statistics(pass, row, pass.labels.label[row], ExpSum(of_row).log(), of_row.plain, z);
+  }
 }
 #endif
 
