@@ -33,27 +33,35 @@ bool is_file(const std::string& type) {
   return type == "FILE" || type == "OUTFILE" || type == "STORE";
 }
 
+/// The help names arguments without their types.
+const std::map<std::string, std::string> types_of_arguments = {
+    {"OUT", "STORE"},  {"IN", "FILE"},      {"STORE", "FILE"},
+    {"FILES", "FILE"}, {"RESULTS", "FILE"}, {"ID", "TEXT"}};
+
 std::vector<Listed> options_of(const Folder& folder, const std::string& command) {
   const auto help = run(folder, command + " --help");
   EXPECT_EQ(help.status, 0) << command;
   std::vector<Listed> found;
   std::istringstream lines(help.out);
+  // "  -p, --pairs FILE  …", "      --json OUTFILE  …", or "  OUT  …" under "Arguments:".
+  bool arguments = false;
   for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(' ')) arguments = line == "Arguments:";
     std::istringstream words(line);
     Listed option;
-    if (!line.starts_with("  ") || line.starts_with("   ") ||
-        !(words >> option.name >> option.type))
+    if (!line.starts_with("  ") || !(words >> option.name)) continue;
+    if (arguments) {
+      if (const auto type = types_of_arguments.find(option.name); type != types_of_arguments.end())
+        found.push_back({option.name, type->second});
       continue;
-    if (const auto comma = option.name.find(','); comma != std::string::npos)
-      option.name.resize(comma);
-    if (const auto colon = option.type.find_first_of(":="); colon != std::string::npos)
-      option.type.resize(colon);
-    const bool typed = option.type == "TEXT" || option.type == "INT" || option.type == "UINT" ||
-                       option.type == "FLOAT" || option.type == "FOLDER" ||
-                       option.type == "PREFIX" || option.type == "OUTFOLDER" ||
-                       is_file(option.type);
-    if (typed) found.push_back(option);
+    }
+    if (option.name.ends_with(',')) words >> option.name;
+    if (!option.name.starts_with("--") || !(words >> option.type)) continue;
+    if (option.type == "TEXT" || option.type == "FOLDER" || option.type == "PREFIX" ||
+        option.type == "OUTFOLDER" || is_file(option.type))
+      found.push_back(option);
   }
+  EXPECT_FALSE(found.empty()) << command;
   return found;
 }
 
