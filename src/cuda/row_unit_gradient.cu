@@ -109,10 +109,8 @@ __device__ void do_row(const launch::RowPass& pass) {
     shared = RowScale::of(pass.coefficient[row], total, z);
   }
   cluster.sync();  // also: no block leaves while others read its shared memory
-
   const RowScale scale{shared};
-  // With coefficient 0 the gradient is 0, even where a logit is NaN. A branch of its own would cost
-  // registers, and the kernel would spill.
+  // Coefficient 0: gradient 0, even where a logit is NaN. A branch would cost registers and spill.
   const bool is_zero = scale.scale == 0 && scale.at_label == 0;
   const std::uint32_t label_bits = element_bits<Element>(scale.at_label);
   auto* const to = reinterpret_cast<uint4*>(out + span.head);
