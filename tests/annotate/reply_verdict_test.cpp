@@ -145,11 +145,22 @@ TEST(ReplyVerdict, ASpoiltAnswerIsStillAnAnswerWithItsUsage) {
     EXPECT_EQ(verdict.usage, (Usage{11, 4})) << body.substr(0, 120);
     EXPECT_TRUE(standing_of(body, {}).counts) << body.substr(0, 120);
   }
-  // It breaks off, or is no JSON at all.
-  EXPECT_EQ(verdict_of(200, good.substr(0, good.size() - 20)).kind, Kind::answered);
+  // It is not JSON at all.
   EXPECT_EQ(verdict_of(200, "<p>caf\xE9</p>").next, Next::retry);
   EXPECT_EQ(verdict_of(200, "{caf\xE9}").next, Next::retry);
   EXPECT_EQ(verdict_of(200, "data: " + good + "\n\ndata: [DONE]\n\n").kind, Kind::answered);
+}
+
+TEST(ReplyVerdict, AReplyThatLostItsEndIsRequestedAgain) {
+  const std::string good = completion;
+  for (std::size_t size = 1; size < good.size(); ++size) {
+    const ReplyVerdict verdict = verdict_of(200, good.substr(0, size));
+    EXPECT_EQ(verdict.kind, Kind::transport) << good.substr(0, size);
+    EXPECT_EQ(verdict.next, Next::retry) << good.substr(0, size);
+  }
+  EXPECT_EQ(verdict_of(200, good).kind, Kind::answered);
+  // What it used is known if the end alone is lost, and is charged.
+  EXPECT_EQ(verdict_of(200, good.substr(0, good.size() - 1)).usage, (Usage{11, 4}));
 }
 
 TEST(ReplyVerdict, AnotherApiIsNamedAndNotRetried) {

@@ -210,7 +210,16 @@ ReplyVerdict classify(const HttpReply& reply, const Expected& expected,
   const ReplyBody body = parse_reply_body(reply.body, parser);
   if (reply.status >= 400)
     return judge_error(reply, body.json ? read_error(*body.json) : std::nullopt);
-  if (body.json) return judge_document(reply, *body.json, expected);
+  if (body.json) {
+    auto verdict = judge_document(reply, *body.json, expected);
+    if (verdict.kind == ReplyKind::answered && body.repaired && body.repairs.cut) {
+      // The transfer lost the end: HTTP does not notice where a gzip stream ends early.
+      verdict.kind = ReplyKind::transport;
+      verdict.next = Next::retry;
+      verdict.detail = fmt::format("HTTP {}: {}", reply.status, body.damage());
+    }
+    return verdict;
+  }
   // It was paid for, although the request asks for one document.
   if (is_event_stream(reply.body)) return {.kind = ReplyKind::answered};
   return {.kind = ReplyKind::transport,
