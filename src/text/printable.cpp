@@ -10,7 +10,7 @@ namespace sp2dpo::text {
 namespace {
 
 /// Returns the size of an invisible character at the beginning of valid UTF-8 that must not reach a
-/// terminal; 0 if there is none.
+/// terminal, or 0.
 std::size_t steering_size(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   if (byte(0) < 0x20 || byte(0) == 0x7F) return 1;

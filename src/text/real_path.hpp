@@ -6,7 +6,7 @@
 
 namespace sp2dpo::text {
 
-/// Follows symbolic links to the file or, if there is none, to the name that it would get. The
+/// Follows symbolic links to the file or, if it does not exist, to the name that it would get. The
 /// standard's weakly_canonical() stops at a link whose target is missing.
 inline std::filesystem::path link_target(std::filesystem::path path) {
   constexpr int max_links = 40;  // as many as Linux follows

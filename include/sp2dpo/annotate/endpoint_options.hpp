@@ -48,7 +48,7 @@ struct EndpointOptions {
   /// The longest time without a reply while the circuit is open. After it the endpoint stops.
   std::chrono::milliseconds max_outage{900'000};
   /// How long every attempt may fail before the server has sent its first byte (refused
-  /// connections, unknown hosts). After it the endpoint stops: nobody listens there.
+  /// connections, unknown hosts). After it the endpoint stops.
   std::chrono::milliseconds max_silence{30'000};
   std::uint64_t seed = 0;  ///< of the jitter in the waits; 0: a random one
 };

@@ -210,7 +210,7 @@ StoredBatch begin_batch(const Call& call, const StoredBatch& intent, Store& stor
   json.close('}');
   const auto reply = call.endpoint.call({.method = "POST", .path = "/batches", .body = body});
   if (reply.kind != ChatReply::Kind::answered) {
-    // A refusal begins nothing. After any other failure nobody knows.
+    // A refusal begins nothing. After any other failure it may have begun.
     const bool refused = reply.http_status >= 400 && reply.http_status < 500;
     if (refused) store.remove_batch(intent.id);
     throw Error(fmt::format("{}: {}{}", call.what, reply.detail,

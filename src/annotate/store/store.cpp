@@ -282,7 +282,7 @@ class Store::State {
   WriterLock lock;
   Database database;
   Reserve reserve;
-  std::vector<Addition> uncommitted;  // kept while there is a reserve
+  std::vector<Addition> uncommitted;  // kept while the store has a reserve
   std::string full;                   // what the disk refused; empty: nothing
 
   Statement find_replies = prepare(fmt::format("SELECT {} FROM answers WHERE key = ? ORDER BY ask",

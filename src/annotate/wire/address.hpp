@@ -11,7 +11,7 @@ namespace sp2dpo::annotate {
 /// Where a server is.
 struct Address {
   std::string base{};   ///< without a slash at the end and without a query
-  std::string query{};  ///< with its question mark; empty if there is none
+  std::string query{};  ///< with its question mark; may be empty
   std::string key_header{};
   bool this_machine = false;
 

@@ -240,7 +240,7 @@ class Endpoint::State {
   /// Finishes what libcurl has finished and starts what may start. Returns the time at which it
   /// must be called again even without a socket event.
   Time advance(Time now);
-  /// Stops the endpoint if nobody has answered for max_silence.
+  /// Stops the endpoint if no reply has come for max_silence.
   void check_silence(Time now);
   void start(Job job, Time now);
   /// Keeps the handle of a finished transfer for the next one.

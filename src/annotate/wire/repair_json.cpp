@@ -160,7 +160,7 @@ class Repair {
     put("\"");
   }
 
-  /// Returns the code unit of a `\u` escape at `at`; -1 if it is none.
+  /// Returns the code unit of a `\u` escape at `at`; -1 if it is invalid.
   [[nodiscard]] int unit(std::size_t at) const {
     if (text_.substr(at, 2) != "\\u" || at + 6 > text_.size()) return -1;
     unsigned code = 0;

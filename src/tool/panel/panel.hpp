@@ -41,7 +41,7 @@ struct PanelRun {
 
   /// How connect() changes the endpoints of the panel's file.
   struct Connection {
-    std::optional<std::int64_t> wait_seconds{};  ///< for a server that nobody has heard yet
+    std::optional<std::int64_t> wait_seconds{};  ///< for a server that has not replied yet
     bool once = false;                           ///< no second attempt
   };
   /// Creates the endpoints and attaches them to the members.
